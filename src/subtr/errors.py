@@ -1,0 +1,13 @@
+"""The error that a user can act on: it names the file, the value, what was expected, and what to do."""
+
+
+class SubtrError(Exception):
+    """Something the user gave cannot be used; the message says what, why and what to do."""
+
+
+class SettingsError(SubtrError, ValueError):
+    """A parameter is unknown, misspelt, of the wrong unit or out of range."""
+
+
+class StudyError(SubtrError, ValueError):
+    """The stimulus and the BOLD of a study do not fit together, or a part of it is missing."""

@@ -1,0 +1,25 @@
+"""Checks every annotated shape at run time, and says where real data lie."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Must come before the package is first imported.
+_hook = install_import_hook("subtr", "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data; the test is skipped where it is absent."""
+    folder = os.environ.get("SUBTR_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("real data absent: set SUBTR_DATA to their folder")
+    return Path(folder).resolve()
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Tests never touch the user's cache, and share one among themselves."""
+    monkeypatch.setenv("SUBTR_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
