@@ -1,0 +1,60 @@
+# make run    sets everything up, runs every notebook, prints the results table
+# make test   sets everything up, runs the tests
+# make lab    opens JupyterLab          make verify   the heavier measurements
+# make clean  removes runs              make lock     renews the exact versions
+#
+# make run STUDY=alice                  a study: simulated (default), alice, ...
+# make run FILM=path/to/film.webm       your own film
+# make run PARAMS=full SEEDS=0,1,2      the parameters of the GPU node
+
+PYTHON ?= python3
+VENV   ?= .venv
+STUDY  ?= $(if $(FILM),film,simulated)
+FILM   ?=
+PARAMS ?= smoke
+SEEDS  ?=
+RUNS   ?= runs
+CORES  ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
+# On Linux without an NVIDIA card, TORCH_INDEX=https://download.pytorch.org/whl/cpu saves 3 GB.
+TORCH_INDEX ?=
+
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: run test lab verify clean lock format
+
+run: $(STAMP)
+	@$(BIN)/python -m subtr.run --study "$(STUDY)" --film "$(FILM)" --params "$(PARAMS)" \
+	    --seeds "$(SEEDS)" --runs "$(RUNS)" --cores "$(CORES)"
+
+test: $(STAMP)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/python -m pytest
+
+verify: $(STAMP)
+	@SUBTR_RUNS="$(RUNS)" $(BIN)/python -m pytest -m verify -s tests/verify
+
+lab: $(STAMP)
+	@$(BIN)/jupyter lab notebooks
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c "import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
+	    f'$(PYTHON) is Python {v[0]}.{v[1]}; subtr needs 3.11 or newer: make PYTHON=python3.12')"
+	@echo "Setting up $(VENV) (a few minutes, once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# torch first and exact, so that nothing resolves to another build of it.
+	@$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$$(grep '^torch==' requirements.lock)"
+	@$(PIP) -r requirements.lock
+	@$(PIP) --no-deps -e .
+	@touch $@
+
+lock: $(STAMP)
+	@$(BIN)/python -m pip --disable-pip-version-check freeze --exclude-editable --exclude subtr \
+	    | sed 's/+cpu$$//' > requirements.lock && touch $(STAMP)
+
+format: $(STAMP)
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+clean:
+	rm -rf $(RUNS) .snakemake
