@@ -1,0 +1,163 @@
+"""Parameter files: YAML in, validated models out; a wrong key or value stops a run at once.
+
+A parameter set is a folder of YAML files: ``study_<name>.yaml`` says what is measured and how,
+``system_<name>.yaml`` says what is trained. ``smoke`` and ``full`` come with the repository.
+"""
+
+import difflib
+import hashlib
+import inspect
+import os
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from subtr.errors import SettingsError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """A model that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+def params_folder(name: str | Path) -> Path:
+    """The folder of a parameter set, by name (``smoke``, ``full``) or by path.
+
+    Raises
+        SettingsError: there is no such set; the message lists those that exist.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    root = Path(os.environ.get("SUBTR_PARAMS", Path(__file__).resolve().parents[2] / "params"))
+    if (root / name).is_dir():
+        return root / name
+    known = sorted(folder.name for folder in root.glob("*") if folder.is_dir())
+    raise SettingsError(
+        f"params = {str(name)!r}: no such parameter set in {root}{nearest(str(name), known)}"
+    )
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The end of a message about an unknown name: the nearest right one, then all of them."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f". Did you mean {close[0]!r}?" if close else "."
+    return f"{hint} Known: {', '.join(known) or 'none'}."
+
+
+class _NoRepeatedKeys(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys and says nothing; this loader complains."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise SettingsError(
+                    f"{node.start_mark.name}: the key {key!r} stands twice; keep one."
+                )
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises
+        SettingsError: the file is missing, is not YAML, or is not a mapping.
+    """
+    if not file.is_file():
+        known = sorted(other.stem for other in file.parent.glob("*.yaml"))
+        raise SettingsError(f"{file} does not exist{nearest(file.stem, known)}")
+    try:
+        with file.open(encoding="utf-8") as stream:
+            content = yaml.load(stream, Loader=_NoRepeatedKeys)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{file} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{file} holds {type(content).__name__}, expected keys and values.")
+    return content
+
+
+def validate(model: type[Model], values: dict[str, Any], source: str) -> Model:
+    """``values`` as a validated model.
+
+    Raises
+        SettingsError: one line for each wrong key or value, with its path in the file, the value,
+            what is allowed, and for an unknown key the nearest right one.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  {_explain(model, problem)}" for problem in error.errors()]
+        raise SettingsError(f"{source}:\n" + "\n".join(lines)) from None
+
+
+def load_params(model: type[Model], file: Path) -> Model:
+    """A YAML file as a validated model; raises `SettingsError` as `validate` does."""
+    return validate(model, read_yaml(file), str(file))
+
+
+def params_hash(*models: BaseModel) -> str:
+    """Twelve hexadecimal digits that change when any value of the parameters changes."""
+    text = "\n".join(model.model_dump_json() for model in models)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def options_model(factory: Callable[..., Any], skip: tuple[str, ...] = ()) -> type[Strict]:
+    """A model of the keyword-only options of a class or function, from its annotations.
+
+    So an encoder's options are checked before anything is loaded, without a second list of them.
+    ``skip`` names options that the program itself passes.
+    """
+    target = factory.__init__ if inspect.isclass(factory) else factory
+    hints = inspect.get_annotations(inspect.unwrap(target), eval_str=True)
+    fields: dict[str, Any] = {}
+    for name, option in inspect.signature(target).parameters.items():
+        if option.kind is option.KEYWORD_ONLY and name not in skip:
+            default = ... if option.default is option.empty else option.default
+            fields[name] = (hints.get(name, Any), default)
+    return create_model(f"{factory.__name__} options", __base__=Strict, **fields)
+
+
+def check_options(
+    factory: Callable[..., Any], options: dict[str, Any], source: str, skip: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """``options`` checked and converted by `options_model`; only those given are returned."""
+    checked = validate(options_model(factory, skip), options, source)
+    return {name: getattr(checked, name) for name in options}
+
+
+def _explain(model: type[BaseModel], problem: Any) -> str:
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        owner = _model_at(model, problem["loc"][:-1])
+        known = sorted(owner.model_fields) if owner else []
+        return f"{path}: unknown key{nearest(str(problem['loc'][-1]), known)}"
+    if problem["type"] == "missing":
+        return f"{path}: missing; give it a value."
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{path} = {problem['input']!r}: {message[0].lower()}{message[1:]}."
+
+
+def _model_at(model: type[BaseModel] | None, path: tuple[Any, ...]) -> type[BaseModel] | None:
+    """The model that holds the key at ``path``; list positions and mapping keys are passed over."""
+    for part in path:
+        if model is None:
+            return None
+        if part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation)
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (Union, types.UnionType, list, dict, tuple, Literal):
+        found = (_model_in(part) for part in get_args(annotation))
+        return next((part for part in found if part), None)
+    return None
