@@ -1,0 +1,1 @@
+"""A film or a sound, brought onto the clock of the scanner."""
