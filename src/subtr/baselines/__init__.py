@@ -1,0 +1,25 @@
+"""The rivals that stand in every results table."""
+
+from subtr.baselines.features import mean_mel, onset_flux, sound_power
+from subtr.baselines.reconstruction import (
+    PCARival,
+    lanczos_rival,
+    mean_rival,
+    nearest_rival,
+    sliding_windows,
+)
+from subtr.baselines.ridge import DEFAULT_ALPHAS, FirRidge, delayed
+
+__all__ = [
+    "DEFAULT_ALPHAS",
+    "FirRidge",
+    "PCARival",
+    "delayed",
+    "lanczos_rival",
+    "mean_mel",
+    "mean_rival",
+    "nearest_rival",
+    "onset_flux",
+    "sliding_windows",
+    "sound_power",
+]

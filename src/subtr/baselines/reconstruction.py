@@ -1,0 +1,132 @@
+"""The plain rivals of a learned reconstruction: mean, nearest frame, Lanczos and PCA.
+
+Windows are (n_trs, F, feature): the stimulus of consecutive TRs, F frames each.
+"""
+
+import numpy as np
+from einops import rearrange, repeat
+from jaxtyping import Float, Float32
+from sklearn.decomposition import PCA
+
+from subtr.errors import SettingsError
+
+
+def mean_rival(
+    windows: Float[np.ndarray, "tr frame feature"],
+) -> Float32[np.ndarray, "tr frame feature"]:
+    """Each TR's mean, held for the whole TR: what the usual pipeline keeps.
+
+    Costs ``feature`` floats a TR.
+    """
+    mean = windows.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return repeat(mean, "tr feature -> tr frame feature", frame=windows.shape[1]).copy()
+
+
+def nearest_rival(
+    windows: Float[np.ndarray, "tr frame feature"],
+) -> Float32[np.ndarray, "tr frame feature"]:
+    """The frame in the middle of each TR, held for the whole TR. Costs ``feature`` floats a TR."""
+    middle = windows[:, windows.shape[1] // 2].astype(np.float32)
+    return repeat(middle, "tr feature -> tr frame feature", frame=windows.shape[1]).copy()
+
+
+def _lanczos(x: np.ndarray, lobes: int) -> np.ndarray:
+    return np.where(np.abs(x) < lobes, np.sinc(x) * np.sinc(x / lobes), 0.0)
+
+
+def lanczos_rival(
+    windows: Float[np.ndarray, "tr frame feature"], lobes: int = 3
+) -> Float32[np.ndarray, "tr frame feature"]:
+    """Low-passed at the TR's Nyquist rate, sampled at mid-TR, interpolated back between TRs.
+
+    Both steps use the Lanczos kernel of ``lobes`` lobes, as encoding tutorials do to bring features
+    to the TR; weights are normalised so that a constant stays one. Costs ``feature`` floats a TR.
+    Give consecutive TRs; at the ends only the TRs that exist are used.
+
+    Source: Duchon 1979, Lanczos filtering in one and two dimensions.
+    """
+    n_trs, n_frames, _ = windows.shape
+    frame_tr = (np.arange(n_frames) + 0.5) / n_frames - 0.5  # frames' distance from mid-TR, in TRs
+    out = np.zeros(windows.shape)
+    samples = np.zeros((n_trs, windows.shape[2]))
+    down = np.zeros(n_trs)
+    up = np.zeros((n_trs, n_frames))
+    reach = range(-lobes, lobes + 1)
+    values = windows.astype(np.float64)
+    for step in reach:  # TR t hears TR t + step
+        weight = _lanczos(step + frame_tr, lobes)
+        here, there = _overlap(n_trs, step)
+        samples[here] += np.einsum("tfm,f->tm", values[there], weight)
+        down[here] += weight.sum()
+    samples /= down[:, None]
+    for step in reach:
+        weight = _lanczos(frame_tr - step, lobes)
+        here, there = _overlap(n_trs, step)
+        out[here] += weight[None, :, None] * samples[there][:, None, :]
+        up[here] += weight
+    return (out / up[..., None]).astype(np.float32)
+
+
+def _overlap(n: int, step: int) -> tuple[slice, slice]:
+    """Slices of all t, and of t + step, for which both exist."""
+    first, last = max(0, -step), max(min(n, n - step), max(0, -step))
+    return slice(first, last), slice(first + step, last + step)
+
+
+def sliding_windows(
+    windows: Float[np.ndarray, "tr frame feature"], step: int = 1
+) -> Float[np.ndarray, "window frame feature"]:
+    """Windows one TR long that begin at every ``step``-th frame, for more to learn from.
+
+    Give consecutive TRs; every original window is among those returned if ``step`` divides F.
+    """
+    n_frames = windows.shape[1]
+    stream = rearrange(windows, "tr frame feature -> (tr frame) feature")
+    view = np.lib.stride_tricks.sliding_window_view(stream, n_frames, axis=0)[::step]
+    return np.ascontiguousarray(rearrange(view, "window feature frame -> window frame feature"))
+
+
+class PCARival:
+    """PCA of the flattened window: the best linear code of its training data at ``n_floats`` a TR.
+
+    Arguments
+        n_floats: numbers kept of each TR.
+        seed: of the randomised solver that scikit-learn picks for large windows.
+    """
+
+    def __init__(self, n_floats: int, seed: int = 0):
+        if n_floats < 1:
+            raise SettingsError(f"n_floats = {n_floats!r}: expected at least 1.")
+        self.n_floats = n_floats
+        self.seed = seed
+
+    def fit(self, windows: Float[np.ndarray, "window frame feature"]) -> "PCARival":
+        """Learn from training windows, at TR borders or at all offsets (``sliding_windows``).
+
+        Raises
+            SettingsError: fewer windows, or smaller ones, than ``n_floats`` components need.
+        """
+        flat = windows.reshape(len(windows), -1).astype(np.float32)
+        rank = min(len(flat) - 1, flat.shape[1])
+        if self.n_floats > rank:
+            raise SettingsError(
+                f"n_floats = {self.n_floats}: {len(flat)} training windows of {flat.shape[1]} "
+                f"values hold at most {rank} components. Use fewer floats, more training data, or "
+                "windows at more offsets (sliding_windows)."
+            )
+        self._pca = PCA(self.n_floats, random_state=self.seed).fit(flat)
+        return self
+
+    def encode(
+        self, windows: Float[np.ndarray, "tr frame feature"]
+    ) -> Float32[np.ndarray, "tr float"]:
+        """The ``n_floats`` numbers of each TR."""
+        flat = windows.reshape(len(windows), -1).astype(np.float32)
+        return self._pca.transform(flat).astype(np.float32)
+
+    def reconstruct(
+        self, windows: Float[np.ndarray, "tr frame feature"]
+    ) -> Float32[np.ndarray, "tr frame feature"]:
+        """The windows as the kept components give them back."""
+        flat = self._pca.inverse_transform(self.encode(windows))
+        return flat.reshape(windows.shape).astype(np.float32)

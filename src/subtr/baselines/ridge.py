@@ -1,0 +1,160 @@
+"""Finite-impulse-response ridge regression from per-TR features to BOLD, by himalaya."""
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from himalaya.backend import set_backend
+from himalaya.kernel_ridge import KernelRidgeCV
+from jaxtyping import Float64, Int, Shaped
+
+from subtr.errors import SettingsError
+
+DEFAULT_ALPHAS = tuple(10.0**power for power in range(-1, 7))
+
+
+def delayed(
+    features: Shaped[np.ndarray, "tr feature"],
+    n_lags: int,
+    run_of_tr: Int[np.ndarray, " tr"] | None = None,
+) -> Float64[np.ndarray, "tr lag_feature"]:
+    """Features of this TR and of the ``n_lags`` - 1 before it, side by side (lag 0 first).
+
+    Before the start of a run there is no stimulus: NaN, which ``FirRidge`` takes for the mean.
+    """
+    n_trs, n_features = features.shape
+    runs = np.zeros(n_trs, int) if run_of_tr is None else run_of_tr
+    out = np.full((n_trs, n_lags, n_features), np.nan)
+    for lag in range(min(n_lags, n_trs)):
+        same_run = runs[lag:] == runs[: n_trs - lag]
+        out[lag:, lag][same_run] = features[: n_trs - lag][same_run]
+    return out.reshape(n_trs, n_lags * n_features)
+
+
+def nested_blocks(
+    trs: Int[np.ndarray, " n"], n_folds: int, gap_trs: int
+) -> list[tuple[Int[np.ndarray, " fit"], Int[np.ndarray, " held"]]]:
+    """Positions in ``trs`` to fit on and to hold out: contiguous blocks with a gap in time."""
+    folds = []
+    for held in np.array_split(np.arange(len(trs)), n_folds):
+        if not len(held):
+            continue
+        # Distance in TRs, not in positions: train may itself have holes.
+        distance = np.abs(trs[:, None] - trs[held][None, :]).min(axis=1)
+        fit = np.flatnonzero(distance > gap_trs)
+        if len(fit) >= 2:
+            folds.append((fit, held))
+    if not folds:
+        raise SettingsError(
+            f"{len(trs)} training TRs are too few for {n_folds} inner folds with a gap of "
+            f"{gap_trs} TRs: use fewer folds, a shorter gap or more training data."
+        )
+    return folds
+
+
+class FirRidge:
+    """Ridge regression on the features of the last ``fir_s`` seconds, alpha chosen per parcel.
+
+    Alpha is chosen by contiguous blocks within the training TRs, with a gap. Means and deviations
+    come from the training TRs alone. Features of the stimulus before a test block are known to
+    anybody and are used; those of another run are not.
+
+    Arguments
+        tr_s: repetition time in seconds.
+        fir_s: longest lag in seconds; 0 when the features already went through an HRF.
+        alphas: penalties to choose from, for features of deviation 1.
+        n_inner_folds: blocks of the inner validation.
+        gap_s: seconds left out on either side of an inner held-out block.
+        device: "cpu", "cuda" or None for the GPU when there is one.
+    """
+
+    def __init__(
+        self,
+        tr_s: float | int,
+        fir_s: float | int = 16.0,
+        alphas: Sequence[float | int] = DEFAULT_ALPHAS,
+        n_inner_folds: int = 4,
+        gap_s: float | int = 16.0,
+        device: str | None = None,
+    ):
+        self.tr_s, self.fir_s, self.alphas = tr_s, fir_s, tuple(alphas)
+        self.n_inner_folds, self.gap_s = n_inner_folds, gap_s
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.n_lags = math.ceil(fir_s / tr_s - 1e-9) + 1
+
+    def fit(
+        self,
+        features: Shaped[np.ndarray, "tr feature"],
+        bold: Shaped[np.ndarray, "tr parcel"],
+        train: Int[np.ndarray, " n"],
+        run_of_tr: Int[np.ndarray, " tr"] | None = None,
+    ) -> "FirRidge":
+        """Fit on the TRs ``train`` of the whole timeline.
+
+        Arguments
+            features: (n_trs, k) of the whole stimulus.
+            bold: (n_trs, n_parcels); NaN volumes are left out, parcel by parcel.
+            train: TR indices; nothing of other TRs' BOLD is used.
+        """
+        if len(features) != len(bold):
+            raise SettingsError(f"{len(features)} TRs of features, but {len(bold)} of BOLD.")
+        train = np.sort(train)
+        inputs = delayed(features, self.n_lags, run_of_tr)
+        with warnings.catch_warnings():  # a lag that no training TR has stays NaN, then 0
+            warnings.simplefilter("ignore", RuntimeWarning)
+            self._mean = np.nan_to_num(np.nanmean(inputs[train], axis=0))
+            spread = np.nanstd(inputs[train], axis=0)
+        self._spread = np.where(spread > 1e-12, spread, np.inf)  # a constant feature says nothing
+        inputs = self._standardised(inputs)
+        n_parcels = bold.shape[1]
+        self.weights = np.zeros((inputs.shape[1], n_parcels))
+        self.intercept = np.full(n_parcels, np.nan)
+        self.alpha = np.full(n_parcels, np.nan)
+        known = np.isfinite(bold[train])
+        # Parcels masked at the same volumes are fitted together.
+        for pattern in np.unique(known, axis=1).T:
+            parcels = np.flatnonzero((known == pattern[:, None]).all(axis=0))
+            if pattern.sum() >= 10:
+                self._fit_parcels(inputs, bold, train[pattern], parcels)
+        return self
+
+    def _fit_parcels(self, inputs, bold, trs, parcels):
+        gap_trs = math.ceil(self.gap_s / self.tr_s - 1e-9)
+        folds = nested_blocks(trs, self.n_inner_folds, gap_trs)
+        x, y = inputs[trs], bold[np.ix_(trs, parcels)].astype(np.float64)
+        x_mean, y_mean, y_spread = x.mean(0), y.mean(0), y.std(0)
+        y = (y - y_mean) / np.where(y_spread > 0, y_spread, 1.0)
+        x = x - x_mean
+        backend = set_backend("torch_cuda" if self.device == "cuda" else "numpy")
+        # The intercept is refitted in each inner fold, so held-out blocks lend no mean.
+        model = KernelRidgeCV(self.alphas, fit_intercept=True, cv=folds, warn=False)
+        model.fit(backend.asarray(x), backend.asarray(y))
+        dual = backend.to_numpy(model.dual_coef_)
+        self.weights[:, parcels] = x.T @ dual * y_spread
+        offset = backend.to_numpy(model.intercept_) * y_spread + y_mean
+        self.intercept[parcels] = offset - x_mean @ self.weights[:, parcels]
+        self.alpha[parcels] = backend.to_numpy(model.best_alphas_)
+
+    def _standardised(self, inputs):
+        # Where no stimulus was, the mean, so 0.
+        return np.nan_to_num((inputs - self._mean) / self._spread)
+
+    def predict(
+        self,
+        features: Shaped[np.ndarray, "tr feature"],
+        trs: Int[np.ndarray, " n"],
+        run_of_tr: Int[np.ndarray, " tr"] | None = None,
+    ) -> Float64[np.ndarray, "n parcel"]:
+        """BOLD at the TRs ``trs`` of the timeline that ``features`` cover, in the unit fitted.
+
+        NaN for parcels that had fewer than 10 known training volumes.
+        """
+        inputs = self._standardised(delayed(features, self.n_lags, run_of_tr))
+        return inputs[trs] @ self.weights + self.intercept
+
+    @property
+    def kernel(self) -> Float64[np.ndarray, "lag feature parcel"]:
+        """Weights by lag, feature and parcel: the estimated response to each feature."""
+        return self.weights.reshape(self.n_lags, -1, self.weights.shape[1])
