@@ -1,0 +1,157 @@
+"""A study: one stimulus on one clock, the BOLD of those who met it, and how time is split."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
+
+from subtr.bold.hrf import HRF_DURATION_S
+from subtr.clock import Clock
+from subtr.errors import StudyError
+from subtr.splits import Split, assert_fitted_on_train, assert_no_leak, block_splits
+from subtr.stimulus.mel import MelSettings
+
+__all__ = ["Split", "Study", "StudyWarning", "assert_fitted_on_train", "assert_no_leak"]
+
+
+class StudyWarning(UserWarning):
+    """A part of a study is unusable and was masked; the message names it."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that models, rivals and scores need to know about a study.
+
+    Arguments
+        name: the study's, as in results tables.
+        clock: the scanner's volumes, laid over the stimulus.
+        mel: log-mel spectrogram (TR, frame, mel), or None for a silent stimulus.
+        mel_settings: how it was made.
+        pictures: 0 to 255 (TR, frame, height, width, rgb), or None without a picture track.
+        bold: subject -> BOLD (TR, parcel), any unit. NaN marks what must not be used. Empty for a
+            study without BOLD.
+        parcels: index: names of parcels; column ``tuning``: their class, or region.
+        regressors: name -> per-TR values (TR, value) of what is known about the stimulus.
+        run_of_tr: run of each TR; one run when omitted.
+        bold_lag_s: by how much BOLD should lag the stimulus in a lag scan; 0 if already shifted.
+        hrf_applied: whether the regressors went through an HRF already.
+        truth: subject -> name -> what only a simulation knows, such as noise-free BOLD.
+        media: the stimulus file.
+        labels: one row a TR, of a simulation.
+        notes: what a reader of results must know.
+
+    Constant parcels and parcels with missing volumes are masked by NaN with a ``StudyWarning``.
+
+    Raises
+        StudyError: BOLD and stimulus differ in length, or subjects or tables in their parcels.
+    """
+
+    name: str
+    clock: Clock
+    # Lengths are left open (_) here, because a wrong one gets an error that says what to do.
+    mel: Float32[np.ndarray, "_ frame mel"] | None = None
+    mel_settings: MelSettings = field(default_factory=MelSettings)
+    pictures: UInt8[np.ndarray, "_ picture height width 3"] | None = None
+    bold: dict[str, Float[np.ndarray, "_ _"]] = field(default_factory=dict)
+    parcels: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"tuning": []}))
+    regressors: dict[str, Float[np.ndarray, "_ _"]] = field(default_factory=dict)
+    run_of_tr: Int64[np.ndarray, " _"] | None = None
+    bold_lag_s: float = 5.0
+    hrf_applied: bool = False
+    truth: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    media: Path | None = None
+    labels: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.run_of_tr is None:
+            object.__setattr__(self, "run_of_tr", np.zeros(self.clock.n_trs, np.int64))
+        lengths = {"run_of_tr": self.run_of_tr, "mel": self.mel, "pictures": self.pictures}
+        lengths |= {f"regressor {name}": values for name, values in self.regressors.items()}
+        for name, values in lengths.items():
+            if values is not None and len(values) != self.clock.n_trs:
+                raise StudyError(_length_message(self.name, name, len(values), self.clock))
+        for subject, bold in self.bold.items():
+            if len(bold) != self.clock.n_trs:
+                what = f"BOLD of {subject}"
+                raise StudyError(_length_message(self.name, what, len(bold), self.clock))
+            if bold.shape[1] != len(self.parcels):
+                raise StudyError(
+                    f"{self.name}: BOLD of {subject} has {bold.shape[1]} parcels, the parcel table "
+                    f"{len(self.parcels)} ({', '.join(map(str, self.parcels.index[:6]))}, ...). "
+                    "Give one column of BOLD per row of the table."
+                )
+        if self.bold:
+            object.__setattr__(self, "bold", _masked(self.name, self.bold, self.parcels))
+
+    @property
+    def subjects(self) -> list[str]:
+        """Names of the subjects."""
+        return list(self.bold)
+
+    def group_mean(self) -> Float64[np.ndarray, "tr parcel"]:
+        """Mean over subjects of z-scored BOLD, leaving out what is masked; for description.
+
+        z-scores here are over all TRs: models fit their own on train (see ``subtr.bold.cleaning``).
+        """
+        if not self.bold:
+            raise StudyError(f"{self.name} has no BOLD to average.")
+        z = []
+        for bold in self.bold.values():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                z.append((bold - np.nanmean(bold, axis=0)) / np.nanstd(bold, axis=0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return np.nanmean(np.asarray(z, dtype=np.float64), axis=0)
+
+    def splits(
+        self,
+        n_folds: int = 5,
+        gap_s: float = HRF_DURATION_S,
+        validation_fraction: float = 0.1,
+    ) -> list[Split]:
+        """Blocks of time for training, validation and test: see ``splits.block_splits``."""
+        return block_splits(self.run_of_tr, self.clock.tr_s, n_folds, gap_s, validation_fraction)
+
+
+def _length_message(study: str, what: str, n_trs: int, clock: Clock) -> str:
+    shorter = "shorter" if n_trs < clock.n_trs else "longer"
+    return (
+        f"{study}: {what} has {n_trs} TRs ({n_trs * clock.tr_s:g} s), {shorter} than the stimulus "
+        f"clock's {clock.n_trs} TRs ({clock.duration_s:g} s) at tr_s = {clock.tr_s:g} s. Set n_trs "
+        "and onset_s to the volumes that the stimulus covers, or cut the other; if both last "
+        f"equally long, the TR is {clock.duration_s / n_trs:.4g} s: set tr_s."
+    )
+
+
+def _masked(
+    study: str, bold_of: Mapping[str, np.ndarray], parcels: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """Infinite values and constant parcels become NaN; a warning names subject and parcels."""
+    masked = {}
+    for subject, bold in bold_of.items():
+        finite = np.isfinite(bold)
+        missing = ~finite.all(axis=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            spread = np.nanstd(np.where(finite, bold, np.nan), axis=0)
+            level = np.nanmean(np.abs(np.where(finite, bold, np.nan)), axis=0)
+        constant = ~(spread > 1e-6 * level)
+        for flaw, of in (("missing (NaN) volumes in", missing), ("no variation in", constant)):
+            if of.any():
+                names = ", ".join(map(str, parcels.index[of]))
+                warnings.warn(
+                    f"{study}: BOLD of {subject} has {flaw} {of.sum()} of {len(of)} parcels "
+                    f"({names}): masked by NaN, left out of training and scores.",
+                    StudyWarning,
+                    stacklevel=4,
+                )
+        if (missing | constant).any():
+            bold = np.where(finite & ~constant, bold, np.nan).astype(bold.dtype)
+        masked[subject] = bold
+    return masked
