@@ -1,4 +1,4 @@
-"""The error that a user can act on: it names the file, the value, what was expected, and what to do."""
+"""Errors that a user can act on: they name the file and value, what was expected, what to do."""
 
 
 class SubtrError(Exception):

@@ -35,7 +35,7 @@ def delayed(
 
 def nested_blocks(
     trs: Int[np.ndarray, " n"], n_folds: int, gap_trs: int
-) -> list[tuple[Int[np.ndarray, " fit"], Int[np.ndarray, " held"]]]:
+) -> list[tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]]:
     """Positions in ``trs`` to fit on and to hold out: contiguous blocks with a gap in time."""
     folds = []
     for held in np.array_split(np.arange(len(trs)), n_folds):
@@ -87,7 +87,7 @@ class FirRidge:
     def fit(
         self,
         features: Shaped[np.ndarray, "tr feature"],
-        bold: Shaped[np.ndarray, "tr parcel"],
+        bold: Shaped[np.ndarray, "_ parcel"],
         train: Int[np.ndarray, " n"],
         run_of_tr: Int[np.ndarray, " tr"] | None = None,
     ) -> "FirRidge":

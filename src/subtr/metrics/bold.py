@@ -38,7 +38,7 @@ def _largest(values, known):
 
 
 def standardise_by_fold(
-    series: Shaped[np.ndarray, "tr parcel"], tests: Sequence[Int[np.ndarray, " n"]]
+    series: Shaped[np.ndarray, "tr parcel"], tests: Sequence[Int[np.ndarray, " _"]]
 ) -> Float64[np.ndarray, "tr parcel"]:
     """Each test block to mean 0 and deviation 1 by itself; NaN at TRs that no fold tests.
 

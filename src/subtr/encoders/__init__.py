@@ -1,0 +1,13 @@
+"""Frames of a TR to frame-level latents; one file a family, chosen by name.
+
+An encoder is built from its input's size and keyword options, and states ``level_dims``,
+``frame_hz(input_frame_hz)`` and ``receptive_field_s(input_frame_hz)`` of each level, fine first.
+"""
+
+from subtr.encoders.frame2d import Frame2dEncoder
+from subtr.encoders.linear import LinearEncoder
+from subtr.encoders.multiscale import MultiscaleEncoder
+from subtr.registry import Registry
+
+ENCODERS = Registry("encoder", {"linear": LinearEncoder, "multiscale": MultiscaleEncoder})
+PICTURE_ENCODERS = Registry("picture encoder", {"frame2d": Frame2dEncoder})

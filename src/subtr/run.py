@@ -1,0 +1,93 @@
+"""``python -m subtr.run``: every notebook of a study, then the results table.
+
+Parameters, the film and the run folder are checked before anything long begins.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from subtr.errors import SettingsError, SubtrError
+
+
+def run_folder(runs: str | Path, params: str, study: str, film: str = "") -> Path:
+    """Where a run keeps its notebooks, tables, checkpoints, sounds and figures."""
+    name = f"film-{Path(film).stem}" if film and study == "film" else study
+    return Path(runs) / Path(params).name / name
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Checks, runs the workflow, and says what was made and where to look."""
+    given = _parse(arguments)
+    try:
+        film = str(Path(given.film).expanduser().resolve()) if given.film else ""
+        seeds = _checked(given, film)
+    except SubtrError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    command = [sys.executable, "-m", "snakemake", "--cores", str(given.cores)]
+    command += ["--quiet", "rules", "host", "--rerun-triggers", "mtime", "--rerun-incomplete"]
+    # A failed notebook stays where it is, for its last cell tells what went wrong.
+    command += ["--keep-incomplete", "--nolock", "--config", f"study={given.study}"]
+    command += [f"film={film}", f"params={given.params}", f"seeds={seeds}", f"runs={given.runs}"]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    code = subprocess.run(command, check=False, env=environment).returncode
+    folder = run_folder(given.runs, given.params, given.study, film)
+    if code:
+        print(
+            f"\nA notebook stopped; its message is above and in {folder}/notebooks.\n"
+            "What was finished is kept: the same command goes on from there.",
+            file=sys.stderr,
+        )
+        return code
+    _report(folder)
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m subtr.run", description=__doc__)
+    parser.add_argument("--study", default="simulated", help="simulated, alice, film, ...")
+    parser.add_argument("--film", default="", help="a media file; the study is then 'film'")
+    parser.add_argument("--params", default="smoke", help="a parameter set: smoke, full, a folder")
+    parser.add_argument("--seeds", default="", help="such as 0,1,2; default: those of the study")
+    parser.add_argument("--runs", default="runs", help="the folder of results")
+    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    return parser.parse_args(arguments)
+
+
+def _checked(given: argparse.Namespace, film: str) -> str:
+    """Seeds as ``0,1,2``, after every parameter file has been read and checked."""
+    # Imported late: the models behind the parameters take seconds to import.
+    from subtr.experiment import StudyParams, SystemParams
+    from subtr.params import load_params, params_folder
+    from subtr.results import check_writable
+    from subtr.stimulus.media import probe
+
+    if given.study == "film" and not film:
+        raise SettingsError("study = 'film' needs a film: make run FILM=path/to/film.mp4")
+    if film:
+        probe(film)
+    folder = params_folder(given.params)
+    study = load_params(StudyParams, folder / f"study_{given.study}.yaml")
+    for file in sorted(folder.glob("system_*.yaml")):
+        load_params(SystemParams, file)
+    check_writable(run_folder(given.runs, given.params, given.study, film))
+    seeds = given.seeds.replace(" ", "") or ",".join(str(seed) for seed in study.seeds)
+    if not all(seed.isdigit() for seed in seeds.split(",")):
+        raise SettingsError(f"seeds = {given.seeds!r}: expected whole numbers such as 0,1,2.")
+    return seeds
+
+
+def _report(folder: Path) -> None:
+    from subtr.results import read_results, results_table
+
+    print("\n" + results_table(read_results(folder / "tables")).to_string())
+    print(f"\nResults table    {folder}/tables\nFigures          {folder}/figures")
+    print(f"Sounds, films    {folder}/media\nNotebooks        {folder}/notebooks")
+    print(f"Open them with   make lab   or   jupyter lab {folder}/notebooks")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
