@@ -1,0 +1,11 @@
+"""Vectors of consecutive TRs to log-mel frames or pictures; spectrograms to sound.
+
+A decoder is built from the vector's size, the frames of a TR and the size of a frame, and options.
+"""
+
+from subtr.decoders.mel import HeldDecoder, LinearDecoder
+from subtr.decoders.pictures import PictureDecoder
+from subtr.registry import Registry
+
+DECODERS = Registry("decoder", {"held": HeldDecoder, "linear": LinearDecoder})
+PICTURE_DECODERS = Registry("picture decoder", {"conv": PictureDecoder})

@@ -1,0 +1,139 @@
+"""What a training step sees: windows of stimulus at any offset, or runs of TRs with their BOLD."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+Batch = dict[str, Tensor | dict[str, Tensor]]
+
+
+def consecutive(
+    trs: Int[np.ndarray, " tr"], run_of_tr: Int[np.ndarray, " _"]
+) -> list[Int[np.ndarray, " _"]]:
+    """``trs`` cut into stretches without a hole, none of which crosses from run to run."""
+    breaks = np.flatnonzero((np.diff(trs) != 1) | (np.diff(run_of_tr[trs]) != 0)) + 1
+    return [stretch for stretch in np.split(trs, breaks) if len(stretch)]
+
+
+@dataclass
+class WindowBatches:
+    """Random runs of ``item_trs`` TRs that begin at any frame of the given stretches of TRs.
+
+    Arguments
+        frames: the stimulus (TR, frame, feature...), on the device where it is wanted.
+        stretches: consecutive TRs each, see `consecutive`; shorter ones than an item are left out.
+        item_trs: TRs of an item.
+        batch_size, n_batches: items of a batch, batches of an epoch.
+        seed: the same seed, epoch by epoch, gives the same batches.
+        any_offset: begin at any frame, or at the borders of TRs alone.
+    """
+
+    frames: Shaped[Tensor, "tr frame *feature"]
+    stretches: list[Int[np.ndarray, " _"]]
+    item_trs: int
+    batch_size: int
+    n_batches: int
+    seed: int
+    any_offset: bool = True
+
+    def __post_init__(self):
+        n_frames = self.frames.shape[1]
+        step = 1 if self.any_offset else n_frames
+        self._starts = np.concatenate(
+            [
+                np.arange(stretch[0] * n_frames, (stretch[-1] - self.item_trs + 1) * n_frames + 1)[
+                    ::step
+                ]
+                for stretch in self.stretches
+            ]
+        )
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        rng = np.random.default_rng(self.seed)
+        n_frames = self.frames.shape[1]
+        stream = self.frames.flatten(0, 1)
+        within = torch.arange(self.item_trs * n_frames, device=stream.device)
+        for _ in range(self.n_batches):
+            starts = torch.as_tensor(rng.choice(self._starts, self.batch_size)).to(stream.device)
+            items = stream[starts[:, None] + within]
+            yield {"frames": rearrange(items, "b (t f) ... -> b t f ...", f=n_frames)}
+
+
+def window_batches(
+    frames: Shaped[Tensor, "tr frame *feature"],
+    stretches: list[Int[np.ndarray, " _"]],
+    longest_trs: int = 64,
+) -> list[Batch]:
+    """Every TR of the stretches once, in order: one batch a piece of a stretch."""
+    pieces = [
+        piece
+        for stretch in stretches
+        for piece in np.array_split(stretch, -(-len(stretch) // longest_trs))
+    ]
+    return [{"frames": frames[torch.as_tensor(piece)][None]} for piece in pieces]
+
+
+def with_context(
+    frames: Float[Tensor, "tr frame feature"],
+    n_context: int,
+    run_of_tr: Int[np.ndarray, " tr"],
+) -> Float[Tensor, "tr wider feature"]:
+    """Each TR's frames with ``n_context`` of its neighbours' on either side; 0 outside of a run."""
+    if not n_context:
+        return frames
+    wider = []
+    for run in np.unique(run_of_tr):
+        (trs,) = np.nonzero(run_of_tr == run)
+        stream = frames[torch.as_tensor(trs)].flatten(0, 1)
+        stream = torch.nn.functional.pad(stream, (0, 0, n_context, n_context))
+        n_frames = frames.shape[1]
+        windows = stream.unfold(0, n_frames + 2 * n_context, n_frames)
+        wider.append(rearrange(windows, "t m f -> t f m"))
+    return torch.cat(wider)
+
+
+def timeline_batch(
+    frames: Float[Tensor, "tr frame feature"],
+    bold: Mapping[str, Float[Tensor, "tr parcel"]],
+    stretches: list[Int[np.ndarray, " _"]],
+    run_of_tr: Int[np.ndarray, " tr"],
+    n_lead_trs: int,
+    item_trs: int,
+) -> Batch:
+    """Runs of TRs of one length with their BOLD, all in one batch.
+
+    Each item has ``n_lead_trs`` of stimulus before its volumes, for the haemodynamic response to
+    look back to. BOLD is NaN there, and where an item would repeat a volume of the one before.
+
+    Arguments
+        stretches: the TRs whose BOLD may be learned from, see `consecutive`.
+        item_trs: volumes of an item.
+
+    Returns
+        ``frames`` (item, lead + volume, frame, feature), ``bold`` subject -> (item, lead + volume,
+        parcel).
+    """
+    windows, targets = [], {subject: [] for subject in bold}
+    for stretch in stretches:
+        for first in range(stretch[0], stretch[-1] + 1, item_trs):
+            trs = np.arange(first - n_lead_trs, first + item_trs)
+            inside = (trs >= 0) & (trs < len(run_of_tr))
+            clipped = np.clip(trs, 0, len(run_of_tr) - 1)
+            inside &= run_of_tr[clipped] == run_of_tr[first]
+            chosen, index = torch.as_tensor(inside), torch.as_tensor(clipped)
+            shape = (-1, *[1] * (frames.ndim - 1))
+            windows.append(torch.where(chosen.view(shape).to(frames.device), frames[index], 0))
+            wanted = torch.as_tensor(np.isin(trs, stretch) & (trs >= first))[:, None]
+            for subject, values in bold.items():
+                values = torch.where(wanted.to(values.device), values[index], torch.nan)
+                targets[subject].append(values)
+    stacked = {subject: torch.stack(items) for subject, items in targets.items()}
+    return {"frames": torch.stack(windows), "bold": stacked}
