@@ -77,15 +77,10 @@ def read_results(folder: Path | str) -> pd.DataFrame:
     folder, tables = Path(folder), []
     # A parcel may be called "NA": only numbers can be missing.
     missing_as = {column: ["", "nan"] for column in _NUMBERS + _WHOLE}
+    options = {"na_values": missing_as, "keep_default_na": False, "float_precision": "round_trip"}
     texts = {column: str for column in COLUMNS if column not in missing_as}
     for file in sorted(folder.glob("*.csv")):
-        table = pd.read_csv(
-            file,
-            dtype=texts,
-            keep_default_na=False,
-            na_values=missing_as,
-            float_precision="round_trip",
-        )
+        table = pd.read_csv(file, dtype=texts, **options)
         missing = [column for column in COLUMNS if column not in table]
         if missing:
             raise ResultsError(
@@ -229,7 +224,8 @@ def _cells(columns: dict[Any, pd.DataFrame]) -> pd.DataFrame:
             for study, values in rows.groupby("study")[end]:
                 if values.notna().any():
                     cells.setdefault((study, place, end, ""), {})[column] = _text(values.mean())
-    keys = sorted(cells, key=lambda key: key[:2])
+    systems = list(dict.fromkeys(key[2] for key in cells))
+    keys = sorted(cells, key=lambda key: (key[0], key[1], systems.index(key[2])))
     index = [(study, system, floats) for study, _, system, floats in keys]
     table = pd.DataFrame(
         [[cells[key].get(column, "") for column in columns] for key in keys],

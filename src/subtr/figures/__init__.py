@@ -1,0 +1,24 @@
+"""Every figure, as a function of arrays or results tables that returns a matplotlib Figure."""
+
+from subtr.figures.bold import bold_by_group, bold_reliability, lag_scan
+from subtr.figures.headline import headline
+from subtr.figures.modulation import modulation_spectra, modulation_transfer
+from subtr.figures.scores import preservation_by_band, preservation_by_floats, training_curves
+from subtr.figures.stimulus import picture_strips, reconstructions, within_tr
+from subtr.figures.style import colour_of
+
+__all__ = [
+    "bold_by_group",
+    "bold_reliability",
+    "colour_of",
+    "headline",
+    "lag_scan",
+    "modulation_spectra",
+    "modulation_transfer",
+    "picture_strips",
+    "preservation_by_band",
+    "preservation_by_floats",
+    "reconstructions",
+    "training_curves",
+    "within_tr",
+]

@@ -1,0 +1,194 @@
+"""Figures of the stimulus within a TR, and of what systems make of it."""
+
+from collections.abc import Mapping, Sequence
+
+import librosa
+import numpy as np
+from einops import rearrange
+from jaxtyping import Float, Float64, Int, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from subtr.clock import Clock
+from subtr.errors import SettingsError
+from subtr.figures.style import WIDTH_IN, colour_of, panels, styled
+from subtr.stimulus.mel import MelSettings
+
+Trs = Sequence[int] | range | Int[np.ndarray, " n"]
+_CMAP = "magma"
+
+
+@styled
+def within_tr(
+    mel: Float[np.ndarray, "tr frame mel"],
+    clock: Clock,
+    mel_settings: MelSettings,
+    trs: Trs,
+    pictures: UInt8[np.ndarray, "tr picture height width 3"] | None = None,
+) -> Figure:
+    """What a TR hides: pictures and log-mel of some TRs, and what averaging leaves of them.
+
+    Arguments
+        mel: log-mel (TR, frame, mel) of the whole study.
+        clock: its clock; its frames may be more or fewer.
+        trs: consecutive TRs to show.
+        pictures: 0 to 255 (TR, picture, height, width, rgb), or None.
+
+    Raises
+        SettingsError: TRs that are not consecutive, or outside of the study.
+    """
+    trs = checked_trs(trs, len(mel))
+    shown = mel[trs]
+    rows = [(shown, f"Log-mel spectrogram: {mel.shape[1]} frames in each TR")]
+    rows += [(_averaged(shown), "What a mean over the TR leaves of it")]
+    heights = [1.6, 1.6]
+    n_strips = 0
+    if pictures is not None:
+        per_tr = max(1, min(pictures.shape[1], 12 // len(trs)))
+        height, width = pictures.shape[2:4]
+        strip_in = (WIDTH_IN - 1.5) / (per_tr * len(trs)) * height / width
+        n_strips, heights = 2, [strip_in, strip_in, *heights]
+    figure, axes = panels(
+        len(heights),
+        height_in=sum(heights) + 0.45 * len(heights),
+        gridspec_kw={"height_ratios": heights},
+        sharex=True,
+    )
+    axes = axes[:, 0]
+    if pictures is not None:
+        chosen = np.linspace(0, pictures.shape[1] - 1, per_tr).round().astype(int)
+        _strip(axes[0], pictures[trs][:, chosen], trs, clock)
+        axes[0].set_title(f"Pictures: {per_tr} of {pictures.shape[1]} in each TR")
+        mean = pictures[trs].mean(1, keepdims=True).round().astype(np.uint8)
+        _strip(axes[1], mean, trs, clock, width=1 / per_tr)
+        axes[1].set_title("The mean picture of each TR")
+    _mel_panels(figure, axes[n_strips:], rows, clock, mel_settings, trs)
+    return figure
+
+
+@styled
+def reconstructions(
+    mels: Mapping[str, Float[np.ndarray, "tr frame mel"]],
+    clock: Clock,
+    mel_settings: MelSettings,
+    trs: Trs,
+) -> Figure:
+    """Log-mel spectrograms of the original and of systems, one below the other, on one scale.
+
+    Arguments
+        mels: name -> log-mel (TR, frame, mel); "original" comes first, wherever it stands.
+        clock: of the study, for seconds.
+        trs: consecutive TRs to show.
+
+    Raises
+        SettingsError: nothing to show, or TRs that are not consecutive or outside of the study.
+    """
+    names = _original_first(mels)
+    trs = checked_trs(trs, min(len(mels[name]) for name in names))
+    figure, axes = panels(len(names), height_in=0.6 + 1.35 * len(names), sharex=True, sharey=True)
+    rows = [(mels[name][trs], name) for name in names]
+    _mel_panels(figure, axes[:, 0], rows, clock, mel_settings, trs)
+    for axis, name in zip(axes[:, 0], names, strict=True):
+        axis.set_title(name, color=colour_of(name), weight="bold")
+    return figure
+
+
+@styled
+def picture_strips(
+    pictures: Mapping[str, UInt8[np.ndarray, "tr picture height width 3"]], tr: int
+) -> Figure:
+    """Pictures of one TR: a row a system, time from left to right; up to 8 evenly chosen.
+
+    Raises
+        SettingsError: nothing to show, or a TR outside of the study.
+    """
+    names = _original_first(pictures)
+    checked_trs([tr], min(len(pictures[name]) for name in names))
+    n_pictures, height, width = pictures[names[0]].shape[1:4]
+    n_shown = min(n_pictures, 8)
+    row_in = (WIDTH_IN - 1.6) / n_shown * height / width
+    figure, axes = panels(len(names), height_in=0.6 + len(names) * (row_in + 0.12))
+    for axis, name in zip(axes[:, 0], names, strict=True):
+        strip = pictures[name][tr]
+        chosen = np.linspace(0, len(strip) - 1, n_shown).round().astype(int)
+        # A white line between pictures.
+        tiles = np.pad(strip[chosen], ((0, 0), (0, 0), (0, 2), (0, 0)), constant_values=255)
+        axis.imshow(rearrange(tiles, "n h w c -> h (n w) c"), interpolation="nearest")
+        axis.set_yticks([height / 2 - 0.5], [name])
+        axis.tick_params(axis="y", length=0, labelcolor=colour_of(name))
+        axis.set_xticks([])
+        axis.spines[:].set_visible(False)
+    where = (np.arange(n_shown) + 0.5) * (tiles.shape[2]) - 1
+    axis.set_xticks(where, [f"{(c + 0.5) / len(strip):.2f}" for c in chosen])
+    axis.set_xlabel(f"time within TR {tr} (TRs)")
+    return figure
+
+
+def checked_trs(trs: Trs, n_trs: int) -> np.ndarray:
+    """TRs as an array, consecutive and inside of the study.
+
+    Raises
+        SettingsError: they are not.
+    """
+    trs = np.asarray(list(trs), dtype=int)
+    if not len(trs) or trs.min() < 0 or trs.max() >= n_trs or (np.diff(trs) != 1).any():
+        shown = ", ".join(map(str, trs[:6])) + (", ..." if len(trs) > 6 else "")
+        raise SettingsError(
+            f"trs = [{shown}]: expected consecutive TRs from 0 to {n_trs - 1}, such as range(0, 4)."
+        )
+    return trs
+
+
+def _original_first(named: Mapping) -> list[str]:
+    if not named:
+        raise SettingsError("Nothing to show: expected at least one name with its arrays.")
+    return sorted(named, key=lambda name: name != "original")
+
+
+def _averaged(mel: np.ndarray) -> Float64[np.ndarray, "tr frame mel"]:
+    return np.broadcast_to(mel.mean(1, keepdims=True), mel.shape).astype(np.float64)
+
+
+def _strip(axis: Axes, pictures: np.ndarray, trs: np.ndarray, clock: Clock, width=None) -> None:
+    """Pictures over the seconds of their TRs, or one per TR in the middle, ``width`` TRs wide."""
+    start_s = clock.onset_s + trs[0] * clock.tr_s
+    each = width or 1 / pictures.shape[1]
+    for index, picture in enumerate(pictures.reshape(-1, *pictures.shape[2:])):
+        centre = (index + 0.5) / pictures.shape[1]
+        left, right = (start_s + (centre + side * each / 2) * clock.tr_s for side in (-0.97, 0.97))
+        axis.imshow(picture, extent=(left, right, 0, 1), aspect="auto", interpolation="nearest")
+    axis.set_xlim(start_s, start_s + len(trs) * clock.tr_s)
+    axis.set_ylim(0, 1)
+    axis.set_yticks([])
+    axis.spines[:].set_visible(False)
+    axis.tick_params(axis="x", length=0)
+
+
+def _mel_panels(figure, axes, rows, clock: Clock, settings: MelSettings, trs) -> None:
+    """Spectrograms over seconds, all on the scale of the first, with one colour bar."""
+    start_s = clock.onset_s + trs[0] * clock.tr_s
+    end_s = start_s + len(trs) * clock.tr_s
+    low, high = np.percentile(rows[0][0], [1, 99.8])
+    bands_hz = librosa.mel_frequencies(
+        settings.n_mels + 2, fmin=settings.fmin_hz, fmax=settings.fmax_hz
+    )[1:-1]
+    marks_hz = [hz for hz in (250, 1000, 4000) if settings.fmin_hz < hz < settings.fmax_hz]
+    marks = np.interp(marks_hz, bands_hz, np.arange(settings.n_mels))
+    for axis, (mel, title) in zip(axes, rows, strict=True):
+        image = axis.imshow(
+            rearrange(mel, "tr frame mel -> mel (tr frame)"),
+            extent=(start_s, end_s, -0.5, settings.n_mels - 0.5),
+            origin="lower",
+            aspect="auto",
+            cmap=_CMAP,
+            vmin=low,
+            vmax=high,
+            interpolation="nearest",
+        )
+        for tr in range(1, len(trs)):
+            axis.axvline(start_s + tr * clock.tr_s, color="white", linewidth=0.8, linestyle=":")
+        axis.set_yticks(marks, [f"{hz / 1000:g}" for hz in marks_hz])
+        axis.set_title(title)
+        axis.set_ylabel("kHz")
+    axes[-1].set_xlabel("stimulus time (s); dotted: TRs")
+    figure.colorbar(image, ax=list(axes), label="log mel amplitude", pad=0.01, aspect=30)
