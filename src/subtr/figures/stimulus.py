@@ -168,7 +168,7 @@ def _mel_panels(figure, axes, rows, clock: Clock, settings: MelSettings, trs) ->
     """Spectrograms over seconds, all on the scale of the first, with one colour bar."""
     start_s = clock.onset_s + trs[0] * clock.tr_s
     end_s = start_s + len(trs) * clock.tr_s
-    low, high = np.percentile(rows[0][0], [1, 99.8])
+    low, high = np.nanpercentile(rows[0][0], [1, 99.8])
     bands_hz = librosa.mel_frequencies(
         settings.n_mels + 2, fmin=settings.fmin_hz, fmax=settings.fmax_hz
     )[1:-1]

@@ -1,0 +1,238 @@
+"""Players: what each system makes of the same TRs, to hear and to see, in a notebook or as files.
+
+Sound is re-made of every spectrogram by the same `mel_to_sound`, the original's included, so that
+what differs is the system, not the way to sound.
+"""
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from IPython.display import HTML, Audio, Video, display
+from jaxtyping import Float, Float32, UInt8
+
+from subtr.clock import Clock
+from subtr.decoders.vocoder import mel_to_sound, write_sound
+from subtr.errors import SettingsError
+from subtr.figures.stimulus import Trs, checked_trs, reconstructions
+from subtr.figures.style import colour_of
+from subtr.params import nearest
+from subtr.results import check_writable
+from subtr.stimulus.film_writing import write_film
+from subtr.stimulus.media import resample
+from subtr.stimulus.mel import MelSettings
+from subtr.viewing.explorer import live_widgets, show_widgets
+from subtr.viewing.film import side_by_side
+
+RECORDING = "original recording"
+# What is embedded swells the notebook file.
+_LONGEST_S = 15.0
+_CONTEXT_TRS = 1
+_AAC_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Sound and pictures of an original and of systems, for the same TRs.
+
+    Arguments
+        clock: of the study.
+        mel_settings: by which the spectrograms were made.
+        mels: name -> log-mel (TR, frame, mel); NaN at TRs that a system did not reconstruct.
+        pictures: name -> 0 to 255 (TR, picture, height, width, rgb); any number of pictures.
+        recording: mono sound of the stimulus, sample 0 at stimulus second 0; shown and saved as
+            "original recording".
+        rate_hz: samples per second of ``recording``.
+        n_iter: iterations of `mel_to_sound`.
+
+    Raises
+        SettingsError: nothing to play, names that differ in TRs, or a recording without its rate.
+    """
+
+    clock: Clock
+    mel_settings: MelSettings
+    mels: Mapping[str, Float[np.ndarray, "_ _ _"]] = field(default_factory=dict)
+    pictures: Mapping[str, UInt8[np.ndarray, "_ _ _ _ 3"]] = field(default_factory=dict)
+    recording: Float[np.ndarray, " sample"] | None = None
+    rate_hz: int | None = None
+    n_iter: int = 48
+
+    def __post_init__(self):
+        if not self.mels and not self.pictures:
+            raise SettingsError("Nothing to play: expected spectrograms, pictures or both.")
+        if self.recording is not None and not self.rate_hz:
+            raise SettingsError("recording without rate_hz: give its samples per second.")
+        for name, values in [*self.mels.items(), *self.pictures.items()]:
+            if len(values) != self.clock.n_trs:
+                raise SettingsError(
+                    f"{name} has {len(values)} TRs, the clock {self.clock.n_trs}: give every "
+                    "system for all TRs of the study, and choose TRs when playing."
+                )
+
+    @property
+    def names(self) -> list[str]:
+        """All names: the recording's first, then those of spectrograms and of pictures."""
+        recorded = [RECORDING] if self.recording is not None else []
+        return list(dict.fromkeys([*recorded, *self.mels, *self.pictures]))
+
+    def sounds(
+        self, trs: Trs, names: Sequence[str] | None = None
+    ) -> dict[str, tuple[Float32[np.ndarray, " sample"], int]]:
+        """Name -> samples of these TRs, and their rate; the recording first where there is one.
+
+        One TR on either side is re-made too, then cut, so that the ends sound as the middle.
+
+        Raises
+            SettingsError: an unknown name, TRs not consecutive, or not reconstructed.
+        """
+        trs = checked_trs(trs, self.clock.n_trs)
+        names, sounds = self._checked_names(names), {}
+        if RECORDING in names:
+            sounds[RECORDING] = (self._recorded(trs), int(self.rate_hz))
+        for name in names:
+            if name in self.mels:
+                sounds[name] = (self._remade(name, trs), self.mel_settings.rate_hz)
+        return sounds
+
+    def listen(self, trs: Trs, names: Sequence[str] | None = None) -> None:
+        """Shows the spectrograms of these TRs, and for each system a player of its sound.
+
+        Raises
+            SettingsError: as `sounds`; more than 15 s of TRs.
+        """
+        trs = self._short(trs)
+        sounds = self.sounds(trs, names)
+        if mels := {name: self.mels[name] for name in sounds if name in self.mels}:
+            display(reconstructions(mels, self.clock, self.mel_settings, trs))
+        for name, (sound, rate_hz) in sounds.items():
+            display(HTML(f'<b style="color:{colour_of(name)}">{name}</b>'))
+            if rate_hz > self.mel_settings.rate_hz:
+                sound = resample(sound, rate_hz, self.mel_settings.rate_hz)
+                rate_hz = self.mel_settings.rate_hz
+            # Without normalisation, or differences in loudness would not be heard.
+            display(Audio(np.clip(sound, -1, 1), rate=rate_hz, normalize=False))
+
+    def watch(self, trs: Trs, names: Sequence[str] | None = None) -> None:
+        """Shows a film of these TRs: the pictures of all systems side by side, with their names.
+
+        Its sound is the recording, else that of the first spectrogram.
+
+        Raises
+            SettingsError: no pictures, an unknown name, TRs not consecutive or more than 15 s.
+        """
+        trs = self._short(trs)
+        pictures = self._pictures(names)
+        if not pictures:
+            raise SettingsError("No pictures to watch: give the gallery pictures of a system.")
+        with tempfile.TemporaryDirectory() as folder:
+            sound = self.sounds(trs, self.names[:1]).get(self.names[0])
+            file = self._film(Path(folder) / "film.mp4", trs, pictures, sound)
+            display(Video(data=file.read_bytes(), embed=True, mimetype="video/mp4"))
+
+    def save(self, folder: Path | str, trs: Trs) -> list[Path]:
+        """Writes a wav and an mp4 a system, named after it, and one mp4 of all side by side.
+
+        Returns
+            The files written.
+
+        Raises
+            SubtrError: as `sounds`, or the folder cannot be written.
+        """
+        trs, folder = checked_trs(trs, self.clock.n_trs), check_writable(folder)
+        sounds = self.sounds(trs)
+        files = [
+            write_sound(folder / f"{_slug(name)}.wav", sound, rate_hz)
+            for name, (sound, rate_hz) in sounds.items()
+        ]
+        for name, pictures in self.pictures.items():
+            file = folder / f"{_slug(name)}.mp4"
+            files.append(self._film(file, trs, {name: pictures}, sounds.get(name)))
+        if len(self.pictures) > 1:
+            file = folder / "side_by_side.mp4"
+            files.append(self._film(file, trs, self.pictures, sounds.get(self.names[0])))
+        return files
+
+    def explore(self, trs: Trs | None = None) -> None:
+        """A slider of TRs and a list of systems; where widgets cannot live, a fixed gallery.
+
+        That is: without ipywidgets, outside of a live notebook (papermill, nbconvert), or with
+        SUBTR_STATIC=1; a line says so. SUBTR_STATIC=0 shows the widgets anyway.
+
+        Arguments
+            trs: those shown first; by default the first 6 s.
+        """
+        n_first = min(self.clock.n_trs, max(1, int(6.0 / self.clock.tr_s)))
+        trs = self._short(range(n_first) if trs is None else trs)
+        widgets, why = live_widgets()
+        if widgets is not None:
+            ends = (int(trs[0]), int(trs[-1]))
+            return show_widgets(widgets, self.clock.n_trs, ends, self.names, self._show)
+        print(f"A fixed gallery of TRs {trs[0]} to {trs[-1]}, for {why}.")
+        return self._show(trs, None)
+
+    def _show(self, trs: Trs, names: Sequence[str] | None) -> None:
+        self.listen(trs, names)
+        if self._pictures(names):
+            self.watch(trs, names)
+
+    def _checked_names(self, names: Sequence[str] | None) -> list[str]:
+        for name in names or ():
+            if name not in self.names:
+                raise SettingsError(f"{name!r} is not in the gallery{nearest(name, self.names)}")
+        return self.names if names is None else [name for name in self.names if name in names]
+
+    def _pictures(self, names: Sequence[str] | None) -> dict[str, np.ndarray]:
+        chosen = self._checked_names(names)
+        return {name: self.pictures[name] for name in self.pictures if name in chosen}
+
+    def _short(self, trs: Trs) -> np.ndarray:
+        trs = checked_trs(trs, self.clock.n_trs)
+        if len(trs) * self.clock.tr_s > _LONGEST_S:
+            raise SettingsError(
+                f"{len(trs)} TRs last {len(trs) * self.clock.tr_s:g} s: expected at most "
+                f"{_LONGEST_S:g} s to embed in a notebook; save(folder, trs) writes longer ones."
+            )
+        return trs
+
+    def _recorded(self, trs: np.ndarray) -> np.ndarray:
+        start_s = self.clock.onset_s + trs[0] * self.clock.tr_s
+        first = round(start_s * self.rate_hz)
+        piece = np.zeros(round(len(trs) * self.clock.tr_s * self.rate_hz), np.float32)
+        heard = self.recording[max(first, 0) : max(first + len(piece), 0)]
+        piece[max(-first, 0) :][: len(heard)] = heard
+        return piece
+
+    def _remade(self, name: str, trs: np.ndarray) -> np.ndarray:
+        known = np.isfinite(self.mels[name]).all(axis=(1, 2))
+        if not known[trs].all():
+            unknown = ", ".join(map(str, trs[~known[trs]][:6]))
+            raise SettingsError(
+                f"{name} did not reconstruct TRs {unknown}: choose TRs that every system "
+                "reconstructed, such as those of one test block."
+            )
+        start, stop = trs[0], trs[-1] + 1
+        for _ in range(_CONTEXT_TRS):
+            start -= start > 0 and known[start - 1]
+            stop += stop < len(known) and known[stop]
+        mel = self.mels[name][start:stop]
+        clock = self.clock.with_frames(mel.shape[1])
+        sound = mel_to_sound(mel, clock, self.mel_settings, n_iter=self.n_iter)
+        tr_samples = self.clock.tr_s * self.mel_settings.rate_hz
+        first = round((trs[0] - start) * tr_samples)
+        return sound[first : first + round(len(trs) * tr_samples)]
+
+    def _film(self, file: Path, trs: np.ndarray, pictures: Mapping, heard: tuple | None) -> Path:
+        """Pictures side by side, with sound (samples, rate) where there is one."""
+        sound, rate_hz = heard or (None, None)
+        if rate_hz is not None and rate_hz not in _AAC_HZ:
+            sound, rate_hz = resample(sound, rate_hz, 48000), 48000
+        shown = {name: values[trs] for name, values in pictures.items()}
+        picture_hz = max(values.shape[1] for values in shown.values()) / self.clock.tr_s
+        return write_film(file, side_by_side(shown), picture_hz, sound, rate_hz)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "unnamed"
