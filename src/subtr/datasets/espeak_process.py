@@ -1,7 +1,8 @@
 """Run as a program: eSpeak NG speaks what it reads, from a state that nothing before has touched.
 
-eSpeak NG keeps flutter and phases from one utterance to the next, so only a fresh process speaks a
-list of lines the same each time. Needs no more than the espeakng-loader wheel, to start at once.
+eSpeak NG seeds its flutter by the clock and keeps its phases from one utterance to the next, so
+only a fresh process with a seed of its own speaks a list of lines the same each time. It
+needs no more than the espeakng-loader wheel, to start at once.
 
 In: a JSON list of objects with text, voice, words_per_minute and pitch. Out: a line of JSON with
 rate_hz and the number of samples of each, then the samples, 16 bits each.
@@ -30,6 +31,7 @@ def main() -> None:
     rate_hz = library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, path.encode(), DONT_EXIT)
     if rate_hz <= 0:
         sys.exit(f"it cannot read its data in {path} (code {rate_hz})")
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     heard: list[bytes] = []
 
     @CALLBACK

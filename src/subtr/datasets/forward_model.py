@@ -1,23 +1,21 @@
-"""From a decoded stimulus to BOLD: pure functions, so that the truth is known by formula."""
+"""From a decoded stimulus to what drives each parcel: pure functions, so the truth is a formula."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float64, Int64, UInt8
+from jaxtyping import Float, Float64, UInt8
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
-from subtr.bold.hrf import HRF_MODELS, hrf_kernel
 from subtr.errors import SettingsError
 
 RATES_HZ = (2, 4, 8)
 SUB_TR_SOUND = (*(f"rate {rate} Hz" for rate in RATES_HZ), "order", "onset")
 CLASSES = ("mean", *SUB_TR_SOUND, "motion")
-# Log amplitude: a rise of 4 dB from one frame to the next, of what lies above the octave of 8 Hz.
-ONSET_RISE = 0.45
-HRF_PEAKS_S = (4.5, 6.5)
-_AR1, _DRIFT_SHARE, _DRIFT_S = 0.3, 0.1, 150.0
+# Log amplitude from one frame to the next, at about 43 frames a second: 3 dB.
+ONSET_RISE = 0.35
+ONSET_ABOVE_HZ = 10.3
+ONSETS_APART_S = 0.15
 
 
 def broadband_level(
@@ -36,7 +34,7 @@ def band_levels(
 
 
 def modulation_drive(
-    level: Float64[np.ndarray, "tr frame"], frame_hz: float, rate_hz: float
+    level: Float64[np.ndarray, "tr frame"], frame_hz: float | int, rate_hz: float | int
 ) -> Float64[np.ndarray, " tr"]:
     """Root mean square within each TR of the level band-passed to an octave around ``rate_hz``.
 
@@ -49,7 +47,9 @@ def modulation_drive(
     return np.sqrt(np.mean(_filtered(level, frame_hz, edges_hz, "bandpass") ** 2, axis=1))
 
 
-def order_drive(level: Float64[np.ndarray, "tr frame"], tr_s: float) -> Float64[np.ndarray, " tr"]:
+def order_drive(
+    level: Float64[np.ndarray, "tr frame"], tr_s: float | int
+) -> Float64[np.ndarray, " tr"]:
     """Rise minus fall: least-squares slope of the level within each TR, log amplitude per second.
 
     Reversing time within a TR changes its sign and nothing else.
@@ -60,19 +60,22 @@ def order_drive(level: Float64[np.ndarray, "tr frame"], tr_s: float) -> Float64[
 
 
 def onset_drive(
-    level: Float64[np.ndarray, "tr frame"], frame_hz: float
+    level: Float64[np.ndarray, "tr frame"], frame_hz: float | int
 ) -> Float64[np.ndarray, " tr"]:
     """Number of onsets in each TR.
 
-    An onset is a peak, over ``ONSET_RISE``, of the half-wave rectified difference of successive
-    frames of the level above the octave of 8 Hz, so that modulation and ramps are none.
+    An onset is a peak, over ``ONSET_RISE`` and the highest within ``ONSETS_APART_S``, of the
+    half-wave rectified difference of successive frames of the level, high-passed at
+    ``ONSET_ABOVE_HZ`` (zero phase) so that modulation and ramps are none.
 
     Raises
         SettingsError: too few frames a second.
     """
-    fast = _filtered(level, frame_hz, RATES_HZ[-1] * math.sqrt(2), "highpass").ravel()
+    fast = _filtered(level, frame_hz, ONSET_ABOVE_HZ, "highpass").ravel()
     rise = np.maximum(np.diff(fast, prepend=fast[:1]), 0.0)
-    peaks, _ = find_peaks(rise, height=ONSET_RISE, distance=max(1, round(0.1 * frame_hz)))
+    peaks, _ = find_peaks(
+        rise, height=ONSET_RISE, distance=max(1, round(ONSETS_APART_S * frame_hz))
+    )
     return np.bincount(peaks // level.shape[1], minlength=len(level)).astype(np.float64)
 
 
@@ -111,7 +114,7 @@ def without_mean_sound(
 def stimulus_drives(
     log_mel: Float[np.ndarray, "tr frame mel"] | None,
     pictures: UInt8[np.ndarray, "tr picture height width 3"] | None,
-    tr_s: float,
+    tr_s: float | int,
     n_bands: int,
 ) -> dict[str, Float64[np.ndarray, "tr drive"]]:
     """Class -> drives (tr, 1), of "mean" (tr, n_bands); classes whose track is None are absent."""
@@ -146,56 +149,6 @@ def parcel_drives(
     return np.stack(columns, axis=1), table
 
 
-def noise_free_bold(
-    drives: Float64[np.ndarray, "tr parcel"],
-    tr_s: float,
-    peaks_s: Float64[np.ndarray, " parcel"],
-) -> Float64[np.ndarray, "tr parcel"]:
-    """Each drive through its own double gamma HRF that peaks at ``peaks_s``, then z-scored."""
-    bold = np.empty_like(drives)
-    for parcel, peak_s in enumerate(peaks_s):
-        kernel = hrf_kernel(tr_s, HRF_MODELS["spm"].with_peak(float(peak_s)))
-        bold[:, parcel] = np.convolve(drives[:, parcel], kernel)[: len(drives)]
-    return (bold - bold.mean(axis=0)) / bold.std(axis=0)
-
-
-def bold_noise(
-    n_trs: int, n_parcels: int, tr_s: float, rng: np.random.Generator
-) -> Float64[np.ndarray, "tr parcel"]:
-    """Noise of variance 1: AR(1) of 0.3 (90 %) and drifts of 150 s and slower (10 %)."""
-    white = rng.standard_normal((n_trs, n_parcels))
-    noise = np.empty_like(white)
-    noise[0] = white[0]
-    for tr in range(1, n_trs):
-        noise[tr] = _AR1 * noise[tr - 1] + math.sqrt(1 - _AR1**2) * white[tr]
-    n_waves = max(1, math.floor(2 * n_trs * tr_s / _DRIFT_S))
-    waves = np.cos(np.pi * np.outer(np.arange(n_trs) + 0.5, np.arange(1, n_waves + 1)) / n_trs)
-    drift = waves @ rng.standard_normal((n_waves, n_parcels))
-    noise = math.sqrt(1 - _DRIFT_SHARE) * _unit(noise) + math.sqrt(_DRIFT_SHARE) * _unit(drift)
-    return _unit(noise)
-
-
-def subject_bold(
-    signal: Float64[np.ndarray, "tr parcel"], tr_s: float, snr: float, rng: np.random.Generator
-) -> tuple[Float64[np.ndarray, "tr parcel"], Float64[np.ndarray, "tr parcel"]]:
-    """BOLD of one subject, and its part without noise: the signal times a gain of about 1.
-
-    ``snr`` is the variance of the signal over that of the noise, in every parcel: BOLD and signal
-    correlate by about sqrt(snr / (1 + snr)).
-    """
-    gain = np.exp(0.1 * rng.standard_normal(signal.shape[1]))
-    own = signal * gain
-    noise = bold_noise(*signal.shape, tr_s, rng)
-    return own + noise * own.std(axis=0) / math.sqrt(snr), own
-
-
-def trs_of_scenes(
-    onsets_s: Sequence[float] | np.ndarray, times_s: Float64[np.ndarray, " tr"]
-) -> Int64[np.ndarray, " tr"]:
-    """Index of the scene that is on at each time."""
-    return np.searchsorted(np.asarray(onsets_s) - 1e-6, times_s, side="right") - 1
-
-
 def _filtered(level, frame_hz, edges_hz, kind):
     if np.max(edges_hz) >= frame_hz / 2:
         raise SettingsError(
@@ -204,7 +157,3 @@ def _filtered(level, frame_hz, edges_hz, kind):
         )
     filters = butter(3, edges_hz, kind, fs=frame_hz, output="sos")
     return sosfiltfilt(filters, level.ravel()).reshape(level.shape)
-
-
-def _unit(values):
-    return (values - values.mean(axis=0)) / values.std(axis=0)

@@ -16,7 +16,9 @@ SHAPES = ("disc", "square")
 _SCENE_TRS = (2, 6)
 
 
-def picture_scenes(duration_s: float, tr_s: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def picture_scenes(
+    duration_s: float | int, tr_s: float | int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The plan of the pictures: scenes, and the objects that move in them.
 
     Scenes last 2 to 5 whole TRs (at least 1.5 s); scene, action and speed are drawn independently.
@@ -68,7 +70,7 @@ def picture_scenes(duration_s: float, tr_s: float, seed: int) -> tuple[pd.DataFr
 
 
 def object_positions(
-    track: dict, action: str, speed_px_s: float, time_s: Float64[np.ndarray, " time"]
+    track: dict, action: str, speed_px_s: float | int, time_s: Float64[np.ndarray, " time"]
 ) -> Float64[np.ndarray, "time xy"]:
     """Where the middle of an object is, ``time_s`` after the onset of its scene, in pixels.
 

@@ -10,27 +10,25 @@ import math
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32
-from scipy.signal import lfilter
 from scipy.signal.windows import tukey
 
 from subtr.clock import Clock
+from subtr.datasets.generated_carriers import CARRIERS, RATE_HZ, carrier_sound
 from subtr.datasets.generated_speech import VOICES, Line, sentence, speak
 from subtr.stimulus.mel import log_mel_of_sound
 
-RATE_HZ = 16_000
-CARRIERS = ("speech", "music", "tones", "noise", "ripple")
 MODULATION_HZ = (0.0, 2.0, 4.0, 8.0)
 MOST_ONSETS = 4
 
 # Changes of log amplitude: 1 is 8.7 dB.
-_LEVEL, _DEPTH, _RAMP, _BURST = 0.7, (0.6, 1.1), 0.5, 1.6
-_BURST_S, _BURST_APART_S = 0.05, 0.2
+_LEVEL, _DEPTH, _RAMP, _BURST = 0.7, (0.6, 1.1), 0.5, 1.8
+_BURST_S, _BURST_APART_S = 0.03, 0.2
 # Fills the gaps between partials and between words, so that every mel band is above its floor.
 _BED = 0.06
 _SCENE_TRS = (2, 5)
 
 
-def sound_scenes(duration_s: float, tr_s: float, seed: int) -> pd.DataFrame:
+def sound_scenes(duration_s: float | int, tr_s: float | int, seed: int) -> pd.DataFrame:
     """The plan of a sound: one row a scene, each column drawn independently of the others.
 
     Scenes last 2 to 4 whole TRs (at least 1.5 s). Columns: onset_s, duration_s; carrier (of
@@ -65,7 +63,9 @@ def sound_scenes(duration_s: float, tr_s: float, seed: int) -> pd.DataFrame:
     )
 
 
-def render_sound(scenes: pd.DataFrame, tr_s: float, seed: int) -> Float32[np.ndarray, " sample"]:
+def render_sound(
+    scenes: pd.DataFrame, tr_s: float | int, seed: int
+) -> Float32[np.ndarray, " sample"]:
     """The sound of ``sound_scenes``, mono at ``RATE_HZ``, within -0.9 to 0.9.
 
     Raises
@@ -89,12 +89,12 @@ def render_sound(scenes: pd.DataFrame, tr_s: float, seed: int) -> Float32[np.nda
 
 
 def log_gain(
-    scene: dict, n_samples: int, tr_s: float, rng: np.random.Generator
+    scene: dict, n_samples: int, tr_s: float | int, rng: np.random.Generator
 ) -> Float[np.ndarray, " sample"]:
     """Log amplitude of a scene over time: level + modulation + ramps + bursts.
 
     Ramps rise or fall over the middle 80 % of each TR and return smoothly at its edges; bursts of
-    50 ms lie at least 0.2 s apart and 0.1 s from the edges of the TR.
+    30 ms lie at least 0.2 s apart and 0.1 s from the edges of the TR.
     """
     time_s = np.arange(n_samples) / RATE_HZ
     phase = rng.uniform(0, 2 * np.pi)
@@ -103,22 +103,13 @@ def log_gain(
     edge = np.minimum(part, 1 - part)
     ramp = np.where(edge < 0.1, np.sign(part - 0.5) * np.sin(edge * np.pi / 0.2), part * 2.5 - 1.25)
     log = log + scene["order"] * _RAMP * ramp
-    burst = _BURST * tukey(round(_BURST_S * RATE_HZ), 0.4)
+    burst = _BURST * tukey(round(_BURST_S * RATE_HZ), 0.2)
     for tr in range(math.ceil(n_samples / RATE_HZ / tr_s - 1e-6)):
         for onset_s in _burst_times_s(scene["onsets"], tr_s, rng):
             first = round((tr * tr_s + onset_s) * RATE_HZ)
             into = log[first : first + len(burst)]
             into += burst[: len(into)]
     return log - scene["onsets"] * burst.sum() / RATE_HZ / tr_s
-
-
-def carrier_sound(
-    carrier: str, n_samples: int, rng: np.random.Generator, *, bpm: float = 0
-) -> Float[np.ndarray, " sample"]:
-    """A carrier of ``CARRIERS`` other than speech, at ``RATE_HZ``; music needs its bpm."""
-    if carrier == "music":
-        return _music(n_samples, rng, bpm)
-    return {"tones": _tones, "noise": _noise, "ripple": _ripple}[carrier](n_samples, rng)
 
 
 def _lines(scenes, seed):
@@ -131,54 +122,6 @@ def _lines(scenes, seed):
             said = [sentence(rng) for _ in range(math.ceil(scene["duration_s"] / 1.5))]
             lines.append(Line(" ".join(said), scene["voice"], speed, pitch))
     return lines
-
-
-def _music(n_samples, rng, bpm):
-    """A chord and a tick of noise on every beat."""
-    beat = 60 / bpm * RATE_HZ
-    sound = np.zeros(n_samples)
-    root = rng.uniform(110, 220)
-    for index in range(math.ceil(n_samples / beat)):
-        first = round(index * beat)
-        time_s = np.arange(min(round((index + 1) * beat), n_samples) - first) / RATE_HZ
-        steps = rng.choice([0, 2, 4, 5, 7, 9, 11, 12, 14, 16], 3, replace=False)
-        partials = root * 2 ** (steps[:, None] / 12) * np.arange(1, 13)
-        chord = np.zeros(len(time_s))
-        for hz, strength in zip(partials.ravel(), np.tile(1 / np.arange(1, 13), 3), strict=True):
-            chord += strength * np.sin(2 * np.pi * hz * time_s)
-        tick = 2.0 * rng.standard_normal(len(time_s)) * np.exp(-time_s / 0.015)
-        sound[first : first + len(time_s)] = chord * np.exp(-time_s / 0.3) + tick
-    return sound
-
-
-def _tones(n_samples, rng):
-    time_s = np.arange(n_samples) / RATE_HZ
-    f0_hz, slope = rng.uniform(90, 400), rng.uniform(0.3, 1.2)
-    order = np.arange(1, int(7600 / f0_hz) + 1)
-    phases = rng.uniform(0, 2 * np.pi, len(order))
-    sound = np.zeros(n_samples)
-    for k, phase in zip(order, phases, strict=True):
-        sound += k**-slope * np.sin(2 * np.pi * k * f0_hz * time_s + phase)
-    return sound
-
-
-def _noise(n_samples, rng):
-    """Noise with a random tilt from brown-like to blue-like."""
-    pole = rng.uniform(-0.6, 0.9)
-    return lfilter([1.0], [1.0, -pole], rng.standard_normal(n_samples))
-
-
-def _ripple(n_samples, rng):
-    """Moving ripples (Kowalski, Depireux and Shamma 1996) over tones spaced evenly in octaves."""
-    time_s = np.arange(n_samples) / RATE_HZ
-    velocity_hz, density = rng.choice([-1, 1]) * rng.uniform(2, 10), rng.choice([0.4, 0.8, 1.2])
-    octaves = np.linspace(0, 5, 80)
-    phases = rng.uniform(0, 2 * np.pi, len(octaves))
-    sound = np.zeros(n_samples)
-    for octave, phase in zip(octaves, phases, strict=True):
-        ripple = np.sin(2 * np.pi * (velocity_hz * time_s + density * octave))
-        sound += np.exp(0.9 * ripple) * np.sin(2 * np.pi * 230 * 2**octave * time_s + phase)
-    return sound
 
 
 def _burst_times_s(n_bursts, tr_s, rng):

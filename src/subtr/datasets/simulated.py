@@ -11,15 +11,13 @@ from tqdm.auto import tqdm
 
 from subtr.clock import Clock
 from subtr.datasets.forward_model import (
-    HRF_PEAKS_S,
-    noise_free_bold,
     parcel_drives,
     stimulus_drives,
-    subject_bold,
-    trs_of_scenes,
 )
+from subtr.datasets.generated_carriers import RATE_HZ
 from subtr.datasets.generated_pictures import PICTURE_HZ, iter_generated_pictures, picture_scenes
-from subtr.datasets.generated_sound import RATE_HZ, render_sound, sound_scenes
+from subtr.datasets.generated_sound import render_sound, sound_scenes
+from subtr.datasets.simulated_bold import HRF_PEAKS_S, noise_free_bold, subject_bold
 from subtr.errors import StudyError
 from subtr.stimulus.cache import CacheError, cache_dir
 from subtr.stimulus.media import probe, write_film
@@ -28,7 +26,7 @@ from subtr.stimulus.video import PictureSettings, pictures_of_media
 from subtr.study import Study, StudyWarning
 
 # Raise it when the generated film changes.
-FORMAT = 1
+FORMAT = 3
 # The truth must not depend on what a model is shown, so the forward model has its own frames.
 _FORWARD_FRAME_HZ = 128 / 3
 
@@ -36,12 +34,12 @@ _FORWARD_FRAME_HZ = 128 / 3
 def load_simulated(
     media: Path | None = None,
     *,
-    duration_s: Annotated[float, Field(ge=30, le=14_400)] = 720.0,
-    tr_s: Annotated[float, Field(ge=0.5, le=10)] = 1.5,
+    duration_s: Annotated[float | int, Field(ge=30, le=14_400)] = 720.0,
+    tr_s: Annotated[float | int, Field(ge=0.5, le=10)] = 1.5,
     frames_per_tr: Annotated[int, Field(ge=1, le=4096)] = 64,
     n_subjects: Annotated[int, Field(ge=1, le=100)] = 4,
     parcels_per_class: Annotated[int, Field(ge=1, le=64)] = 4,
-    snr: Annotated[float, Field(gt=0, le=1e6)] = 1.0,
+    snr: Annotated[float | int, Field(gt=0, le=1e6)] = 1.0,
     seed: Annotated[int, Field(ge=0)] = 0,
     mel: MelSettings = MelSettings(),  # noqa: B008
     pictures: PictureSettings | None = PictureSettings(),  # noqa: B008
@@ -124,7 +122,7 @@ def load_simulated(
     )
 
 
-def generated_film(duration_s: float, tr_s: float, seed: int) -> Path:
+def generated_film(duration_s: float | int, tr_s: float | int, seed: int) -> Path:
     """The generated film, an mp4 in the cache; written there the first time.
 
     Raises
@@ -148,7 +146,7 @@ def generated_film(duration_s: float, tr_s: float, seed: int) -> Path:
     return write_film(film, shown, PICTURE_HZ, sound, RATE_HZ)
 
 
-def scene_labels(clock: Clock, duration_s: float, seed: int) -> pd.DataFrame:
+def scene_labels(clock: Clock, duration_s: float | int, seed: int) -> pd.DataFrame:
     """What a generated film holds in each TR: one row a TR.
 
     Columns of ``sound_scenes`` and ``picture_scenes`` less onset_s and duration_s; sound_scene and
@@ -159,7 +157,7 @@ def scene_labels(clock: Clock, duration_s: float, seed: int) -> pd.DataFrame:
     shown, _ = picture_scenes(duration_s, clock.tr_s, seed)
     parts = []
     for name, scenes in (("sound_scene", sound), ("picture_scene", shown)):
-        index = trs_of_scenes(scenes["onset_s"], times_s)
+        index = np.searchsorted(scenes["onset_s"] - 1e-6, times_s, side="right") - 1
         rows = scenes.drop(columns=["onset_s", "duration_s"]).iloc[index].reset_index(drop=True)
         parts.append(rows.assign(**{name: index}))
     return pd.concat(parts, axis=1)

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+
+from subtr.clock import Clock
+from subtr.datasets.generated_carriers import CARRIERS, RATE_HZ, carrier_sound
+from subtr.datasets.generated_sound import (
+    MODULATION_HZ,
+    level_sound,
+    log_gain,
+    render_sound,
+    sound_scenes,
+)
+from subtr.datasets.generated_speech import VOICES, Line, speak
+from subtr.errors import StudyError
+from subtr.stimulus.mel import log_mel_of_sound
+
+TR_S = 1.5
+
+
+@pytest.fixture(scope="module")
+def sound():
+    return render_sound(sound_scenes(60.0, TR_S, 3), TR_S, 3)
+
+
+def plain(**changes):
+    scene = {"level": 0.0, "depth": 0.0, "rate_hz": 0.0, "order": 0, "onsets": 0}
+    return scene | changes
+
+
+def spectral_peak_hz(values, rate_hz, above_hz):
+    power = np.abs(np.fft.rfft(values - values.mean(), 8 * len(values)))
+    hz = np.fft.rfftfreq(8 * len(values), 1 / rate_hz)
+    return hz[hz > above_hz][power[hz > above_hz].argmax()]
+
+
+def test_the_same_seed_gives_the_same_sound_and_another_does_not(sound):
+    again = render_sound(sound_scenes(60.0, TR_S, 3), TR_S, 3)
+    np.testing.assert_array_equal(sound, again)
+    other = render_sound(sound_scenes(60.0, TR_S, 4), TR_S, 4)
+    assert len(other) == len(sound) == 60 * RATE_HZ
+    assert np.abs(np.corrcoef(sound, other)[0, 1]) < 0.1
+    assert np.abs(sound).max() == pytest.approx(0.9, abs=1e-6)
+
+
+@pytest.mark.parametrize("tr_s", [0.8, 1.5, 2.0])
+def test_scenes_fill_the_film_and_begin_with_a_tr(tr_s):
+    scenes = sound_scenes(100.0, tr_s, 0)
+    ends_s = scenes["onset_s"] + scenes["duration_s"]
+    np.testing.assert_allclose(scenes["onset_s"][1:], ends_s[:-1])
+    assert scenes["onset_s"][0] == 0
+    assert ends_s.iloc[-1] == pytest.approx(100.0)
+    trs = scenes["onset_s"] / tr_s
+    np.testing.assert_allclose(trs, trs.round(), atol=1e-9)
+
+
+def test_draws_are_independent():
+    scenes = sound_scenes(20_000.0, TR_S, 0)
+    columns = scenes[["level", "rate_hz", "order", "onsets"]].astype(float)
+    columns["carrier"] = scenes["carrier"].map(CARRIERS.index)
+    r = np.corrcoef(columns.T) - np.eye(5)
+    assert np.abs(r).max() < 4 / np.sqrt(len(scenes))
+    assert set(scenes["carrier"]) == set(CARRIERS)
+    assert set(scenes["rate_hz"]) == set(MODULATION_HZ)
+    assert set(scenes["onsets"]) == set(range(5))
+    assert set(scenes.loc[scenes["carrier"] == "speech", "voice"]) == set(VOICES)
+
+
+@pytest.mark.parametrize("onsets", [0, 4])
+@pytest.mark.parametrize("order", [-1, 0, 1])
+@pytest.mark.parametrize("rate_hz", [0.0, 2.0, 4.0, 8.0])
+def test_changes_within_a_tr_have_no_mean(rate_hz, order, onsets):
+    depth = 0.9 if rate_hz else 0.0
+    scene = plain(level=0.4, depth=depth, rate_hz=rate_hz, order=order, onsets=onsets)
+    log = log_gain(scene, 4 * 24_000, TR_S, np.random.default_rng(0)).reshape(4, -1)
+    np.testing.assert_allclose(log.mean(1), 0.4, atol=1e-3)
+
+
+@pytest.mark.parametrize("order", [-1, 0, 1])
+def test_order_is_the_sign_of_the_slope_in_every_tr(order):
+    log = log_gain(plain(order=order), 4 * 24_000, TR_S, np.random.default_rng(0)).reshape(4, -1)
+    slope = np.polyfit(np.arange(24_000) / RATE_HZ, log.T, 1)[0]
+    np.testing.assert_array_equal(np.sign(slope.round(2)), order)
+
+
+@pytest.mark.parametrize("rate_hz", [2.0, 4.0, 8.0])
+def test_modulated_noise_has_its_spectral_peak_at_its_rate(rate_hz):
+    rng = np.random.default_rng(1)
+    n = 4 * 24_000
+    noise = level_sound(carrier_sound("noise", n, rng).astype(np.float32))
+    sound = noise * np.exp(log_gain(plain(rate_hz=rate_hz, depth=0.8), n, TR_S, rng))
+    level = log_mel_of_sound(sound, RATE_HZ, Clock(TR_S, 4)).mean(-1).ravel()
+    assert spectral_peak_hz(level, 64 / TR_S, 1.0) == pytest.approx(rate_hz, abs=0.1)
+
+
+@pytest.mark.parametrize("bpm", [90, 120, 150])
+def test_music_has_its_beat(bpm):
+    n = 12 * RATE_HZ
+    sound = level_sound(carrier_sound("music", n, np.random.default_rng(2), bpm=bpm))
+    log_mel = log_mel_of_sound(sound, RATE_HZ, Clock(1.0, 12, frames_per_tr=100))
+    flux = np.maximum(np.diff(log_mel.reshape(-1, 128), axis=0), 0).mean(1)
+    flux = flux - flux.mean()
+    similar = np.correlate(flux, flux, "full")[len(flux) - 1 :]
+    lag = 25 + similar[25:100].argmax()  # 240 to 60 beats a minute
+    assert 60 / (lag / 100) == pytest.approx(bpm, rel=0.04)
+
+
+@pytest.mark.parametrize("carrier", ["music", "tones", "noise", "ripple"])
+def test_carriers_are_brought_to_one_level(carrier):
+    rng = np.random.default_rng(0)
+    sound = carrier_sound(carrier, 6 * 16_000, rng, bpm=100)
+    sound = sound / sound.std() + 0.06 * rng.standard_normal(len(sound))
+    level = log_mel_of_sound(level_sound(sound), RATE_HZ, Clock(TR_S, 4)).mean(-1)[:, 2:-2]
+    assert np.abs(level).max() < 0.35
+    assert level.mean(1) == pytest.approx(0, abs=0.05)
+
+
+def test_averaged_sound_does_not_tell_what_goes_on_within_a_tr():
+    rng = np.random.default_rng(0)
+    noise = level_sound(carrier_sound("noise", 4 * 24_000, rng).astype(np.float32))
+    means = []
+    for changes in ({}, {"rate_hz": 8.0, "depth": 1.0}, {"order": 1}, {"order": -1}):
+        gain = np.exp(log_gain(plain(**changes), len(noise), TR_S, np.random.default_rng(1)))
+        means.append(log_mel_of_sound(noise * gain, RATE_HZ, Clock(TR_S, 4)).mean((0, 1)))
+    for mean in means[1:]:
+        assert np.abs(mean - means[0]).max() < 0.15
+
+
+def test_voices_differ_and_say_the_same_again():
+    lines = [Line("the red dog found a letter", voice) for voice in VOICES]
+    spoken, again = speak(lines, RATE_HZ), speak(lines, RATE_HZ)
+    for one, other in zip(spoken, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert 0.5 * RATE_HZ < len(one) < 4 * RATE_HZ
+    assert len({round(float(np.abs(one).sum()), 2) for one in spoken}) == len(VOICES)
+    assert speak([], RATE_HZ) == []
+
+
+def test_an_unknown_voice_is_named():
+    with pytest.raises(StudyError, match=r"no voice 'xx-none'.*Known voices"):
+        speak([Line("hello", "xx-none")], RATE_HZ)
+    with pytest.raises(StudyError, match="says nothing"):
+        speak([Line("  ", VOICES[0])], RATE_HZ)
