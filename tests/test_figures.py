@@ -64,7 +64,8 @@ def errorbars(axis):
 
 
 def test_same_system_same_colour_however_written():
-    assert colour_of("PCA") == colour_of("pca")
+    assert colour_of("PCA") == colour_of("pca") == colour_of("PCA 256")
+    assert colour_of("my system 128") == colour_of("My_System")
     assert colour_of("tier1_multiscale") == colour_of("Tier 1")
     assert colour_of("averaged") == colour_of("baseline_averaging") == colour_of("averaging")
     known = ["original", "round trip", "averaging", "PCA", "tier 1", "FIR ridge", "Lanczos"]

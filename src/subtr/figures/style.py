@@ -63,9 +63,11 @@ def colour_of(system: str) -> str:
     """The colour of a system, the same in all figures and sessions, for any colour vision.
 
     Well-known systems have their own; others one of eight by their name, so that two of them may
-    share a colour, and labels still tell them apart. Case, spaces and signs do not matter.
+    share a colour, and labels still tell them apart. Case, spaces and signs do not matter, nor
+    does a size behind the name, as in "PCA 256".
     """
-    name = re.sub(r"[^a-z0-9]", "", system.lower())
+    name = re.sub(r"[ _]\d{2,}$", "", system.lower())
+    name = re.sub(r"[^a-z0-9]", "", name)
     name = _ALIASES.get(name, name)
     return _COLOURS.get(name) or _FURTHER[zlib.crc32(name.encode()) % len(_FURTHER)]
 
