@@ -78,7 +78,7 @@ def load_simulated(
             f"{film} lasts {length_s:.1f} s: expected at least 20 TRs of {tr_s:g} s. Use a longer "
             "film or a shorter tr_s."
         )
-    clock = Clock.covering(length_s, tr_s, frames_per_tr=frames_per_tr)
+    clock = Clock.covering(float(length_s), float(tr_s), frames_per_tr=frames_per_tr)
     has_sound = info.sound_rate_hz is not None
     has_pictures = info.width is not None
     for has, track, lost in (
@@ -141,8 +141,7 @@ def generated_film(duration_s: float | int, tr_s: float | int, seed: int) -> Pat
         ) from error
     sound = render_sound(sound_scenes(duration_s, tr_s, seed), tr_s, seed)
     shown = iter_generated_pictures(*picture_scenes(duration_s, tr_s, seed), seed)
-    n_pictures = round(duration_s * PICTURE_HZ)
-    shown = tqdm(shown, total=n_pictures, desc="film", unit="picture", delay=3, disable=None)
+    shown = _with_bar(shown, round(duration_s * PICTURE_HZ))
     return write_film(film, shown, PICTURE_HZ, sound, RATE_HZ)
 
 
@@ -175,3 +174,10 @@ def _varying(drives, film):
     if not kept:
         raise StudyError(f"{film} drives no class of parcels: use a film with sound or motion.")
     return kept
+
+
+def _with_bar(pictures, n_pictures):
+    with tqdm(total=n_pictures, desc="film", unit="picture", delay=3, disable=None) as bar:
+        for picture in pictures:
+            yield picture
+            bar.update()
