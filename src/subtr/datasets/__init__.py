@@ -1,0 +1,36 @@
+"""Studies by name: a simulated one, real ones, and any film of the user's."""
+
+from pathlib import Path
+from typing import Any
+
+from subtr.datasets.alice import load_alice
+from subtr.datasets.film import load_film
+from subtr.datasets.simulated import load_simulated
+from subtr.registry import Registry
+from subtr.study import Study
+
+STUDIES = Registry(
+    "study",
+    {
+        "simulated": load_simulated,
+        "alice": load_alice,
+        "film": load_film,
+    },
+)
+
+
+def load_study(
+    name: str, options: dict[str, Any] | None = None, media: Path | None = None
+) -> Study:
+    """The study called ``name``.
+
+    Arguments
+        name: a name in ``STUDIES``.
+        options: of its loader, as they stand under ``load`` in a params file.
+        media: a film or sound in place of the study's own; the study "film" needs one.
+
+    Raises
+        SettingsError: unknown name or option, with the nearest right one; or a bad value.
+        StudyError, MediaError: the data are missing or do not fit together.
+    """
+    return STUDIES.build(name, media, **(options or {}))

@@ -1,0 +1,78 @@
+"""Finds data on this machine, or fetches a file whose address and digest are known."""
+
+import os
+from pathlib import Path
+
+import pooch
+import requests
+
+from subtr.errors import StudyError
+from subtr.stimulus.cache import CacheError, cache_dir
+
+# Where a person gets what may not, or need not, come with the package.
+_SOURCES = {
+    "alice": (
+        "Get alice_data_shared and alice_stim_shared (CC BY 4.0) from their authors, or from "
+        "github.com/daandouwe/Thesis at commit ec54039b, folder brain-data/syntax-in-rnng"
+    ),
+    "speech/hifi_6097": (
+        "Give it 16-bit recordings and a manifest.json, with audio_filepath and text on each line"
+    ),
+}
+
+
+def find_data(name: str) -> Path:
+    """The folder of the data called ``name``: in $SUBTR_DATA, else in the cache's ``data``.
+
+    Arguments
+        name: a folder such as "alice" or "speech/hifi_6097".
+
+    Raises
+        StudyError: it is in neither; the message says where the data can be had.
+    """
+    own = os.environ.get("SUBTR_DATA")
+    roots = [Path(own).expanduser()] if own else []
+    roots.append(cache_dir() / "data")
+    for root in roots:
+        if (root / name).is_dir():
+            return root / name
+    looked = " and ".join(str(root / name) for root in roots)
+    source = _SOURCES.get(name, "Get them from their authors")
+    raise StudyError(
+        f"The data of {name} are missing: no folder {looked}. {source}; put them into a folder "
+        f"{name} and set SUBTR_DATA to the folder that holds it."
+    )
+
+
+def fetch(url: str, sha256: str, name: str) -> Path:
+    """A file from the internet, kept in the cache; there already, nothing is asked of the net.
+
+    Arguments
+        url: address of one file, http or https.
+        sha256: digest of its content, 64 hexadecimal digits.
+        name: what the file is called in the cache's ``data``.
+
+    Raises
+        StudyError: offline, no such address, or other content than expected.
+        CacheError: the cache cannot be written.
+    """
+    folder = cache_dir() / "data"
+    try:
+        downloader = pooch.HTTPDownloader(timeout=30)
+        file = pooch.retrieve(url, f"sha256:{sha256}", name, folder, downloader=downloader)
+    except requests.RequestException as error:
+        raise StudyError(
+            f"{name} cannot be fetched from {url} ({type(error).__name__}). Connect to the "
+            f"internet, or copy the file to {folder / name}."
+        ) from error
+    except ValueError as error:
+        raise StudyError(
+            f"{url} gave other content than the expected SHA-256 {sha256[:12]}...; nothing was "
+            f"kept. Try again, or copy the right file to {folder / name}."
+        ) from error
+    except OSError as error:
+        raise CacheError(
+            f"{folder / name} cannot be written: {error.strerror or error}. Free some space "
+            "there, or set SUBTR_CACHE to a folder that you can write to."
+        ) from error
+    return Path(file)
