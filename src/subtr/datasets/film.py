@@ -120,7 +120,8 @@ def _bold(media: Path, folder: Path | None, clock: Clock, cut: bool):
         return {}, pd.DataFrame({"tuning": []})
     subjects, parcels = read_bold_folder(folder)
     for name, bold in subjects.items():
-        if bold.shape[1] == clock.n_trs != len(bold) and len(bold) == len(parcels):
+        fits = len(bold) == clock.n_trs or (cut and len(bold) > clock.n_trs)
+        if bold.shape[1] == clock.n_trs and not fits:
             raise StudyError(
                 f"BOLD of {name} has shape {bold.shape}, and {media} {clock.n_trs} TRs: it lies on "
                 "its side; expected (TR, parcel)."
