@@ -159,8 +159,9 @@ def test_missing_and_constant_parcels_are_masked(film, bold):
     table.iloc[4, 1] = "n/a"
     table[2] = 1.0
     table.to_csv(folder / "sub-02.csv", index=False, header=False)
-    with pytest.warns(StudyWarning, match="sub-02 has"):
+    with pytest.warns(StudyWarning, match="sub-02 has") as heard:
         study = load_study("film", SMALL | {"bold": folder}, film)
+    assert len(heard) == 2
     assert np.isnan(study.bold["sub-02"]).sum(axis=0).tolist() == [0, 1, 20]
 
 

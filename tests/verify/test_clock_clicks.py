@@ -14,8 +14,6 @@ CLICKS_S = (5, 7205)
 # Shorter than a frame at any TR here, so that it begins and ends in the same frame.
 CLICK_S = 0.004
 TRS_S = (1.0, 1.49, 1.5, 2.0)
-# Windows about as long as a frame, so that neighbouring frames hear little of the click.
-SETTINGS = MelSettings(n_mels=8, window_samples=256)
 
 
 @pytest.fixture(scope="module", params=[16_000, 22_050, 44_100, 48_000])
@@ -43,13 +41,15 @@ def sounds(rate_hz, tmp_path_factory):
 
 @pytest.mark.parametrize("tr_s", TRS_S)
 def test_clicks_fall_into_their_frames(sounds, rate_hz, tr_s, measured):
-    clock = Clock.covering(LENGTH_S, tr_s)
+    clock = Clock.covering(float(LENGTH_S), tr_s)
     n_frames = clock.frames_per_tr
+    # Two frames long: every sample is heard, by no frame but its own and the next on either side.
+    settings = MelSettings(n_mels=8, window_samples=2 * round(clock.frame_s * 16_000))
     for file in sounds:
-        level = np.asarray(log_mel_of_media(file, clock, SETTINGS)).mean(axis=2).ravel()
+        level = np.asarray(log_mel_of_media(file, clock, settings)).mean(axis=2).ravel()
         frames = []
         for click_s in CLICKS_S:
-            tr, frame = clock.frame_of(click_s)
+            tr, frame = clock.frame_of(float(click_s))
             near = slice((tr - 2) * n_frames, (tr + 2) * n_frames)
             found = near.start + int(level[near].argmax())
             frames.append((found, tr * n_frames + frame))
@@ -67,5 +67,4 @@ def test_clicks_fall_into_their_frames(sounds, rate_hz, tr_s, measured):
         assert [found for found, _ in frames] == [wanted for _, wanted in frames]
         # And nowhere else: all else is silence.
         loud = np.flatnonzero(level > level.min() + 0.5 * np.ptp(level))
-        assert min(np.abs(loud[:, None] - [wanted for _, wanted in frames]).min(1).tolist()) == 0
         assert np.abs(loud[:, None] - [wanted for _, wanted in frames]).min(1).max() <= 1

@@ -55,17 +55,19 @@ def load_film(
     info = probe(media)
     mel, pictures = _present(info, mel, pictures)
     clock = _clock(info, float(tr_s), frames_per_tr, float(onset_s), n_trs)
-    # Short work and long work: what is wrong with the BOLD shows before an hour is decoded.
     subjects, parcels = _bold(media, bold, clock, cut=n_trs is not None)
     name = f"film-{media.stem}"
-    study = Study(name=name, clock=clock, bold=subjects, parcels=parcels)
+    with warnings.catch_warnings():
+        # What is wrong with the BOLD should show before an hour of film is decoded.
+        warnings.simplefilter("ignore", StudyWarning)
+        Study(name=name, clock=clock, bold=subjects, parcels=parcels)
     return Study(
         name=name,
         clock=clock,
         mel=log_mel_of_media(media, clock, mel) if mel else None,
         mel_settings=mel or MelSettings(),
         pictures=pictures_of_media(media, clock, pictures) if pictures else None,
-        bold=study.bold,
+        bold=subjects,
         parcels=parcels,
         media=media,
     )
