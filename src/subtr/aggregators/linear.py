@@ -46,10 +46,10 @@ class LinearAggregator(nn.Module):
             nn.init.zeros_(added.bias)
 
     @torch.no_grad()
-    def start_from(self, analysis: Float[Tensor, "dim flat"]):
-        """Sets the basis, one row for each number of the vector."""
+    def start_from(self, analysis: Float[Tensor, "dim flat"], offset: Float[Tensor, " dim"]):
+        """Sets the basis, one row for each number of the vector, and what is added to each."""
         self.basis.weight.copy_(analysis)
-        self.basis.bias.zero_()
+        self.basis.bias.copy_(offset)
 
     def forward(
         self, levels: list[Float[Tensor, "batch frame_l dim_l"]]

@@ -117,6 +117,21 @@ class PCARival:
         self._pca = PCA(self.n_floats, random_state=self.seed).fit(flat)
         return self
 
+    @property
+    def components(self) -> Float32[np.ndarray, "float flat"]:
+        """Orthonormal windows, by falling variance."""
+        return self._pca.components_.astype(np.float32)
+
+    @property
+    def deviations(self) -> Float32[np.ndarray, " float"]:
+        """Standard deviation of each component over the training windows."""
+        return np.sqrt(self._pca.explained_variance_).astype(np.float32)
+
+    @property
+    def mean(self) -> Float32[np.ndarray, " flat"]:
+        """Mean training window."""
+        return self._pca.mean_.astype(np.float32)
+
     def encode(
         self, windows: Float[np.ndarray, "tr frame feature"]
     ) -> Float32[np.ndarray, "tr float"]:

@@ -49,9 +49,7 @@ def read_manifest(folder: Path) -> list[Utterance]:
     """
     file = Path(folder) / "manifest.json"
     if not file.is_file():
-        raise StudyError(
-            f"{file} does not exist: expected one JSON object a line."
-        )
+        raise StudyError(f"{file} does not exist: expected one JSON object a line.")
     utterances = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():

@@ -1,0 +1,249 @@
+"""One study under one parameter set: what notebooks call to train, to score and to keep results."""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from subtr import bold_scoring, scoring
+from subtr.datasets import load_study
+from subtr.errors import SettingsError
+from subtr.params import Strict, load_params, nearest, params_folder, params_hash
+from subtr.prediction import BoldParams, predict_bold
+from subtr.reconstruction import AutoencoderParams, reconstruct_pictures, reconstruct_sound
+from subtr.results import check_writable, read_results, write_results
+from subtr.rivals import Rival, bold_rivals, picture_rivals, sound_rivals
+from subtr.run import run_folder
+from subtr.scoring import Row
+from subtr.splits import Split
+from subtr.store import Store
+from subtr.study import Study
+
+
+class StudyParams(Strict):
+    """What is loaded, how time is split, and what everything is compared with.
+
+    ``load``: options of the study's loader. ``reconstruction_folds``: how many of the folds train
+    autoencoders; BOLD is predicted in all. ``pca_floats``: sizes of the PCA rival.
+    """
+
+    load: dict[str, Any] = Field(default_factory=dict)
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    n_folds: int = Field(5, ge=2)
+    gap_s: float = Field(24.0, ge=0)
+    validation_fraction: float = Field(0.1, gt=0, lt=1)
+    reconstruction_folds: int = Field(1, ge=1)
+    drift_order: int = Field(2, ge=0, le=10)
+    pca_floats: tuple[int, ...] = (64, 128, 512)
+
+
+class SystemParams(Strict):
+    """What is trained; a part that is left out is not."""
+
+    sound: AutoencoderParams | None = None
+    pictures: AutoencoderParams | None = None
+    bold: BoldParams | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A study, its parameters and the folder that keeps what comes out.
+
+    Made by `open`. Whatever is finished is read from the folder, not repeated; another study,
+    parameter or seed gets a place of its own, by hash.
+    """
+
+    study: Study
+    params: StudyParams
+    folder: Path
+    params_folder: Path
+    identity: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(
+        cls, study: str = "simulated", params: str = "smoke", film: str = "", runs: str = "runs"
+    ) -> "Experiment":
+        """Checks the parameters, loads the study and prepares the run folder.
+
+        Arguments
+            study: a name from `subtr.datasets.STUDIES`.
+            params: a parameter set, by name or folder.
+            film: a media file; the study of it, or the stimulus in place of the study's own.
+            runs: the folder of all runs.
+
+        Raises
+            SubtrError: unknown name or value, unreadable film, unwritable folder.
+        """
+        where = params_folder(params)
+        settings = load_params(StudyParams, where / f"study_{study}.yaml")
+        folder = check_writable(run_folder(runs, params, study, film))
+        media = Path(film).expanduser() if film else None
+        loaded = load_study(study, settings.load, media)
+        return cls(loaded, settings, folder, where, {"study": study, "film": film})
+
+    @cached_property
+    def splits(self) -> list[Split]:
+        """Train, validation and test of every fold."""
+        params = self.params
+        return self.study.splits(params.n_folds, params.gap_s, params.validation_fraction)
+
+    @property
+    def store(self) -> Store:
+        """Histories, reconstructions and figures of this run."""
+        return Store(self.folder)
+
+    @cached_property
+    def reconstruction_trs(self) -> np.ndarray:
+        """The test TRs that autoencoders reconstruct."""
+        return np.concatenate([split.test for split in self._reconstruction_splits])
+
+    @property
+    def _reconstruction_splits(self) -> list[Split]:
+        return self.splits[: self.params.reconstruction_folds]
+
+    @cached_property
+    def held_out(self) -> bold_scoring.HeldOutBold:
+        """The BOLD that predictions are scored against."""
+        return bold_scoring.held_out_bold(self.study, self.splits, self.params.drift_order)
+
+    def system(self, name: str) -> SystemParams:
+        """The parameters of ``system_<name>.yaml``."""
+        file = self.params_folder / f"system_{name}.yaml"
+        if not file.is_file():
+            files = self.params_folder.glob("system_*.yaml")
+            known = sorted(one.stem.removeprefix("system_") for one in files)
+            raise SettingsError(f"system = {name!r}: {file} does not exist{nearest(name, known)}")
+        return load_params(SystemParams, file)
+
+    def train(self, name: str, seed: int = 0) -> pd.DataFrame:
+        """Trains a system on every part of the study that it has parameters for, and scores it.
+
+        Keeps a table, histories and reconstructions in the run folder.
+
+        Returns
+            The rows of its results table.
+        """
+        system = self.system(name)
+        labels = {"study": self.study.name, "system": name, "seed": seed}
+        labels["params_hash"] = params_hash(self.params, system)
+        rows: list[Row] = []
+        if system.sound and self.study.mel is not None:
+            for n_floats in system.sound.floats_per_tr:
+                rows += self._train_autoencoder("sound", system.sound, n_floats, labels)
+        if system.pictures and self.study.pictures is not None:
+            for n_floats in system.pictures.floats_per_tr:
+                rows += self._train_autoencoder("pictures", system.pictures, n_floats, labels)
+        if system.bold and self.study.bold and self.study.mel is not None:
+            rows += self._train_predictor(system.bold, labels)
+        return self._keep(f"{name}_seed{seed}", rows)
+
+    def rivals(self) -> pd.DataFrame:
+        """Scores what needs no training by gradient: mean, nearest, Lanczos, PCA, ridge.
+
+        Returns
+            The rows of their results table.
+        """
+        labels = {"study": self.study.name, "seed": 0, "params_hash": params_hash(self.params)}
+        rows: list[Row] = []
+        splits, sizes = self._reconstruction_splits, self.params.pca_floats
+        if self.study.mel is not None:
+            rows += self._score_rivals("sound", sound_rivals(self.study, splits, sizes), labels)
+        if self.study.pictures is not None:
+            # More components than pictures of a short film can tell apart would say little.
+            found = picture_rivals(self.study, splits, sizes[:1])
+            rows += self._score_rivals("pictures", found, labels)
+        if self.study.bold:
+            for name, n_floats, found in bold_rivals(
+                self.study, self.splits, self.params.drift_order
+            ):
+                named = labels | {"system": name, "floats_per_tr": n_floats}
+                rows += bold_scoring.bold_rows(found, self.held_out, **named)
+        return self._keep("rivals", rows)
+
+    def results(self) -> pd.DataFrame:
+        """All tables of this run, as one."""
+        return read_results(self.folder / "tables")
+
+    def reconstructions(self, modality: str, seed: int = 0) -> dict[str, np.ndarray]:
+        """Name -> reconstruction of `reconstruction_trs`, the original first.
+
+        Arguments
+            modality: "sound" (TR, frame, mel) or "pictures" (TR, picture, height, width, 3).
+            seed: of the learned systems.
+        """
+        values = self.study.mel if modality == "sound" else self.study.pictures
+        if values is None:
+            return {}
+        original = {"original": np.asarray(values)[self.reconstruction_trs]}
+        return original | self.store.windows(modality, seed)
+
+    def _train_autoencoder(self, modality: str, params, n_floats: int, labels: Row) -> list[Row]:
+        name, seed = labels["system"], labels["seed"]
+        reconstruct = reconstruct_sound if modality == "sound" else reconstruct_pictures
+        training = f"{name}_{n_floats}_seed{seed}_{modality}"
+        of = params_hash(self.params, params)
+        parts, spent_s, histories = [], 0.0, []
+        for fold, split in enumerate(self._reconstruction_splits):
+            folder = self.folder / "checkpoints" / f"{training}_{of}" / f"fold{fold}"
+            label = f"{self.study.name}, {name}, {modality}, {n_floats} floats, seed {seed}"
+            found, history = reconstruct(
+                self.study, split, params, n_floats, folder, seed, f"{label}, fold {fold}"
+            )
+            parts.append(found)
+            histories.append(history.assign(fold=fold))
+            spent_s += history.attrs["training time_s"]
+        self.store.keep_history(training, pd.concat(histories))
+        found = np.concatenate(parts)
+        self.store.keep_windows(f"{name} {n_floats}", modality, found, seed)
+        labels = labels | {"floats_per_tr": n_floats}
+        time_row = {"modality": modality, "metric": "training time_s", "value": spent_s}
+        return [*self._score(modality, found, labels), labels | time_row]
+
+    def _train_predictor(self, params: BoldParams, labels: Row) -> list[Row]:
+        name, seed = labels["system"], labels["seed"]
+        of = params_hash(self.params, params)
+        folder = self.folder / "checkpoints" / f"{name}_seed{seed}_bold_{of}"
+        predictions, history = predict_bold(
+            self.study,
+            self.splits,
+            params,
+            self.params.drift_order,
+            folder,
+            seed,
+            f"{self.study.name}, {name}, BOLD, seed {seed},",
+        )
+        self.store.keep_history(f"{name}_seed{seed}_bold", history)
+        labels = labels | {"floats_per_tr": params.readout.vector_dim * params.readout.members}
+        rows = bold_scoring.bold_rows(predictions["mean"], self.held_out, **labels)
+        rows += bold_scoring.control_rows(predictions, self.held_out, **labels)
+        spent_s = history.attrs["training time_s"]
+        time_row = {"modality": "bold", "metric": "training time_s", "value": spent_s}
+        return [*rows, labels | time_row]
+
+    def _score(self, modality: str, found: np.ndarray, labels: Row) -> list[Row]:
+        rows_of = scoring.sound_rows if modality == "sound" else scoring.picture_rows
+        values = self.study.mel if modality == "sound" else self.study.pictures
+        original = np.asarray(values)[self.reconstruction_trs]
+        return rows_of(original, found, self.study.clock.tr_s, **labels)
+
+    def _score_rivals(self, modality: str, found: list[Rival], labels: Row) -> list[Row]:
+        rows = []
+        for name, n_floats, windows in found:
+            named = labels | {"system": name, "floats_per_tr": n_floats}
+            rows += self._score(modality, windows, named)
+            title = f"{name} {n_floats}" if name == "PCA" else name
+            self.store.keep_windows(title, modality, windows, None)
+        return rows
+
+    def _keep(self, name: str, rows: list[Row]) -> pd.DataFrame:
+        if not rows:
+            raise SettingsError(
+                f"{name}: nothing to do for {json.dumps(self.identity)}. Give the system's YAML "
+                "sound, pictures or bold that the study has too."
+            )
+        return pd.read_csv(write_results(self.folder / "tables" / f"{name}.csv", rows))

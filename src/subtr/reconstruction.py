@@ -1,0 +1,137 @@
+"""Film to film through a few numbers a TR: trains on one part of time, reconstructs another."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from einops import rearrange
+from jaxtyping import Float32, UInt8
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from subtr.baselines import PCARival, sliding_windows
+from subtr.decoders import DECODERS, PICTURE_DECODERS
+from subtr.items import Batch, WindowBatches, consecutive, window_batches
+from subtr.losses import reconstruction_loss
+from subtr.models import Part, Stream, StreamParams, TemporalAutoencoder
+from subtr.params import Strict
+from subtr.splits import Split
+from subtr.study import Study
+from subtr.training import Fitting, TrainingParams, fit
+
+
+class AutoencoderParams(Strict):
+    """Frames -> floats -> frames: what is built and how it is trained.
+
+    ``floats_per_tr``: one autoencoder is trained for each size. ``start``: "pca" starts the linear
+    maps of aggregator and decoder at the principal components of the training windows.
+    """
+
+    stream: StreamParams = StreamParams()
+    decoder: Part = Part(name="linear")
+    floats_per_tr: tuple[int, ...] = Field((128,), min_length=1)
+    start: Literal["random", "pca"] = "random"
+    level_weight: float = Field(1.0, ge=0)
+    item_trs: int = Field(1, ge=1)
+    batch_size: int = Field(32, ge=1)
+    batches_per_epoch: int = Field(20, ge=1)
+    training: TrainingParams = TrainingParams()
+
+    @model_validator(mode="after")
+    def _known_decoder(self):
+        known = PICTURE_DECODERS if self.decoder.name in PICTURE_DECODERS.parts else DECODERS
+        known.check(self.decoder.name, self.decoder.options)
+        return self
+
+
+def reconstruct_sound(
+    study: Study,
+    split: Split,
+    params: AutoencoderParams,
+    n_floats: int,
+    folder: Path,
+    seed: int,
+    label: str,
+) -> tuple[Float32[np.ndarray, "test frame mel"], pd.DataFrame]:
+    """The log-mel of the split's test TRs from ``n_floats`` numbers a TR, and the history."""
+    mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
+    known = mel[torch.from_numpy(split.train)]
+    # One scale for all bands: errors keep the weight that they have in the score.
+    center, scale = known.mean(dim=(0, 1)), known.std()
+    frames = (mel - center) / scale
+    n_frames, n_mels = frames.shape[1:]
+    torch.manual_seed(seed)
+    stream = Stream(n_mels, n_frames, n_floats, params.stream)
+    decoder = params.decoder.build(DECODERS, n_floats, n_frames, n_mels)
+    model = TemporalAutoencoder(stream, decoder)
+    if params.start == "pca":
+        _start_at_pca(model, training_windows(frames.numpy(), study, split), n_floats, seed)
+    found, history = _reconstruct(model, frames, study, split, params, folder, seed, label)
+    return (found * scale + center).numpy(), history
+
+
+def training_windows(
+    frames: Float32[np.ndarray, "tr frame feature"], study: Study, split: Split, step: int = 4
+) -> Float32[np.ndarray, "window frame feature"]:
+    """Windows one TR long at every ``step``-th frame of the training TRs."""
+    stretches = consecutive(split.train, study.run_of_tr)
+    return np.concatenate([sliding_windows(frames[trs], step) for trs in stretches])
+
+
+def _start_at_pca(model: TemporalAutoencoder, windows: np.ndarray, n_floats: int, seed: int):
+    pca = PCARival(n_floats, seed).fit(windows)
+    components = torch.from_numpy(pca.components)
+    # Codes of variance 1, so that what is added to them need not know their scale.
+    spread = torch.from_numpy(pca.deviations).clamp_min(1e-6)
+    mean = torch.from_numpy(pca.mean)
+    analysis = components / spread[:, None]
+    model.stream.aggregator.start_from(analysis, -analysis @ mean)
+    model.decoder.start_from(components.T * spread, mean)
+
+
+def reconstruct_pictures(
+    study: Study,
+    split: Split,
+    params: AutoencoderParams,
+    n_floats: int,
+    folder: Path,
+    seed: int,
+    label: str,
+) -> tuple[UInt8[np.ndarray, "test picture height width 3"], pd.DataFrame]:
+    """The pictures of the split's test TRs from ``n_floats`` numbers a TR, and the history."""
+    pictures = torch.from_numpy(np.array(study.pictures))
+    frames = rearrange(pictures, "t p h w c -> t p c h w").float() / 255
+    n_pictures, _, height, width = frames.shape[1:]
+    torch.manual_seed(seed)
+    stream = Stream((height, width), n_pictures, n_floats, params.stream)
+    decoder = params.decoder.build(PICTURE_DECODERS, n_floats, n_pictures, height, width)
+    model = TemporalAutoencoder(stream, decoder)
+    found, history = _reconstruct(model, frames, study, split, params, folder, seed, label)
+    found = rearrange(found, "t p c h w -> t p h w c").clamp(0, 1)
+    return (found * 255).round().byte().numpy(), history
+
+
+def _reconstruct(model, frames, study, split, params, folder, seed, label):
+    tr_s = study.clock.tr_s
+    stretches = consecutive(split.train, study.run_of_tr)
+
+    def batches(epoch: int) -> WindowBatches:
+        of_epoch = seed * 1_000_003 + epoch
+        sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
+        return WindowBatches(frames, stretches, *sizes, of_epoch)
+
+    def objective(model: TemporalAutoencoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        found, original = model(batch["frames"], tr_s), batch["frames"]
+        if original.ndim == 6:  # pictures: every pixel and colour is a feature
+            found, original = found.flatten(3), original.flatten(3)
+        return reconstruction_loss(found, original, params.level_weight)
+
+    validation = window_batches(frames, consecutive(split.validation, study.run_of_tr))
+    fitting = Fitting(model, objective, batches, validation, params.training, seed)
+    history = fit(fitting, folder, label)
+    with torch.no_grad():
+        test = window_batches(frames, consecutive(split.test, study.run_of_tr))
+        found = torch.cat([model(batch["frames"], tr_s)[0] for batch in test])
+    return found, history

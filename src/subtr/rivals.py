@@ -1,0 +1,97 @@
+"""What every learned system is compared with, made for one study: no gradient trains these."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Shaped
+
+from subtr.baselines import PCARival, lanczos_rival, mean_rival, nearest_rival
+from subtr.decoders.vocoder import mel_to_sound
+from subtr.items import consecutive
+from subtr.prediction import ridge_features, ridge_prediction
+from subtr.reconstruction import training_windows
+from subtr.splits import Split
+from subtr.stimulus.mel import log_mel_of_sound
+from subtr.study import Study
+
+
+class Rival(NamedTuple):
+    """A rival's name, the numbers that it keeps of a TR, and what it gives for the test TRs."""
+
+    name: str
+    floats_per_tr: float
+    result: Shaped[np.ndarray, "..."]
+
+
+def sound_rivals(
+    study: Study, splits: list[Split], pca_floats: tuple[int, ...], seed: int = 0
+) -> list[Rival]:
+    """Reconstructions of the log-mel of all test TRs, fold after fold.
+
+    Besides the rivals there is their ceiling when heard: the original through Griffin-Lim and back.
+    """
+    mel = np.asarray(study.mel, dtype=np.float32)
+    n_frames, n_mels = mel.shape[1:]
+    found = _held(mel, splits, study, n_mels)
+    for n_floats in pca_floats:
+        found += _pca(mel, splits, study, n_floats, seed)
+    round_trips = [_round_trip(study, mel, split) for split in splits]
+    return [*found, Rival("round trip", n_frames * n_mels, np.concatenate(round_trips))]
+
+
+def picture_rivals(
+    study: Study, splits: list[Split], pca_floats: tuple[int, ...], seed: int = 0
+) -> list[Rival]:
+    """Reconstructions of the pictures of all test TRs, fold after fold."""
+    shape = study.pictures.shape[1:]
+    flat = np.asarray(study.pictures).reshape(*study.pictures.shape[:2], -1).astype(np.float32)
+    found = _held(flat, splits, study, flat.shape[2])
+    for n_floats in pca_floats:
+        found += _pca(flat, splits, study, n_floats, seed)
+    as_pictures = []
+    for name, n_floats, windows in found:
+        pictures = np.clip(np.rint(windows), 0, 255).astype(np.uint8).reshape(-1, *shape)
+        as_pictures.append(Rival(name, n_floats, pictures))
+    return as_pictures
+
+
+def bold_rivals(study: Study, splits: list[Split], drift_order: int) -> list[Rival]:
+    """FIR ridge on what the usual pipelines would use; numbers a TR are those of the feature."""
+    return [
+        Rival(f"ridge, {name}", of.shape[1], ridge_prediction(study, splits, of, drift_order))
+        for name, of in ridge_features(study).items()
+    ]
+
+
+def _held(windows, splits: list[Split], study: Study, n_floats: int) -> list[Rival]:
+    named = {"mean": mean_rival, "nearest": nearest_rival, "Lanczos": lanczos_rival}
+    found = []
+    for name, rival in named.items():
+        # Lanczos looks at the neighbouring TRs, so it gets consecutive ones.
+        parts = [rival(windows[trs]) for split in splits for trs in _stretches(split, study)]
+        found.append(Rival(name, n_floats, np.concatenate(parts)))
+    return found
+
+
+def _pca(windows, splits: list[Split], study: Study, n_floats: int, seed: int) -> list[Rival]:
+    parts = []
+    for split in splits:
+        known = training_windows(windows, study, split)
+        if n_floats >= min(len(known), known[0].size):
+            return []  # too little to learn so many components from
+        parts.append(PCARival(n_floats, seed).fit(known).reconstruct(windows[split.test]))
+    return [Rival("PCA", n_floats, np.concatenate(parts))]
+
+
+def _round_trip(study: Study, mel: np.ndarray, split: Split) -> np.ndarray:
+    rate_hz = study.mel_settings.rate_hz
+    parts = []
+    for trs in _stretches(split, study):
+        clock = type(study.clock)(study.clock.tr_s, len(trs), 0.0, study.clock.frames_per_tr)
+        sound = mel_to_sound(mel[trs], clock, study.mel_settings)
+        parts.append(log_mel_of_sound(sound, rate_hz, clock, study.mel_settings))
+    return np.concatenate(parts)
+
+
+def _stretches(split: Split, study: Study) -> list[np.ndarray]:
+    return consecutive(split.test, study.run_of_tr)

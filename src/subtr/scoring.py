@@ -1,0 +1,79 @@
+"""Scores of reconstructions with floor, ceiling and interval, as rows of a tidy table."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from subtr.metrics import (
+    block_bootstrap,
+    frame_correlation,
+    mel_correlation,
+    preservation_sums,
+    preservation_sums_by_band,
+)
+
+Row = dict[str, Any]
+BLOCK_S = 15.0
+
+
+def block_trs(n_trs: int, tr_s: float) -> int:
+    """TRs of a bootstrap block: 15 s, or less where there are fewer than four such blocks."""
+    return max(1, min(round(BLOCK_S / tr_s), n_trs // 4))
+
+
+def sound_rows(
+    original: Shaped[np.ndarray, "tr frame mel"],
+    reconstruction: Shaped[np.ndarray, "tr frame mel"],
+    tr_s: float,
+    **labels: Any,
+) -> list[Row]:
+    """Temporal preservation, whole and by modulation band, and mel correlation of held-out TRs.
+
+    The floor of the preservation is 0, what averaging keeps; intervals resample blocks of 15 s.
+    """
+    n_trs, n_frames = original.shape[:2]
+    frame_hz = n_frames / tr_s
+    sums = {"temporal preservation": preservation_sums(original, reconstruction)}
+    by_band = preservation_sums_by_band(original, reconstruction, frame_hz)
+    sums |= {f"temporal preservation {band}": of for band, of in by_band.items()}
+    rows = []
+    for metric, of in sums.items():
+        row = _row(metric, of.score(), of.score, n_trs, tr_s)
+        rows.append(row | {"floor": 0.0, "ceiling": 1.0})
+    rows.append(_compared("mel correlation", mel_correlation, original, reconstruction, tr_s))
+    return [labels | {"modality": "sound"} | row for row in rows]
+
+
+def picture_rows(
+    original: Shaped[np.ndarray, "tr picture height width 3"],
+    reconstruction: Shaped[np.ndarray, "tr picture height width 3"],
+    tr_s: float,
+    **labels: Any,
+) -> list[Row]:
+    """Temporal preservation and frame correlation of held-out TRs."""
+    sums = preservation_sums(original, reconstruction)
+    kept = _row("temporal preservation", sums.score(), sums.score, len(original), tr_s)
+    rows = [kept | {"floor": 0.0, "ceiling": 1.0}]
+    rows.append(_compared("frame correlation", frame_correlation, original, reconstruction, tr_s))
+    return [labels | {"modality": "pictures"} | row for row in rows]
+
+
+def _compared(metric: str, score: Callable, original, reconstruction, tr_s) -> Row:
+    """A score that no sums per TR exist for; its floor holds each TR's mean."""
+    averaged = np.broadcast_to(original.mean(axis=1, keepdims=True), original.shape)
+    row = _row(
+        metric,
+        score(original, reconstruction),
+        lambda trs: score(original[trs], reconstruction[trs]),
+        len(original),
+        tr_s,
+        n_boot=100,
+    )
+    return row | {"floor": score(original, averaged), "ceiling": 1.0}
+
+
+def _row(metric, value, statistic, n_trs, tr_s, n_boot=500) -> Row:
+    low, high = block_bootstrap(statistic, n_trs, block_trs(n_trs, tr_s), n_boot)
+    return {"metric": metric, "value": float(value), "low": low, "high": high}
