@@ -2,24 +2,36 @@
 # `make run` calls this through `python -m subtr.run`, which checks the parameters first.
 #   snakemake --cores 8 --config study=alice params=full seeds=0,1,2
 #   snakemake --executor slurm --jobs 20 --config study=alice params=full seeds=0,1,2
+import shlex
 from pathlib import Path
 
 from subtr.run import run_folder
 
-STUDY = config.get("study", "simulated")
-FILM = str(config.get("film", "") or "")
+
+def from_here(path):
+    """The notebooks run in their own folder, so paths must not depend on where one is."""
+    return str(Path(path).expanduser().resolve())
+
+
+FILM = from_here(config["film"]) if config.get("film") else ""
+STUDY = str(config.get("study", "film" if FILM else "simulated"))
 PARAMS = str(config.get("params", "smoke"))
+PARAMS = from_here(PARAMS) if Path(PARAMS).is_dir() else PARAMS
 SEEDS = str(config.get("seeds", "0")).split(",")
-RUNS = str(Path(config.get("runs", "runs")).resolve())
+RUNS = from_here(config.get("runs", "runs"))
 FOLDER = str(run_folder(RUNS, PARAMS, STUDY, FILM))
 DONE = FOLDER + "/notebooks"
 
 # Two trainings side by side on half the cores each finish sooner than one after the other.
 EACH = max(1, workflow.cores // 2)
+GIVEN = {"study": STUDY, "film": FILM, "params": PARAMS, "runs": RUNS}
+# Raw text (-r), or papermill would make a number of a film that is called 12.
+_GIVEN = [f"-r {name} {shlex.quote(value)}" for name, value in GIVEN.items()]
 EXECUTE = (
-    "OMP_NUM_THREADS={threads} python -m papermill notebooks/{params.name}.ipynb {output}"
-    f" --no-progress-bar --log-output --cwd notebooks -p study '{STUDY}' -p film '{FILM}'"
-    f" -p params '{PARAMS}' -p runs '{RUNS}'"
+    "OMP_NUM_THREADS={threads} SUBTR_PROGRESS=lines"
+    " python -m papermill notebooks/{params.name}.ipynb {output:q}"
+    " --no-progress-bar --log-output --cwd notebooks "
+    + " ".join(_GIVEN).replace("{", "{{").replace("}", "}}")
 )
 
 
@@ -73,19 +85,20 @@ rule evaluation:
         f"{DONE}/08_evaluation.ipynb",
     params:
         name="08_evaluation",
-    threads: EACH
+    threads: workflow.cores
     shell:
         EXECUTE
 
 
 rule listening:
+    # After the evaluation, which makes the rivals that are to be heard.
     input:
-        TRAINED,
+        f"{DONE}/08_evaluation.ipynb",
         "notebooks/09_listening_viewing.ipynb",
     output:
         f"{DONE}/09_listening_viewing.ipynb",
     params:
         name="09_listening_viewing",
-    threads: EACH
+    threads: workflow.cores
     shell:
         EXECUTE

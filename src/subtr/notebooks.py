@@ -1,0 +1,156 @@
+"""What the notebooks share: parameters that papermill must not misspell, findings, players."""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+from jaxtyping import Float, UInt8
+from matplotlib.figure import Figure
+
+from subtr.errors import SettingsError
+from subtr.experiment import Experiment
+from subtr.figures.stimulus import Trs, checked_trs
+from subtr.items import consecutive
+from subtr.params import nearest
+from subtr.results import summary
+from subtr.stimulus.media import probe, sound_spans
+from subtr.study import Study
+from subtr.viewing import Gallery
+
+# How papermill begins the cell that it puts behind the one tagged `parameters`.
+_INJECTED = "# Parameters\n"
+
+
+def check_parameters(cells: Sequence[str]) -> None:
+    """Refuses what papermill only warns about: parameters that the notebook does not have.
+
+    Arguments
+        cells: the code that has been run so far, IPython's ``In``.
+
+    Raises
+        SettingsError: an unknown name, or a value of another type than the notebook's own.
+    """
+    known: dict[str, object] = {}
+    for cell in cells:
+        given = _assigned(cell)
+        if not cell.startswith(_INJECTED):
+            known |= given
+            continue
+        for name, value in given.items():
+            if name not in known:
+                raise SettingsError(f"unknown parameter {name!r}{nearest(name, list(known))}")
+            if type(value) is not type(known[name]):
+                raise SettingsError(
+                    f"{name} = {value!r}: expected {type(known[name]).__name__}, such as "
+                    f"{known[name]!r}. papermill's -r passes text as it is, -p guesses its type."
+                )
+
+
+def _assigned(cell: str) -> dict[str, object]:
+    """Name -> value of each plain constant that a cell assigns; nothing if it is not Python."""
+    values = {}
+    try:
+        statements = ast.parse(cell).body
+    except SyntaxError:  # magics
+        return {}
+    for statement in statements:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            try:
+                values[statement.targets[0].id] = ast.literal_eval(statement.value)
+            except ValueError:
+                continue
+    return values
+
+
+def say(text: str) -> None:
+    """Shows a finding as prose."""
+    display(Markdown(text))
+
+
+def show(experiment: Experiment, figure: Figure, name: str) -> None:
+    """Shows a figure and keeps it in the run's figures folder."""
+    experiment.store.keep_figure(figure, name)
+    display(figure)
+
+
+def quoted(rows: pd.DataFrame, modality: str, metric: str, system: str = "") -> str:
+    """A score of the whole for a sentence: "tier1 (128 floats a TR) 0.61 [0.58, 0.63]".
+
+    Arguments
+        rows: tidy rows, see ``results.COLUMNS``.
+        system: of this system only; of every one by default, parted by semicolons.
+    """
+    chosen = (rows["modality"] == modality) & (rows["metric"] == metric) & (rows["group"] == "")
+    if system:
+        chosen &= rows["system"] == system
+    said = []
+    for row in summary(rows[chosen]).to_dict("records"):
+        floats = row["floats_per_tr"]
+        size = "" if np.isnan(floats) else f" ({floats:g} floats a TR)"
+        interval = "" if np.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
+        said.append(f"{row['system']}{size} {row['value']:z.2f}{interval}")
+    return "; ".join(said) or "not measured"
+
+
+def histories(experiment: Experiment, system: str, seed: int) -> Mapping[str, pd.DataFrame]:
+    """Name -> losses by epoch, of each training of a system with one seed."""
+    history = experiment.store.history(f"{system}_")
+    of_seed = history["training"].str.contains(rf"_seed{seed}(?:_|$)")
+    return {str(name): part for name, part in history[of_seed].groupby("training")}
+
+
+def excerpt(
+    study: Study,
+    trs: Trs,
+    mels: Mapping[str, Float[np.ndarray, "_ _ _"]] | None = None,
+    pictures: Mapping[str, UInt8[np.ndarray, "_ _ _ _ 3"]] | None = None,
+) -> Gallery:
+    """Players of some consecutive TRs, numbered from 0; with the recording where there is one.
+
+    Arguments
+        mels, pictures: name -> log-mel or pictures of these TRs alone.
+    """
+    trs = checked_trs(trs, study.clock.n_trs)
+    onset_s = study.clock.onset_s + trs[0] * study.clock.tr_s
+    clock = replace(study.clock, onset_s=float(onset_s), n_trs=len(trs))
+    recording, rate_hz = None, None
+    if study.media is not None and mels:
+        recording, rate_hz = _recording(study.media, onset_s, onset_s + clock.duration_s)
+    return Gallery(clock, study.mel_settings, mels or {}, pictures or {}, recording, rate_hz)
+
+
+def reconstructed(experiment: Experiment, seed: int, systems: Sequence[str]) -> Gallery:
+    """Players of the first test block as systems reconstruct it, the original first.
+
+    Arguments
+        systems: names without size, such as "PCA"; those that the run lacks are left out.
+    """
+    study = experiment.study
+    trs = consecutive(experiment.reconstruction_trs, study.run_of_tr)[0]
+    found = {}
+    for modality in ("sound", "pictures"):
+        windows = experiment.reconstructions(modality, seed)
+        wanted = ["original", *systems]
+        found[modality] = {
+            name: values[: len(trs)]
+            for system in wanted
+            for name, values in windows.items()
+            if name == system or name.rsplit(" ", 1)[0] == system
+        }
+    return excerpt(study, trs, found["sound"], found["pictures"])
+
+
+def _recording(media: Path, start_s: float, stop_s: float):
+    """The sound of a stretch at its place in stimulus time, and its rate; None without sound."""
+    rate_hz = probe(media).sound_rate_hz
+    if rate_hz is None:
+        return None, None
+    first, last = max(0, round(start_s * rate_hz)), round(stop_s * rate_hz)
+    # What comes before is never touched, so the system never spends memory on it.
+    recording = np.zeros(last, np.float32)
+    (recording[first:],) = sound_spans(media, rate_hz, [(first, last)])
+    return recording, rate_hz

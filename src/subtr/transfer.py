@@ -1,0 +1,82 @@
+"""What a study's systems do to modulation of each rate, measured by driving them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from subtr.baselines import PCARival, lanczos_rival, mean_rival, nearest_rival
+from subtr.experiment import Experiment
+from subtr.metrics import ModulationTransfer, modulation_transfer
+from subtr.metrics.modulation import System
+from subtr.params import params_hash
+from subtr.reconstruction import reconstruct_sound, training_windows
+from subtr.splits import Split
+
+N_TRS = 8
+
+
+def sound_transfers(
+    experiment: Experiment, systems: Sequence[str], rates_hz: Sequence[float], seed: int = 0
+) -> dict[str, ModulationTransfer]:
+    """Gains by rate of the rivals and of trained systems, in the log-mel, for the first fold.
+
+    The carrier is the training mean of every mel band, the depth one standard deviation.
+
+    Arguments
+        systems: trained ones, such as "tier1"; those that this run has not trained are left out.
+        rates_hz: those that the study's frames cannot carry are left out.
+    """
+    study, split = experiment.study, experiment.splits[0]
+    mel = np.asarray(study.mel, dtype=np.float32)
+    known = mel[split.train]
+    clock = replace(study.clock, n_trs=N_TRS, onset_s=0.0)
+    rates = np.array([rate for rate in rates_hz if rate < 0.49 * clock.frame_hz])
+    carrier, depth = known.mean(axis=(0, 1)), float(known.std())
+    driven = {"mean": mean_rival, "nearest": nearest_rival, "Lanczos": lanczos_rival}
+    windows = training_windows(mel, study, split)
+    for n_floats in experiment.params.pca_floats[-1:]:
+        if n_floats < min(len(windows), windows[0].size):
+            driven[f"PCA {n_floats}"] = PCARival(n_floats).fit(windows).reconstruct
+    for name in systems:
+        driven |= dict(_trained(experiment, name, seed))
+    return {
+        name: modulation_transfer(system, clock, rates, carrier, depth)
+        for name, system in driven.items()
+    }
+
+
+def _trained(experiment: Experiment, name: str, seed: int) -> Iterator[tuple[str, System]]:
+    """Name with size, and the reconstruction, of each finished training of the first fold."""
+    params = experiment.system(name).sound
+    for n_floats in params.floats_per_tr if params else ():
+        training = f"{name}_{n_floats}_seed{seed}_sound_{params_hash(experiment.params, params)}"
+        folder = experiment.folder / "checkpoints" / training / "fold0"
+        if not (folder / "done.json").exists():
+            continue
+
+        def system(windows: Float[np.ndarray, "tr frame mel"], folder=folder, n_floats=n_floats):
+            # The trained weights are loaded over any start, so the cheap one does.
+            plain = params.model_copy(update={"start": "random"})
+            driven, split = _with_test_windows(experiment, windows)
+            return reconstruct_sound(driven, split, plain, n_floats, folder, seed, name)[0]
+
+        yield f"{name} {n_floats}", system
+
+
+def _with_test_windows(experiment: Experiment, windows: Float32[np.ndarray, "tr frame mel"]):
+    """The study with other windows behind it, and the first fold with these to test."""
+    study, split = experiment.study, experiment.splits[0]
+    n_trs = study.clock.n_trs + len(windows)
+    longer = replace(
+        study,
+        clock=replace(study.clock, n_trs=n_trs),
+        mel=np.concatenate([np.asarray(study.mel, dtype=np.float32), windows]),
+        run_of_tr=np.concatenate([study.run_of_tr, np.full(len(windows), -1)]),
+        pictures=None,
+        bold={},
+        regressors={},
+    )
+    test = np.arange(study.clock.n_trs, n_trs)
+    return longer, Split(split.train, split.validation, test)
