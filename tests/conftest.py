@@ -3,6 +3,11 @@
 import os
 from pathlib import Path
 
+# Tests compute little at a time, for which threads cost more than they gain; must come before
+# NumPy is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from jaxtyping import install_import_hook
 

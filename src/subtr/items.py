@@ -9,6 +9,8 @@ from einops import rearrange
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from subtr.errors import SettingsError
+
 Batch = dict[str, Tensor | dict[str, Tensor]]
 
 
@@ -31,6 +33,9 @@ class WindowBatches:
         batch_size, n_batches: items of a batch, batches of an epoch.
         seed: the same seed, epoch by epoch, gives the same batches.
         any_offset: begin at any frame, or at the borders of TRs alone.
+
+    Raises
+        SettingsError: no stretch is as long as an item.
     """
 
     frames: Shaped[Tensor, "tr frame *feature"]
@@ -44,6 +49,12 @@ class WindowBatches:
     def __post_init__(self):
         n_frames = self.frames.shape[1]
         step = 1 if self.any_offset else n_frames
+        longest = max(map(len, self.stretches), default=0)
+        if longest < self.item_trs:
+            raise SettingsError(
+                f"item_trs = {self.item_trs}: no more than {longest} consecutive TRs are there to "
+                "train on; use a smaller item_trs."
+            )
         self._starts = np.concatenate(
             [
                 np.arange(stretch[0] * n_frames, (stretch[-1] - self.item_trs + 1) * n_frames + 1)[

@@ -38,8 +38,8 @@ class AttentionAggregator(nn.Module):
         self.map = nn.Linear(n_queries * sum(level_dims), dim)
 
     def weights(
-        self, levels: list[Float[Tensor, "batch frame_l dim_l"]]
-    ) -> list[Float[Tensor, "batch query frame_l"]]:
+        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
+    ) -> list[Float[Tensor, "batch query _frame_l"]]:
         """What each query gives to each frame of each level; sums to 1 over the frames."""
         scale = self.queries.shape[-1] ** -0.5
         return [
@@ -48,7 +48,7 @@ class AttentionAggregator(nn.Module):
         ]
 
     def forward(
-        self, levels: list[Float[Tensor, "batch frame_l dim_l"]]
+        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
     ) -> Float[Tensor, "batch dim"]:
         sums = [
             rearrange(torch.einsum("b q t, b t d -> b q d", weight, level), "b q d -> b (q d)")

@@ -60,7 +60,7 @@ class ConvAggregator(nn.Module):
         self.map = nn.Linear(sum(reduction.out_dim for reduction in self.reductions), dim)
 
     def forward(
-        self, levels: list[Float[Tensor, "batch frame_l dim_l"]]
+        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
     ) -> Float[Tensor, "batch dim"]:
         flat = [reduction(level) for reduction, level in zip(self.reductions, levels, strict=True)]
         return self.map(torch.cat(flat, dim=-1))

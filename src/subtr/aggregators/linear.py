@@ -52,7 +52,7 @@ class LinearAggregator(nn.Module):
         self.basis.bias.copy_(offset)
 
     def forward(
-        self, levels: list[Float[Tensor, "batch frame_l dim_l"]]
+        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
     ) -> Float[Tensor, "batch dim"]:
         vector = self.basis(rearrange(levels[0], "b t d -> b (t d)"))
         for level, reduction, added in zip(levels[1:], self.reductions, self.maps, strict=True):

@@ -18,7 +18,7 @@ class MeanAggregator(nn.Module):
         self.map = nn.Linear(sum(level_dims), dim)
 
     def forward(
-        self, levels: list[Float[Tensor, "batch frame_l dim_l"]]
+        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
     ) -> Float[Tensor, "batch dim"]:
         return self.map(torch.cat([level.mean(dim=1) for level in levels], dim=-1))
 
@@ -36,6 +36,6 @@ class NearestAggregator(nn.Module):
         self.map = nn.Linear(sum(level_dims), dim)
 
     def forward(
-        self, levels: list[Float[Tensor, "batch frame_l dim_l"]]
+        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
     ) -> Float[Tensor, "batch dim"]:
         return self.map(torch.cat([level[:, level.shape[1] // 2] for level in levels], dim=-1))

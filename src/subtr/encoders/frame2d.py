@@ -48,7 +48,7 @@ class Frame2dEncoder(nn.Module):
 
     def forward(
         self, pictures: Float[Tensor, "batch frame rgb height width"]
-    ) -> list[Float[Tensor, "batch frame_l dim_l"]]:
+    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
         n_frames = pictures.shape[1]
         features = self.convolutions(rearrange(pictures, "b t c h w -> (b t) c h w"))
         vectors = self.map(torch.flatten(features, 1))

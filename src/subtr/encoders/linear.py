@@ -30,5 +30,5 @@ class LinearEncoder(nn.Module):
 
     def forward(
         self, frames: Float[Tensor, "batch frame feature"]
-    ) -> list[Float[Tensor, "batch frame_l dim_l"]]:
+    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
         return [self.map(frames)]

@@ -130,7 +130,7 @@ class MultiscaleEncoder(nn.Module):
 
     def forward(
         self, frames: Float[Tensor, "batch frame feature"]
-    ) -> list[Float[Tensor, "batch frame_l dim_l"]]:
+    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
         latents = self.scales(rearrange(frames, "b t c -> b c t"))
         for index, block in enumerate(self.blocks):
             # The first block is the report's; a deeper one adds to what is there.

@@ -1,0 +1,85 @@
+"""What every encoder promises, measured: its sizes, its rates and how far in time it sees."""
+
+import pytest
+import torch
+
+from subtr.encoders import ENCODERS, PICTURE_ENCODERS
+
+FRAME_HZ = 40.0
+IN_DIM, N_FRAMES = 6, 96
+# At least a row for each encoder; the second column is what a params file would say.
+ROWS = [
+    ("linear", {"hidden_dim": 5}),
+    ("linear", {"hidden_dim": 0}),
+    ("multiscale", {"hidden_dim": 8}),
+    ("multiscale", {"hidden_dim": 8, "kernel_frames": (1, 5), "depth": 3, "block_frames": 7}),
+    ("multiscale", {"hidden_dim": 8, "depth": 0}),
+    ("multiscale", {"hidden_dim": 8, "keep_input": True, "activation": "relu", "norm": "none"}),
+]
+PICTURE_ROWS = [("frame2d", {"hidden_dim": 5}), ("frame2d", {"channels": (4,)})]
+
+
+def frames(seed=0, batch=2):
+    return torch.randn(batch, N_FRAMES, IN_DIM, generator=torch.Generator().manual_seed(seed))
+
+
+def built(name, options):
+    torch.manual_seed(0)
+    if name in PICTURE_ENCODERS.parts:
+        return PICTURE_ENCODERS.build(name, 9, 16, **options).eval()
+    return ENCODERS.build(name, IN_DIM, **options).eval()
+
+
+def shown(name):
+    if name in PICTURE_ENCODERS.parts:
+        return torch.rand(2, 12, 3, 9, 16, generator=torch.Generator().manual_seed(0))
+    return frames()
+
+
+@pytest.mark.parametrize(("name", "options"), ROWS + PICTURE_ROWS)
+def test_levels_are_as_large_and_as_fast_as_stated(name, options):
+    encoder, given = built(name, options), shown(name)
+    levels = encoder(given)
+    assert [level.shape[2] for level in levels] == list(encoder.level_dims)
+    for level, hz in zip(levels, encoder.frame_hz(FRAME_HZ), strict=True):
+        assert level.shape[1] == given.shape[1] * hz / FRAME_HZ
+
+
+def seen_frames(encoder, given, level, frame):
+    """How many frames of the input, first to last, change one latent of one level."""
+    given = given.clone().requires_grad_()
+    encoder(given)[level][0, frame].square().sum().backward()
+    reached = given.grad[0].flatten(1).abs().sum(1).nonzero()[:, 0]
+    return int(reached[-1] - reached[0]) + 1
+
+
+@pytest.mark.parametrize(("name", "options"), ROWS + PICTURE_ROWS)
+def test_the_receptive_field_is_the_one_stated(name, options):
+    encoder, given = built(name, options), shown(name)
+    stated_s = encoder.receptive_field_s(FRAME_HZ)
+    for level, field_s in enumerate(stated_s):
+        middle = encoder(given)[level].shape[1] // 2
+        measured = seen_frames(encoder, given, level, middle)
+        assert field_s * FRAME_HZ == pytest.approx(min(measured, field_s * FRAME_HZ))
+        assert measured == pytest.approx(field_s * FRAME_HZ)
+    assert encoder.receptive_field_s(2 * FRAME_HZ) == pytest.approx([s / 2 for s in stated_s])
+
+
+@pytest.mark.parametrize(("name", "options"), ROWS + PICTURE_ROWS)
+def test_windows_of_a_batch_do_not_mix(name, options):
+    encoder, given = built(name, options), shown(name)
+    for both, alone in zip(encoder(given), encoder(given[1:]), strict=True):
+        torch.testing.assert_close(both[1:], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "options"), [ROWS[0], ROWS[1], *PICTURE_ROWS])
+def test_encoders_that_know_no_time_take_frames_in_any_order(name, options):
+    encoder, given = built(name, options), shown(name)
+    order = torch.randperm(given.shape[1], generator=torch.Generator().manual_seed(1))
+    for level, mixed in zip(encoder(given), encoder(given[:, order]), strict=True):
+        torch.testing.assert_close(level[:, order], mixed, rtol=1e-4, atol=1e-5)
+
+
+def test_a_linear_encoder_without_features_of_its_own_hands_frames_on():
+    given = frames()
+    assert torch.equal(built("linear", {"hidden_dim": 0})(given)[0], given)
