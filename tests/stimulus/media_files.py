@@ -1,5 +1,7 @@
-"""Makes the awkward media files that the tests read."""
+"""Makes the awkward media files that the tests read, and disks that are full."""
 
+import resource
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -70,3 +72,14 @@ def whole_sound(path: Path, rate_hz: int, duration_s: float) -> np.ndarray:
 
 def onset_s(sound: np.ndarray, rate_hz: int) -> float:
     return float(np.flatnonzero(np.abs(sound) > 0.05)[0] / rate_hz)
+
+
+@contextmanager
+def disk_full_after(n_bytes):
+    """No file may grow beyond so many bytes: the writing itself fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

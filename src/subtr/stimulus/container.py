@@ -108,6 +108,8 @@ def decode(path: Path | str, kind: str) -> Iterator[tuple[float, av.frame.Frame]
     word = {"audio": "sound", "video": "picture"}[kind]
     with open_media(path) as container:
         stream = find_stream(container, kind)
+        if not any(find_stream(container, one) for one in ("audio", "video")):
+            raise MediaError(_nothing_in(path))
         if stream is None:
             raise MediaError(
                 f"{path} has no {word} track; expected one. Give another file, "
@@ -132,6 +134,14 @@ def decode(path: Path | str, kind: str) -> Iterator[tuple[float, av.frame.Frame]
                 "Copy it again or convert it with ffmpeg."
             )
         _warn_of_loss(path, word, end_s, damaged_at_s, _declared_end_s(container, stream, origin_s))
+
+
+def _nothing_in(path) -> str:
+    # So FFmpeg also takes an mp4 that was cut off before the index at its end.
+    return (
+        f"{path} has neither a sound nor a picture track; expected a film or a sound. If the file "
+        "was cut off, copy it again."
+    )
 
 
 def _frame_groups(container, stream) -> Iterator[list | None]:
@@ -205,9 +215,7 @@ def probe(path: Path | str) -> MediaInfo:
     with open_media(path) as container:
         sound, picture = find_stream(container, "audio"), find_stream(container, "video")
         if sound is None and picture is None:
-            raise MediaError(
-                f"{path} has neither a sound nor a picture track; expected a film or a sound."
-            )
+            raise MediaError(_nothing_in(path))
         rate = (picture.average_rate or picture.guessed_rate) if picture else None
         info = {
             "sound_rate_hz": sound.codec_context.sample_rate if sound else None,
