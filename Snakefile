@@ -13,6 +13,11 @@ def from_here(path):
     return str(Path(path).expanduser().resolve())
 
 
+def escaped(text):
+    """For the shell, and for Snakemake, which fills in what stands in braces."""
+    return shlex.quote(text).replace("{", "{{").replace("}", "}}")
+
+
 FILM = from_here(config["film"]) if config.get("film") else ""
 STUDY = str(config.get("study", "film" if FILM else "simulated"))
 PARAMS = str(config.get("params", "smoke"))
@@ -24,14 +29,23 @@ DONE = FOLDER + "/notebooks"
 
 # Two trainings side by side on half the cores each finish sooner than one after the other.
 EACH = max(1, workflow.cores // 2)
-GIVEN = {"study": STUDY, "film": FILM, "params": PARAMS, "runs": RUNS}
 # Raw text (-r), or papermill would make a number of a film that is called 12.
-_GIVEN = [f"-r {name} {shlex.quote(value)}" for name, value in GIVEN.items()]
+GIVEN = " ".join(
+    f"-r {name} {escaped(value)}"
+    for name, value in {"study": STUDY, "film": FILM, "params": PARAMS, "runs": RUNS}.items()
+)
+# Only a notebook that ran to its end takes its place; one that stopped tells why in `unfinished`.
+# Of papermill's log, what the notebooks print is shown.
 EXECUTE = (
-    "OMP_NUM_THREADS={threads} SUBTR_PROGRESS=lines"
-    " python -m papermill notebooks/{params.name}.ipynb {output:q}"
-    " --no-progress-bar --log-output --cwd notebooks "
-    + " ".join(_GIVEN).replace("{", "{{").replace("}", "}}")
+    f"part={escaped(DONE)}/unfinished/$(basename {{output:q}}); mkdir -p \"$(dirname \"$part\")\";"
+    " echo {output:q};"
+    " OMP_NUM_THREADS={threads} SUBTR_PROGRESS=lines"
+    " python -m papermill notebooks/{params.name}.ipynb \"$part\""
+    f" --no-progress-bar --log-output --cwd notebooks {GIVEN}"
+)
+FINISH = (
+    " 2>&1 | (grep --line-buffered -vE '^(Executing|Ending|Input|Output|Working|<|\\[IPK|$)' || :)"
+    "; mv \"$part\" {output:q}; rmdir \"$(dirname \"$part\")\" 2> /dev/null || :"
 )
 
 
@@ -50,7 +64,7 @@ rule exploration:
         name="01_exploration",
     threads: workflow.cores
     shell:
-        EXECUTE
+        EXECUTE + FINISH
 
 
 rule training:
@@ -67,7 +81,7 @@ rule training:
         name="{name}",
     threads: EACH
     shell:
-        EXECUTE + " -p seed {wildcards.seed}"
+        EXECUTE + " -p seed {wildcards.seed}" + FINISH
 
 
 TRAINED = expand(
@@ -87,7 +101,7 @@ rule evaluation:
         name="08_evaluation",
     threads: workflow.cores
     shell:
-        EXECUTE
+        EXECUTE + FINISH
 
 
 rule listening:
@@ -101,4 +115,4 @@ rule listening:
         name="09_listening_viewing",
     threads: workflow.cores
     shell:
-        EXECUTE
+        EXECUTE + FINISH

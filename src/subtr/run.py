@@ -29,15 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     command = [sys.executable, "-m", "snakemake", "--cores", str(given.cores)]
     command += ["--quiet", "rules", "host", "--rerun-triggers", "mtime", "--rerun-incomplete"]
-    # A failed notebook stays where it is, for its last cell tells what went wrong.
-    command += ["--keep-incomplete", "--nolock", "--config", f"study={given.study}"]
+    command += ["--nolock", "--config", f"study={given.study}"]
     command += [f"film={film}", f"params={given.params}", f"seeds={seeds}", f"runs={given.runs}"]
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     code = subprocess.run(command, check=False, env=environment).returncode
     folder = run_folder(given.runs, given.params, given.study, film)
     if code:
         print(
-            f"\nA notebook stopped; its message is above and in {folder}/notebooks.\n"
+            f"\nA notebook stopped; its message is above and in {folder}/notebooks/unfinished.\n"
             "What was finished is kept: the same command goes on from there.",
             file=sys.stderr,
         )

@@ -42,7 +42,7 @@ def sound_transfers(
     for name in systems:
         driven |= dict(_trained(experiment, name, seed))
     return {
-        name: modulation_transfer(system, clock, rates, carrier, depth)
+        name: modulation_transfer(system, clock, rates, carrier, depth, n_phases=2)
         for name, system in driven.items()
     }
 

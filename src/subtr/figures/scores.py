@@ -39,7 +39,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
             ends.setdefault(part, []).append(line["value"].iloc[-1])
         values = of_name["value"].to_numpy()
         positive = (values > 0).all() and values.max() > 20 * values.min()
-        axis.set(title=name, yscale="log" if positive else "linear")
+        axis.set(title=name.replace("_", " "), yscale="log" if positive else "linear")
         label_ends(
             axis,
             [(float(np.mean(last)), part, colours[part]) for part, last in ends.items()],
@@ -51,8 +51,6 @@ def training_curves(history: pd.DataFrame) -> Figure:
         last = max(i for i in range(len(names)) if i % n_columns == column)
         axes.ravel()[last].set_xlabel("epoch")
         axes.ravel()[last].xaxis.set_tick_params(labelbottom=True)
-    for row in axes:
-        row[0].set_ylabel("loss")
     return figure
 
 
@@ -88,6 +86,8 @@ def preservation_by_band(results: pd.DataFrame, modality: str = "sound") -> Figu
     axis.set(
         xlabel="modulation band", ylabel=f"{_PRESERVED} ({modality})\n0: averaging, 1: perfect"
     )
+    # From nothing kept to all, also where a system keeps nothing.
+    axis.set_ylim(min(-0.05, axis.get_ylim()[0]), max(1.03, axis.get_ylim()[1]))
     label_ends(axis, ends)
     return figure
 
