@@ -13,6 +13,7 @@ from torch import Tensor
 
 from subtr.baselines import FirRidge, mean_mel, onset_flux, sound_power
 from subtr.bold_scoring import cleaned_bold
+from subtr.errors import SettingsError
 from subtr.items import Batch, consecutive, timeline_batch, with_context
 from subtr.losses import bold_loss
 from subtr.metrics import shuffle_frames
@@ -27,6 +28,8 @@ class BoldParams(Strict):
     """Log-mel -> TR vector -> BOLD: what is built and how it is trained.
 
     ``target``: the subjects' mean as one series, or each subject with a head of their own.
+    ``n_bands``: ranges of neighbouring mel bands that are averaged first, since minutes of BOLD
+    cannot tell what each of 128 bands is for; None keeps every band.
     """
 
     stream: StreamParams = StreamParams()
@@ -34,6 +37,7 @@ class BoldParams(Strict):
     training: TrainingParams = TrainingParams()
     target: Literal["mean", "subjects"] = "mean"
     loss: Literal["correlation", "mse"] = "correlation"
+    n_bands: int | None = Field(None, ge=1)
     item_trs: int = Field(60, ge=8)
 
 
@@ -79,7 +83,7 @@ def _fit_fold(study, split, params, drift_order, folder, seed, label):
     subjects, mean = cleaned_bold(study, split, drift_order)
     targets = {"mean": mean} if params.target == "mean" else subjects
     bold = {name: torch.tensor(of, dtype=torch.float32) for name, of in targets.items()}
-    frames = standardised_frames(study, split, params.stream.context_frames)
+    frames = standardised_frames(study, split, params.stream.context_frames, params.n_bands)
     torch.manual_seed(seed)
     predictor = BoldPredictor(
         frames.shape[-1],
@@ -109,10 +113,19 @@ def _fit_fold(study, split, params, drift_order, folder, seed, label):
 
 
 def standardised_frames(
-    study: Study, split: Split, context_frames: int = 0
-) -> Float[Tensor, "tr wider mel"]:
-    """Log-mel, each band brought to mean 0 and variance 1 on the training TRs, with context."""
+    study: Study, split: Split, context_frames: int = 0, n_bands: int | None = None
+) -> Float[Tensor, "tr wider band"]:
+    """Log-mel, each band brought to mean 0 and variance 1 on the training TRs, with context.
+
+    Raises
+        SettingsError: more bands than the log-mel has.
+    """
     mel = np.asarray(study.mel, dtype=np.float32)
+    if n_bands is not None:
+        if n_bands > mel.shape[-1]:
+            raise SettingsError(f"n_bands = {n_bands}: the log-mel has {mel.shape[-1]} bands.")
+        ranges = np.array_split(mel, n_bands, axis=-1)
+        mel = np.stack([part.mean(axis=-1) for part in ranges], axis=-1)
     known = mel[split.train]
     spread = known.std(axis=(0, 1))
     scaled = (mel - known.mean(axis=(0, 1))) / np.where(spread > 1e-6, spread, 1.0)

@@ -28,12 +28,17 @@ class TrainingError(SubtrError, RuntimeError):
 
 
 class TrainingParams(Strict):
-    """How long and how fast to train; times in epochs, rates a step."""
+    """How long and how fast to train; times in epochs, rates a step.
+
+    ``started_rate``: learning rate, relative to the others, of weights that start from a solution
+    such as PCA; 0 keeps it.
+    """
 
     max_epochs: int = Field(100, ge=1)
     check_every_epochs: int = Field(5, ge=1)
     patience_checks: int = Field(6, ge=1)
     learning_rate: float = Field(1.0e-3, gt=0, le=1)
+    started_rate: float = Field(0.02, ge=0, le=1)
     schedule: Literal["constant", "cosine"] = "cosine"
     weight_decay: float = Field(1.0e-2, ge=0)
     gradient_clip: float = Field(1.0, gt=0)
@@ -64,6 +69,7 @@ class Fitting(pl.LightningModule):
             asked, so that a resumed run goes on with the same numbers.
         validation: batches that decide when to stop and which weights to keep.
         seed: of all that is random in training, epoch by epoch.
+        started: parameters of the model that start from a solution.
     """
 
     def __init__(
@@ -74,8 +80,10 @@ class Fitting(pl.LightningModule):
         validation: list[Batch],
         params: TrainingParams,
         seed: int,
+        started: Iterable[nn.Parameter] = (),
     ):
         super().__init__()
+        self._started = {id(parameter) for parameter in started}
         self.model, self.objective, self.params, self.seed = model, objective, params, seed
         self.batches_of_epoch, self.validation = batches_of_epoch, validation
         if params.compile:
@@ -109,10 +117,16 @@ class Fitting(pl.LightningModule):
         return loss
 
     def configure_optimizers(self):
+        parameters = list(self.model.parameters())
+        fresh = [one for one in parameters if id(one) not in self._started]
+        started = [one for one in parameters if id(one) in self._started]
+        groups = [{"params": fresh}]
+        if started:
+            # Decay would draw a solution towards zero.
+            rate = self.params.learning_rate * self.params.started_rate
+            groups.append({"params": started, "lr": rate, "weight_decay": 0.0})
         optimiser = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=self.params.learning_rate,
-            weight_decay=self.params.weight_decay,
+            groups, lr=self.params.learning_rate, weight_decay=self.params.weight_decay
         )
         if self.params.schedule == "constant":
             return optimiser

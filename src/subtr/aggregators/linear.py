@@ -46,10 +46,16 @@ class LinearAggregator(nn.Module):
             nn.init.zeros_(added.bias)
 
     @torch.no_grad()
-    def start_from(self, analysis: Float[Tensor, "dim flat"], offset: Float[Tensor, " dim"]):
-        """Sets the basis, one row for each number of the vector, and what is added to each."""
+    def start_from(
+        self, analysis: Float[Tensor, "dim flat"], offset: Float[Tensor, " dim"]
+    ) -> list[nn.Parameter]:
+        """Sets the basis, a row for each number of the vector, and what is added to each.
+
+        Gives what it set.
+        """
         self.basis.weight.copy_(analysis)
         self.basis.bias.copy_(offset)
+        return [self.basis.weight, self.basis.bias]
 
     def forward(
         self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]

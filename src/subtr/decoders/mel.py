@@ -39,10 +39,13 @@ class LinearDecoder(nn.Module):
         self.map = nn.Linear(dim, n_frames * n_features)
 
     @torch.no_grad()
-    def start_from(self, synthesis: Float[Tensor, "flat dim"], mean: Float[Tensor, " flat"]):
-        """Sets the map: one column for each number of the vector."""
+    def start_from(
+        self, synthesis: Float[Tensor, "flat dim"], mean: Float[Tensor, " flat"]
+    ) -> list[nn.Parameter]:
+        """Sets the map: one column for each number of the vector. Gives what it set."""
         self.map.weight.copy_(synthesis)
         self.map.bias.copy_(mean)
+        return [self.map.weight, self.map.bias]
 
     def forward(
         self, vectors: Float[Tensor, "batch tr dim"]

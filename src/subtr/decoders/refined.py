@@ -1,0 +1,92 @@
+"""A linear decoder whose spectrogram is drawn sharper by what it knows of sound."""
+
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from subtr.decoders.mel import LinearDecoder
+
+_FREQUENCY_CHANNEL = 1
+
+
+class SpectrogramRefinement(nn.Module):
+    """Adds to a spectrogram what residual 2D convolutions over its patches make of it.
+
+    It begins as the identity. Sound of one pitch looks much like that of another, so weights
+    shared over time and frequency learn from minutes what a linear map would need hours for.
+
+    Arguments
+        hidden_dim: features of a patch.
+        depth: residual convolutions of 3 x 3 patches.
+        patch: frames and features of a patch; even.
+    """
+
+    def __init__(self, hidden_dim: int, depth: int, patch: int):
+        super().__init__()
+        self.patch = patch
+        # Patches overlap by half on every side, so that no border shows.
+        overlapping = {"kernel_size": 2 * patch, "stride": patch, "padding": patch // 2}
+        self.take = nn.Conv2d(1 + _FREQUENCY_CHANNEL, hidden_dim, **overlapping)
+        self.blocks = nn.ModuleList(
+            nn.Conv2d(hidden_dim, hidden_dim, 3, padding=1) for _ in range(depth)
+        )
+        self.give = nn.ConvTranspose2d(hidden_dim, 1, **overlapping)
+        nn.init.zeros_(self.give.weight)
+        nn.init.zeros_(self.give.bias)
+
+    def forward(
+        self, spectrogram: Float[Tensor, "batch frame feature"]
+    ) -> Float[Tensor, "batch frame feature"]:
+        n_frames, n_features = spectrogram.shape[1:]
+        padded = F.pad(spectrogram, (0, -n_features % self.patch, 0, -n_frames % self.patch))
+        frequency = torch.linspace(-1, 1, padded.shape[2], device=padded.device)
+        latents = self.take(torch.stack([padded, frequency.expand_as(padded)], dim=1))
+        for block in self.blocks:
+            latents = latents + block(F.gelu(latents))
+        added = self.give(F.gelu(latents))[:, 0]
+        return spectrogram + added[:, :n_frames, :n_features]
+
+
+class RefinedDecoder(nn.Module):
+    """All frames of a TR as a linear function of its vector, then refined across TR borders.
+
+    Arguments
+        dim: size of the vector.
+        n_frames, n_features: frames of a TR, features of a frame.
+        hidden_dim, depth, patch: see `SpectrogramRefinement`.
+
+    Consecutive TRs are refined together: a frame near the border of its TR is also drawn from the
+    numbers of the next one.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        n_frames: int,
+        n_features: int,
+        *,
+        hidden_dim: Annotated[int, Field(ge=1, le=2048)] = 64,
+        depth: Annotated[int, Field(ge=0, le=64)] = 4,
+        patch: Annotated[int, Field(ge=2, le=64, multiple_of=2)] = 4,
+    ):
+        super().__init__()
+        self.linear = LinearDecoder(dim, n_frames, n_features)
+        self.refinement = SpectrogramRefinement(hidden_dim, depth, patch)
+
+    def start_from(
+        self, synthesis: Float[Tensor, "flat dim"], mean: Float[Tensor, " flat"]
+    ) -> list[nn.Parameter]:
+        """Sets the linear part: one column for each number of the vector. Gives what it set."""
+        return self.linear.start_from(synthesis, mean)
+
+    def forward(
+        self, vectors: Float[Tensor, "batch tr dim"]
+    ) -> Float[Tensor, "batch tr frame feature"]:
+        n_trs = vectors.shape[1]
+        whole = rearrange(self.linear(vectors), "b t f m -> b (t f) m")
+        return rearrange(self.refinement(whole), "b (t f) m -> b t f m", t=n_trs)
