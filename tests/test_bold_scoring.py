@@ -1,0 +1,150 @@
+"""Planted BOLD scores what it must; a statistic of all data is caught."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted import order_study
+
+from subtr.bold.cleaning import Cleaner
+from subtr.bold_scoring import bold_rows, cleaned_bold, control_rows, held_out_bold
+from subtr.errors import StudyError
+from subtr.splits import Split, assert_fitted_on_train
+
+NOISE = 1.0
+STUDY = order_study(n_trs=600, noise=NOISE, n_subjects=4)
+SPLITS = STUDY.splits(5)
+HELD_OUT = held_out_bold(STUDY, SPLITS, drift_order=1)
+SIGNAL = STUDY.truth["group"]["signal"]
+
+
+def by_group(rows, metric="r"):
+    return {row["group"]: row for row in rows if row["metric"] == metric}
+
+
+def test_the_true_signal_scores_what_the_noise_allows():
+    # Signal of variance 1, noise of variance 1 / 4 in the mean of four subjects.
+    expected = 1 / np.sqrt(1 + NOISE**2 / 4)
+    rows = by_group(bold_rows(SIGNAL, HELD_OUT))
+    assert list(rows) == ["", "rise", "fall"]
+    for row in rows.values():
+        assert row["value"] == pytest.approx(expected, abs=0.04)
+        assert row["low"] < row["value"] < row["high"]
+        assert row["ceiling"] == pytest.approx(expected, abs=0.06)
+    shares = by_group(bold_rows(SIGNAL, HELD_OUT), "r / ceiling")
+    for row in shares.values():
+        assert row["value"] == pytest.approx(1, abs=0.06)
+        assert row["ceiling"] == 1.0
+
+
+def test_noise_stays_at_the_floor_and_the_truth_is_far_above_it():
+    noise = np.random.default_rng(1).normal(size=SIGNAL.shape)
+    row = by_group(bold_rows(noise, HELD_OUT))[""]
+    assert abs(row["value"]) < 0.15
+    true = by_group(bold_rows(SIGNAL, HELD_OUT))[""]
+    # Both floors are what shifted series reach by chance.
+    assert 0 < row["floor"] < 0.2
+    assert true["floor"] < 0.5 < true["value"]
+
+
+def test_a_prediction_moved_in_time_by_a_minute_is_worth_no_more_than_its_floor():
+    row = by_group(bold_rows(np.roll(SIGNAL, 30, axis=0), HELD_OUT))[""]
+    assert row["value"] < row["floor"] + 0.1
+
+
+def test_scale_and_offset_of_each_fold_do_not_matter():
+    moved = SIGNAL.copy()
+    for index, split in enumerate(SPLITS):
+        moved[split.test] = (index + 1) * moved[split.test] + 10 * index
+    plain, other = (by_group(bold_rows(of, HELD_OUT))[""]["value"] for of in (SIGNAL, moved))
+    assert other == pytest.approx(plain, abs=1e-9)
+
+
+def test_a_masked_parcel_is_left_out_of_the_mean_not_counted_as_0():
+    bold = {subject: of.copy() for subject, of in STUDY.bold.items()}
+    for of in bold.values():
+        of[:, 1] = np.nan
+    with pytest.warns(UserWarning, match="masked by NaN"):
+        study = replace(STUDY, bold=bold)
+    rows = by_group(bold_rows(SIGNAL, held_out_bold(study, SPLITS, 1)))
+    whole = by_group(bold_rows(SIGNAL, HELD_OUT))
+    assert rows["rise"]["value"] == pytest.approx(whole["rise"]["value"], abs=0.05)
+    assert np.isfinite(rows[""]["value"])
+
+
+def test_one_subject_has_a_score_and_no_ceiling():
+    alone = replace(STUDY, bold={"s1": STUDY.bold["s1"]})
+    rows = bold_rows(SIGNAL, held_out_bold(alone, SPLITS, 1))
+    assert np.isnan(by_group(rows)[""]["ceiling"])
+    assert by_group(rows, "r / ceiling") == {}
+    assert by_group(rows)[""]["value"] == pytest.approx(1 / np.sqrt(2), abs=0.05)
+
+
+def test_what_is_never_tested_is_unknown():
+    some = held_out_bold(STUDY, SPLITS[:2], 1)
+    tested = np.concatenate([split.test for split in SPLITS[:2]])
+    others = np.setdiff1d(np.arange(600), tested)
+    assert np.isnan(some.mean[others]).all()
+    assert np.isfinite(some.mean[tested]).all()
+    for bold in some.subjects.values():
+        assert np.isnan(bold[others]).all()
+
+
+def test_drift_goes_and_its_fit_stays_within_training():
+    drifting = {s: of + np.linspace(-20, 20, 600)[:, None] for s, of in STUDY.bold.items()}
+    study = replace(STUDY, bold=drifting)
+    subjects, mean = cleaned_bold(study, SPLITS[2], drift_order=1)
+    for values in (*subjects.values(), mean):
+        known = values[SPLITS[2].train]
+        np.testing.assert_allclose(known.mean(0), 0, atol=1e-9)
+        np.testing.assert_allclose(known.std(0), 1, atol=1e-9)
+    plain = by_group(bold_rows(SIGNAL, HELD_OUT))[""]["value"]
+    cleaned = by_group(bold_rows(SIGNAL, held_out_bold(study, SPLITS, 1)))[""]["value"]
+    assert cleaned == pytest.approx(plain, abs=0.02)
+
+
+def test_cleaning_by_all_data_is_caught_and_ours_passes():
+    def ours(values, split):
+        return cleaned_bold(replace(STUDY, bold={"s": values}), split, 2)[0]["s"]
+
+    def leaky(values, split):
+        return Cleaner(2.0, 2).fit(values, np.arange(600)).transform(values)
+
+    assert_fitted_on_train(ours, STUDY.bold["s1"], SPLITS[1])
+    with pytest.raises(StudyError, match=r"leak: .*fitted on all data"):
+        assert_fitted_on_train(leaky, STUDY.bold["s1"], SPLITS[1])
+
+
+def own_subjects(strength):
+    """A study whose subjects share a signal and have one of their own, and their predictions."""
+    rng = np.random.default_rng(5)
+    own = {s: strength * rng.normal(size=SIGNAL.shape) for s in STUDY.bold}
+    bold = {s: SIGNAL + own[s] + 0.3 * rng.normal(size=SIGNAL.shape) for s in own}
+    return replace(STUDY, bold=bold), {s: SIGNAL + own[s] for s in own}
+
+
+def test_heads_earn_their_keep_only_where_subjects_differ():
+    values = {}
+    for strength in (0.0, 1.0):
+        study, predictions = own_subjects(strength)
+        predictions["frames shuffled"] = np.random.default_rng(9).normal(size=SIGNAL.shape)
+        rows = control_rows(predictions, held_out_bold(study, SPLITS, 1), system="a")
+        values[strength] = {row["metric"]: row["value"] for row in rows}
+        assert {row["modality"] for row in rows} == {"bold"}
+    alike, apart = values[0.0], values[1.0]
+    assert alike["r, own subject"] == pytest.approx(alike["r, wrong subject"], abs=0.02)
+    assert apart["r, own subject"] > 0.9 > 0.6 > apart["r, wrong subject"]
+    assert apart["p, own against wrong subject"] < 0.1 < alike["p, own against wrong subject"]
+    assert abs(apart["r, frames shuffled"]) < 0.15
+
+
+def test_without_heads_only_the_order_of_frames_is_controlled():
+    rows = control_rows({"mean": SIGNAL, "frames shuffled": SIGNAL}, HELD_OUT)
+    assert [row["metric"] for row in rows] == ["r, frames shuffled"]
+    assert rows[0]["value"] > 0.8
+
+
+def test_splits_of_held_out_bold_may_not_overlap():
+    twice = [SPLITS[0], Split(SPLITS[1].train, SPLITS[1].validation, SPLITS[0].test)]
+    with pytest.raises(ValueError, match="two test blocks"):
+        held_out_bold(STUDY, twice, 1)
