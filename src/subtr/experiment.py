@@ -1,5 +1,6 @@
 """One study under one parameter set: what notebooks call to train, to score and to keep results."""
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from subtr.rivals import Rival, bold_rivals, picture_rivals, sound_rivals
 from subtr.run import run_folder
 from subtr.scoring import Row
 from subtr.splits import Split
+from subtr.stimulus.cache import file_digest
 from subtr.store import Store
 from subtr.study import Study
 
@@ -55,7 +57,7 @@ class Experiment:
     """A study, its parameters and the folder that keeps what comes out.
 
     Made by `open`. Whatever is finished is read from the folder, not repeated; another study,
-    parameter or seed gets a place of its own, by hash.
+    film, parameter or seed gets a place of its own, by hash.
     """
 
     study: Study
@@ -182,11 +184,19 @@ class Experiment:
         original = {"original": np.asarray(values)[self.reconstruction_trs]}
         return original | self.store.windows(modality, seed)
 
+    def _hash(self, part: Strict) -> str:
+        """Of all that a training depends on; the user's own files count by their content."""
+        files = [self.study.media] if self.identity.get("film") else []
+        if folder := self.params.load.get("bold"):
+            files += sorted(file for file in Path(folder).expanduser().iterdir() if file.is_file())
+        text = "".join([params_hash(self.params, part), *map(file_digest, files)])
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
     def _train_autoencoder(self, modality: str, params, n_floats: int, labels: Row) -> list[Row]:
         name, seed = labels["system"], labels["seed"]
         reconstruct = reconstruct_sound if modality == "sound" else reconstruct_pictures
         training = f"{name}_{n_floats}_seed{seed}_{modality}"
-        of = params_hash(self.params, params)
+        of = self._hash(params)
         parts, spent_s, histories = [], 0.0, []
         for fold, split in enumerate(self._reconstruction_splits):
             folder = self.folder / "checkpoints" / f"{training}_{of}" / f"fold{fold}"
@@ -206,7 +216,7 @@ class Experiment:
 
     def _train_predictor(self, params: BoldParams, labels: Row) -> list[Row]:
         name, seed = labels["system"], labels["seed"]
-        of = params_hash(self.params, params)
+        of = self._hash(params)
         folder = self.folder / "checkpoints" / f"{name}_seed{seed}_bold_{of}"
         predictions, history = predict_bold(
             self.study,

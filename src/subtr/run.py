@@ -14,7 +14,7 @@ from subtr.errors import SettingsError, SubtrError
 
 def run_folder(runs: str | Path, params: str, study: str, film: str = "") -> Path:
     """Where a run keeps its notebooks, tables, checkpoints, sounds and figures."""
-    name = f"film-{Path(film).stem}" if film and study == "film" else study
+    name = f"{study}-{Path(film).stem}" if film else study
     return Path(runs) / Path(params).name / name
 
 
@@ -47,18 +47,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m subtr.run", description=__doc__)
-    parser.add_argument("--study", default="simulated", help="simulated, alice, film, ...")
-    parser.add_argument("--film", default="", help="a media file; the study is then 'film'")
+    parser.add_argument(
+        "--study", default="", help="simulated (default), alice, film (default with a film), ..."
+    )
+    parser.add_argument("--film", default="", help="a media file, in place of the study's own")
     parser.add_argument("--params", default="smoke", help="a parameter set: smoke, full, a folder")
     parser.add_argument("--seeds", default="", help="such as 0,1,2; default: those of the study")
     parser.add_argument("--runs", default="runs", help="the folder of results")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    given.study = given.study or ("film" if given.film else "simulated")
+    return given
 
 
 def _checked(given: argparse.Namespace, film: str) -> str:
     """Seeds as ``0,1,2``, after every parameter file has been read and checked."""
     # Imported late: the models behind the parameters take seconds to import.
+    from subtr.datasets import STUDIES
     from subtr.experiment import StudyParams, SystemParams
     from subtr.params import load_params, params_folder
     from subtr.results import check_writable
@@ -70,6 +75,7 @@ def _checked(given: argparse.Namespace, film: str) -> str:
         probe(film)
     folder = params_folder(given.params)
     study = load_params(StudyParams, folder / f"study_{given.study}.yaml")
+    STUDIES.check(given.study, study.load)
     for file in sorted(folder.glob("system_*.yaml")):
         load_params(SystemParams, file)
     check_writable(run_folder(given.runs, given.params, given.study, film))

@@ -1,0 +1,215 @@
+"""One study under one parameter set: what is finished is read, what differs has its own place."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import yaml
+
+from subtr import training
+from subtr.errors import SettingsError, SubtrError
+from subtr.experiment import Experiment, StudyParams, SystemParams
+from subtr.params import params_hash, validate
+from subtr.results import COLUMNS
+
+LINEAR = {"encoder": {"name": "linear", "hidden_dim": 4}, "aggregator": {"name": "conv"}}
+PICTURE_STREAM = {"encoder": {"name": "frame2d", "channels": [4], "hidden_dim": 8}}
+SHORT = {"max_epochs": 2}
+STUDY = {
+    # Sound at 8000 Hz and few frames, as it is the bookkeeping that is tested here.
+    "load": {
+        "duration_s": 90,
+        "n_subjects": 2,
+        "frames_per_tr": 16,
+        "mel": {"rate_hz": 8000, "n_mels": 12, "window_samples": 512, "fmax_hz": 4000},
+        "pictures": {"width": 8, "height": 6, "frames_per_tr": 2},
+    },
+    "n_folds": 2,
+    "gap_s": 6,
+    "pca_floats": [4],
+}
+SYSTEM = {
+    "sound": {"stream": LINEAR, "floats_per_tr": [3], "training": SHORT},
+    "pictures": {"stream": PICTURE_STREAM, "decoder": {"name": "conv", "channels": [4]},
+                 "floats_per_tr": [2], "training": SHORT},
+    "bold": {"stream": LINEAR, "readout": {"vector_dim": 2, "response": "canonical"},
+             "target": "subjects", "training": SHORT},
+}  # fmt: skip
+
+
+def write(folder, **files):
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def lines(monkeypatch):
+    monkeypatch.setenv("SUBTR_PROGRESS", "lines")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A parameter set and a folder for its runs."""
+    folder = tmp_path_factory.mktemp("experiment")
+    write(folder / "tiny", study_simulated=STUDY, system_small=SYSTEM)
+    return folder
+
+
+@pytest.fixture
+def opened(place, _own_cache):
+    return Experiment.open("simulated", str(place / "tiny"), runs=str(place / "runs"))
+
+
+def scores(table):
+    """The rows of a table that a repetition must give again."""
+    return table[table["metric"] != "training time_s"].reset_index(drop=True)
+
+
+def no_training(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(training, "_train", refuse)
+
+
+def test_a_system_is_trained_scored_and_kept_once(opened, monkeypatch):
+    table = opened.train("small")
+    assert set(table["modality"]) == {"sound", "pictures", "bold"}
+    assert list(table) == list(COLUMNS)
+    labels = table[["study", "system", "seed"]].drop_duplicates()
+    assert labels.to_numpy().tolist() == [["simulated", "small", 0]]
+    assert {"r, own subject", "r, frames shuffled", "training time_s"} <= set(table["metric"])
+    assert set(table.groupby("modality")["floats_per_tr"].first()) == {2, 3}
+    no_training(monkeypatch)
+    pd.testing.assert_frame_equal(opened.train("small"), table)
+    again = Experiment(opened.study, opened.params, opened.folder, opened.params_folder)
+    pd.testing.assert_frame_equal(scores(again.train("small")), scores(table))
+
+
+def test_results_reconstructions_and_histories_are_read_back(opened):
+    opened.train("small")
+    assert set(opened.results()["system"]) >= {"small"}
+    found = opened.reconstructions("sound")
+    assert next(iter(found)) == "original"
+    test = opened.splits[0].test
+    assert opened.reconstruction_trs.tolist() == test.tolist()
+    np.testing.assert_array_equal(found["original"], opened.study.mel[test])
+    assert found["small 3"].shape == found["original"].shape
+    assert opened.reconstructions("pictures")["small 2"].dtype == np.uint8
+    assert opened.reconstructions("sound", seed=5).keys() == {"original"} | {
+        name for name in found if not name.startswith("small")
+    } - {"original"}
+    history = opened.store.history("small")
+    assert set(history["training"]) == {
+        "small_3_seed0_sound", "small_2_seed0_pictures", "small_seed0_bold",
+    }  # fmt: skip
+
+
+def test_the_same_seed_gives_the_same_numbers_elsewhere_and_another_seed_does_not(opened, place):
+    here = scores(opened.train("small"))
+    other = Experiment.open("simulated", str(place / "tiny"), runs=str(place / "elsewhere"))
+    pd.testing.assert_frame_equal(scores(other.train("small")), here)
+    second = scores(opened.train("small", seed=1))
+    assert set(second["seed"]) == {1}
+    assert (second["value"] - here["value"]).abs().max() > 1e-4
+    assert set(opened.results()["seed"]) == {0, 1}
+
+
+def test_another_option_deep_in_a_file_gets_another_place(opened, place):
+    opened.train("small")
+    before = {file: file.stat().st_mtime_ns for file in opened.folder.rglob("best.ckpt")}
+    wider = SYSTEM["sound"] | {"stream": LINEAR | {"encoder": {"name": "linear", "hidden_dim": 5}}}
+    write(place / "tiny", system_wide={"sound": wider})
+    opened.train("wide")
+    same = validate(SystemParams, {"sound": SYSTEM["sound"]}, "a")
+    other = validate(SystemParams, {"sound": wider}, "b")
+    assert params_hash(same) != params_hash(other)
+    for file, written in before.items():
+        assert file.stat().st_mtime_ns == written
+    # And the same name with other values is trained anew rather than read.
+    write(place / "tiny", system_wide={"sound": SYSTEM["sound"]})
+    opened.train("wide")
+    assert len(list((opened.folder / "checkpoints").glob("wide_3_seed0_sound_*"))) == 2
+
+
+def test_rivals_score_what_they_are_known_to_keep(opened):
+    table = opened.rivals()
+    kept = table[table["metric"] == "temporal preservation"].set_index(["modality", "system"])
+    for modality in ("sound", "pictures"):
+        for system in ("mean", "nearest"):  # both hold one frame for the whole TR
+            assert kept.loc[(modality, system), "value"] == pytest.approx(0, abs=0.01)
+    assert kept.loc[("sound", "round trip"), "value"] > 0.5
+    bold = table[table["modality"] == "bold"]
+    assert {"ridge, mean mel", "ridge, sound power", "ridge, onset flux"} <= set(bold["system"])
+    assert "PCA 4" in opened.reconstructions("sound", seed=7)
+
+
+@pytest.mark.parametrize(
+    ("give", "message"),
+    [
+        ({"study": "simulate"}, r"study_simulate\.yaml does not exist.*'study_simulated'"),
+        ({"params": "smok"}, r"params = 'smok'.*Did you mean 'smoke'"),
+        ({"film": "/no/such/film.mp4"}, r"/no/such/film\.mp4: no such file"),
+    ],
+)
+def test_a_wrong_name_is_refused_with_the_right_one(place, give, message, tmp_path):
+    given = {"study": "simulated", "params": str(place / "tiny"), "runs": str(tmp_path)} | give
+    with pytest.raises(SubtrError, match=message):
+        Experiment.open(**given)
+
+
+def test_an_unknown_system_and_one_with_nothing_to_do_are_named(opened, place):
+    with pytest.raises(SettingsError, match=r"system = 'smal'.*Did you mean 'small'"):
+        opened.train("smal")
+    write(place / "tiny", system_empty={})
+    with pytest.raises(SettingsError, match=r"empty_seed0: nothing to do.*sound, pictures or bold"):
+        opened.train("empty")
+
+
+def test_a_run_folder_that_cannot_be_written_stops_before_the_study_is_loaded(place, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SubtrError, match=r"cannot be written.*make run RUNS="):
+        Experiment.open("simulated", str(place / "tiny"), runs=str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"load": {"tr_s": 1500}}, r"tr_s = 1500"),
+        ({"load": {"duration": 90}}, r"duration: unknown key.*'duration_s'"),
+        ({"n_fold": 3}, r"n_fold: unknown key.*'n_folds'"),
+        ({"gap_s": -1}, r"gap_s = -1"),
+    ],
+)
+def test_a_wrong_study_parameter_names_file_or_part_and_value(tmp_path, change, message):
+    params = write(tmp_path / "params", study_simulated=STUDY | change)
+    with pytest.raises(SettingsError, match=message):
+        Experiment.open("simulated", params, runs=str(tmp_path / "runs"))
+
+
+def test_another_film_of_the_same_name_is_not_taken_for_the_one_that_was_trained(tmp_path):
+    load = {"frames_per_tr": 16, "mel": STUDY["load"]["mel"]}
+    study = STUDY | {"load": load}
+    params = write(tmp_path / "p", study_film=study, system_small={"sound": SYSTEM["sound"]})
+    values = []
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        film = tmp_path / str(seed) / "song.wav"
+        film.parent.mkdir()
+        loudness = np.repeat(rng.uniform(0.01, 0.3, 600), 800)
+        soundfile.write(film, loudness * rng.normal(size=480_000).clip(-3, 3), 8000)
+        with pytest.warns(UserWarning, match="no picture track"):
+            made = Experiment.open("film", params, str(film), str(tmp_path / "runs"))
+        made.train("small")
+        values.append(made.reconstructions("sound")["small 3"])
+        trained = list(made.folder.glob("checkpoints/*/fold0/best.ckpt"))
+        assert len(trained) == seed + 1
+    assert np.abs(values[0] - values[1]).max() > 0.01
+
+
+def test_defaults_are_the_rules_of_evidence():
+    params = StudyParams()
+    assert params.gap_s == 24.0
+    assert params.n_folds == 5
