@@ -22,7 +22,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
     """
     history = history if "fold" in history else history.assign(fold=0)
     names = list(some(history, "history of a training")["name"].unique())
-    n_columns = min(len(names), 3)
+    n_columns = 2 if len(names) == 4 else min(len(names), 3)
     n_rows = -(-len(names) // n_columns)
     figure, axes = panels(n_rows, n_columns, height_in=2.8 * n_rows, sharex=True)
     colours = {"train": GREY, "validation": colour_of("PCA")}
