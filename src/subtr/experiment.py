@@ -184,7 +184,7 @@ class Experiment:
         original = {"original": np.asarray(values)[self.reconstruction_trs]}
         return original | self.store.windows(modality, seed)
 
-    def _hash(self, part: Strict) -> str:
+    def training_hash(self, part: Strict) -> str:
         """Of all that a training depends on; the user's own files count by their content."""
         files = [self.study.media] if self.identity.get("film") else []
         if folder := self.params.load.get("bold"):
@@ -196,7 +196,7 @@ class Experiment:
         name, seed = labels["system"], labels["seed"]
         reconstruct = reconstruct_sound if modality == "sound" else reconstruct_pictures
         training = f"{name}_{n_floats}_seed{seed}_{modality}"
-        of = self._hash(params)
+        of = self.training_hash(params)
         parts, spent_s, histories = [], 0.0, []
         for fold, split in enumerate(self._reconstruction_splits):
             folder = self.folder / "checkpoints" / f"{training}_{of}" / f"fold{fold}"
@@ -216,7 +216,7 @@ class Experiment:
 
     def _train_predictor(self, params: BoldParams, labels: Row) -> list[Row]:
         name, seed = labels["system"], labels["seed"]
-        of = self._hash(params)
+        of = self.training_hash(params)
         folder = self.folder / "checkpoints" / f"{name}_seed{seed}_bold_{of}"
         predictions, history = predict_bold(
             self.study,

@@ -10,7 +10,6 @@ from subtr.baselines import PCARival, lanczos_rival, mean_rival, nearest_rival
 from subtr.experiment import Experiment
 from subtr.metrics import ModulationTransfer, modulation_transfer
 from subtr.metrics.modulation import System
-from subtr.params import params_hash
 from subtr.reconstruction import reconstruct_sound, training_windows
 from subtr.splits import Split
 
@@ -51,7 +50,7 @@ def _trained(experiment: Experiment, name: str, seed: int) -> Iterator[tuple[str
     """Name with size, and the reconstruction, of each finished training of the first fold."""
     params = experiment.system(name).sound
     for n_floats in params.floats_per_tr if params else ():
-        training = f"{name}_{n_floats}_seed{seed}_sound_{params_hash(experiment.params, params)}"
+        training = f"{name}_{n_floats}_seed{seed}_sound_{experiment.training_hash(params)}"
         folder = experiment.folder / "checkpoints" / training / "fold0"
         if not (folder / "done.json").exists():
             continue
