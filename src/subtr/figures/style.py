@@ -38,6 +38,12 @@ _COLOURS = {
     "tier3": "#CC79A7",
     "firridge": "#56B4E9",
     "bandedridge": "#009E73",
+    # Rivals of BOLD stand side by side, so no two of them may share a colour.
+    "ridgemeanmel": "#882255",
+    "ridgesoundpower": "#AA4499",
+    "ridgesoundpowersupplied": "#117733",
+    "ridgeonsetflux": "#44AA99",
+    "ridgewordrate": "#332288",
     "nearest": "#999999",
     "lanczos": "#AA8800",
 }
