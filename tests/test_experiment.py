@@ -209,6 +209,17 @@ def test_another_film_of_the_same_name_is_not_taken_for_the_one_that_was_trained
     assert np.abs(values[0] - values[1]).max() > 0.01
 
 
+def test_bold_files_count_by_their_content(opened, tmp_path):
+    part = validate(SystemParams, {}, "system.yaml")
+    params = opened.params.model_copy(update={"load": {"bold": str(tmp_path)}})
+    made = Experiment(opened.study, params, opened.folder, opened.params_folder)
+    hashes = []
+    for content in (b"first", b"second", b"first"):
+        (tmp_path / "sub-01.npy").write_bytes(content)
+        hashes.append(made.training_hash(part))
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
 def test_defaults_are_the_rules_of_evidence():
     params = StudyParams()
     assert params.gap_s == 24.0

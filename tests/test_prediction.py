@@ -127,6 +127,16 @@ def test_frames_have_mean_0_and_variance_1_in_training():
     np.testing.assert_allclose(frames.std((0, 1), correction=0), 1, atol=1e-4)
 
 
+def test_bands_are_means_of_neighbouring_mel_bands():
+    two = standardised_frames(STUDY, SPLITS[0], n_bands=2)
+    mel = STUDY.mel.reshape(260, 8, 2, 2).mean(-1)
+    known = mel[SPLITS[0].train]
+    expected = (mel - known.mean((0, 1))) / known.std((0, 1))
+    np.testing.assert_allclose(two, expected, atol=1e-4)
+    with pytest.raises(SettingsError, match=r"n_bands = 5: the log-mel has 4 bands"):
+        standardised_frames(STUDY, SPLITS[0], n_bands=5)
+
+
 def test_ridge_finds_a_feature_that_drives_bold_and_none_in_noise():
     truth = (STUDY.mel[:, -1] - STUDY.mel[:, 0])[:, :1].astype(np.float64)
     noise = np.random.default_rng(0).normal(size=(260, 1))

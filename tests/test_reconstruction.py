@@ -140,6 +140,7 @@ def test_pictures_move_again_only_when_their_order_was_kept(tmp_path, aggregator
         ({"floats_per_tr": []}, "floats_per_tr"),
         ({"training": {"max_epoch": 3}}, r"training\.max_epoch: unknown key.*'max_epochs'"),
         ({"start": "pac"}, "start = 'pac'"),
+        ({"start": "pca", "decoder": {"name": "held"}}, "start = 'pca' needs the decoder linear"),
         ({"item_trs": 0}, "item_trs = 0"),
     ],
 )

@@ -83,3 +83,8 @@ def test_encoders_that_know_no_time_take_frames_in_any_order(name, options):
 def test_a_linear_encoder_without_features_of_its_own_hands_frames_on():
     given = frames()
     assert torch.equal(built("linear", {"hidden_dim": 0})(given)[0], given)
+
+
+def test_no_encoder_is_without_a_row():
+    assert {name for name, _ in ROWS} == set(ENCODERS.parts)
+    assert {name for name, _ in PICTURE_ROWS} == set(PICTURE_ENCODERS.parts)

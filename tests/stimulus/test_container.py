@@ -96,6 +96,26 @@ def test_truncated_sound_is_silence_after_and_the_same_before(tmp_path):
     assert np.abs(part[5 * 16000 :]).max() == 0
 
 
+def test_damage_in_the_middle_is_told_and_the_rest_keeps_its_second(tmp_path):
+    sound = beep(1.3, 8.0) + beep(6.5, 8.0)
+    path = write_media(tmp_path / "sound.mka", sound=[sound], sound_codec="flac")
+    content = bytearray(path.read_bytes())
+    # FLAC frames are checked, so a bit that fell over is noticed.
+    for place in range(len(content) * 45 // 100, len(content) * 55 // 100, 7):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.warns(MediaWarning, match=r"sound\.mka: its sound (is damaged from|stops at) \d"):
+        heard = whole_sound(path, 16000, 8.0)
+    assert onset_s(heard[:32_000], 16000) == pytest.approx(1.3, abs=0.002)
+
+
+def test_the_length_of_a_file_without_an_index_is_counted_not_guessed(tmp_path):
+    # The first second is silence, which takes few bits and misleads an estimate by bit rate.
+    sound = np.concatenate([np.zeros(16_000), np.random.default_rng(0).normal(0, 0.2, 48_000)])
+    path = write_media(tmp_path / "sound.mp3", sound=[sound.clip(-1, 1)], sound_codec="libmp3lame")
+    assert probe(path).duration_s == pytest.approx(4.0, abs=0.15)
+
+
 def test_a_file_with_a_header_and_nothing_else_is_refused(tmp_path):
     path = film(tmp_path / "film.mkv")
     path.write_bytes(path.read_bytes()[:800])
