@@ -33,7 +33,11 @@ class Part(Strict):
 
 
 class StreamParams(Strict):
-    """Frames -> one vector a TR."""
+    """Frames -> one vector a TR.
+
+    ``context_frames``: frames of the neighbouring TRs that the encoder sees on either side, so that
+    its convolutions do not end at the border; the aggregator gets the TR's own alone.
+    """
 
     position: Part = Part(name="none")
     encoder: Part = Part(name="linear")
@@ -71,8 +75,9 @@ class Stream(nn.Module):
             self.encoder = params.encoder.build(PICTURE_ENCODERS, *in_dim)
         else:
             self.encoder = params.encoder.build(ENCODERS, self.position.out_dim(in_dim))
-        n_frames = frames_per_tr + 2 * params.context_frames
-        level_frames = [round(n_frames * hz) for hz in self.encoder.frame_hz(1.0)]
+        rates = self.encoder.frame_hz(1.0)
+        self.level_context = [round(params.context_frames * rate) for rate in rates]
+        level_frames = [round(frames_per_tr * rate) for rate in rates]
         self.aggregator = params.aggregator.build(
             AGGREGATORS, self.encoder.level_dims, level_frames, dim
         )
@@ -85,7 +90,11 @@ class Stream(nn.Module):
         if frames.ndim == 3:
             index = torch.arange(frames.shape[1], device=frames.device) - self.context_frames
             frames = self.position(frames, (index + 0.5) / self.frames_per_tr * tr_s, tr_s)
-        vectors = self.aggregator(self.encoder(frames))
+        levels = [
+            level[:, context : level.shape[1] - context]
+            for level, context in zip(self.encoder(frames), self.level_context, strict=True)
+        ]
+        vectors = self.aggregator(levels)
         return rearrange(vectors, "(b t) d -> b t d", t=n_trs)
 
 

@@ -44,6 +44,11 @@ class AutoencoderParams(Strict):
     def _known_decoder(self):
         known = PICTURE_DECODERS if self.decoder.name in PICTURE_DECODERS.parts else DECODERS
         known.check(self.decoder.name, self.decoder.options)
+        if self.stream.context_frames:
+            raise ValueError(
+                f"stream.context_frames = {self.stream.context_frames}: expected 0, for what a TR "
+                "is reconstructed from must come from that TR alone"
+            )
         names = self.stream.aggregator.name, self.decoder.name
         if self.start == "pca":
             for name, registry in zip(names, (AGGREGATORS, DECODERS), strict=True):

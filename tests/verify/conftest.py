@@ -6,14 +6,31 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from subtr.results import write_results
+
+
+@pytest.fixture(scope="session")
+def verify_folder() -> Path:
+    """$SUBTR_RUNS/verify."""
+    return (Path(os.environ.get("SUBTR_RUNS") or "runs") / "verify").resolve()
+
 
 @pytest.fixture(scope="module")
-def measured(request):
-    """A list of rows; at the end of the module they become $SUBTR_RUNS/verify/<name>.csv."""
+def measured(request, verify_folder):
+    """A list of rows; at the end of the module they become verify/<name>.csv."""
     rows: list[dict] = []
     yield rows
     name = request.module.__name__.rpartition(".")[2].removeprefix("test_")
     if rows:
-        folder = Path(os.environ.get("SUBTR_RUNS") or "runs") / "verify"
-        folder.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
+        verify_folder.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(rows).to_csv(verify_folder / f"{name}.csv", index=False)
+
+
+@pytest.fixture
+def scored_of(verify_folder):
+    """Writes rows of a results table to verify/<name>/scores.csv; gives the file."""
+
+    def keep(name, rows):
+        return write_results(verify_folder / name / "scores.csv", rows)
+
+    return keep

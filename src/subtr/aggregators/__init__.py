@@ -5,6 +5,7 @@ An aggregator is built from ``level_dims``, ``level_frames``, the vector's ``dim
 
 from subtr.aggregators.attention import AttentionAggregator
 from subtr.aggregators.conv import ConvAggregator
+from subtr.aggregators.kernels import KernelAggregator
 from subtr.aggregators.linear import LinearAggregator
 from subtr.aggregators.mean import MeanAggregator, NearestAggregator
 from subtr.registry import Registry
@@ -15,6 +16,7 @@ AGGREGATORS = Registry(
         "mean": MeanAggregator,
         "nearest": NearestAggregator,
         "attention": AttentionAggregator,
+        "kernels": KernelAggregator,
         "conv": ConvAggregator,
         "linear": LinearAggregator,
     },

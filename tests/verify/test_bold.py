@@ -1,0 +1,99 @@
+"""Known truth and real BOLD: what does time within the TR tell of BOLD, beyond its average?"""
+
+import numpy as np
+import pytest
+
+from subtr.bold_scoring import HeldOutBold, bold_rows, control_rows, held_out_bold
+from subtr.datasets import load_study
+from subtr.experiment import StudyParams, SystemParams
+from subtr.metrics import block_bootstrap, pearson_r
+from subtr.params import load_params, params_folder, params_hash
+from subtr.prediction import predict_bold
+from subtr.results import read_results, summary
+from subtr.rivals import bold_rivals
+from subtr.scoring import block_trs
+
+# Settings were chosen on the film of seed 0.
+UNSEEN_FILM = 1
+SEEDS = (0, 1, 2)
+SUB_TR = ["rate 2 Hz", "rate 4 Hz", "rate 8 Hz", "order", "onset"]
+
+pytestmark = pytest.mark.verify
+
+
+def measure(name, verify_folder, **load):
+    """Tidy rows of all rivals and systems, with the gain of tier 1 over each rival."""
+    folder = params_folder("full")
+    settings = load_params(StudyParams, folder / f"study_{name}.yaml")
+    study = load_study(name, settings.load | load)
+    splits = study.splits(settings.n_folds)
+    bold = held_out_bold(study, splits, settings.drift_order)
+    rows, predictions = [], {}
+    for rival, n_floats, prediction in bold_rivals(study, splits, settings.drift_order):
+        labels = {"study": name, "system": rival, "floats_per_tr": n_floats, "seed": 0}
+        rows += bold_rows(prediction, bold, **labels)
+        predictions[rival] = prediction
+    for system in ("averaging", "tier1"):
+        params = load_params(SystemParams, folder / f"system_{system}.yaml").bold
+        of_seeds = []
+        for seed in SEEDS:
+            labels = {"study": name, "system": system, "seed": seed}
+            labels["params_hash"] = params_hash(settings, params)
+            labels["floats_per_tr"] = params.readout.vector_dim * params.readout.members
+            place = verify_folder / name / f"{system}_{seed}_{labels['params_hash']}"
+            said = f"{name}, {system}, seed {seed},"
+            drift = settings.drift_order
+            found, history = predict_bold(study, splits, params, drift, place, seed, said)
+            rows += bold_rows(found["mean"], bold, **labels)
+            rows += control_rows(found, bold, **labels)
+            spent_s = history.attrs["training time_s"]
+            rows.append(
+                labels | {"modality": "bold", "metric": "training time_s", "value": spent_s}
+            )
+            of_seeds.append(found["mean"])
+        predictions[system] = np.mean(of_seeds, axis=0)
+    ours = predictions.pop("tier1")
+    for rival, theirs in predictions.items():
+        value, low, high = _gain(ours, theirs, bold)
+        rows.append(
+            {"study": name, "system": "tier1", "modality": "bold", "floor": 0.0}
+            | {"metric": f"gain in r over {rival}", "value": value, "low": low, "high": high}
+        )
+    return rows
+
+
+def _gain(ours, theirs, bold: HeldOutBold):
+    """Mean r of the seeds' mean prediction less a rival's, of the same volumes; its interval."""
+    trs = np.sort(np.concatenate(bold.tests))
+
+    def gain(chosen=slice(None)):
+        of = trs[chosen]
+        difference = pearson_r(ours[of], bold.mean[of]) - pearson_r(theirs[of], bold.mean[of])
+        return float(np.nanmean(difference))
+
+    low, high = block_bootstrap(gain, len(trs), block_trs(len(trs), bold.tr_s))
+    return gain(), low, high
+
+
+def scores(file, metric):
+    """(system, group) -> mean over seeds."""
+    table = read_results(file.parent)
+    chosen = summary(table[table["metric"] == metric])
+    return chosen.set_index(["system", "group"])["value"].to_dict()
+
+
+def test_tier_1_finds_what_averaging_destroys(scored_of, verify_folder):
+    rows = measure("simulated", verify_folder, seed=UNSEEN_FILM)
+    share = scores(scored_of("simulated", rows), "r / ceiling")
+    for tuning in SUB_TR:
+        assert share["tier1", tuning] >= 0.8, tuning
+        assert share["averaging", tuning] <= 0.15, tuning
+    assert min(share["tier1", "mean"], share["averaging", "mean"]) >= 0.9
+
+
+def test_tier_1_beats_sound_power_on_real_bold(data_dir, scored_of, verify_folder):
+    rows = measure("alice", verify_folder)
+    r = scores(scored_of("alice", rows), "r")
+    assert r["tier1", ""] > max(
+        r["ridge, sound power", ""], r["ridge, sound power (supplied)", ""], 0.25
+    )
