@@ -36,7 +36,8 @@ verify: $(STAMP)
 	@SUBTR_RUNS="$(RUNS)" $(BIN)/python -m pytest -m verify -s tests/verify
 
 lab: $(STAMP)
-	@$(BIN)/jupyter lab notebooks
+	@# From here, so that the runs can be browsed beside the notebooks.
+	@$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c "import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \

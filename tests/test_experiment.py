@@ -1,16 +1,23 @@
 """One study under one parameter set: what is finished is read, what differs has its own place."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 import yaml
+from planted import order_study
 
-from subtr import training
-from subtr.errors import SettingsError, SubtrError
-from subtr.experiment import Experiment, StudyParams, SystemParams
+from subtr import experiment, training
+from subtr.bold.hrf import HRF_DURATION_S
+from subtr.errors import SettingsError, StudyError, SubtrError
+from subtr.experiment import Experiment
+from subtr.experiment_params import StudyParams, SystemParams
 from subtr.params import params_hash, validate
 from subtr.results import COLUMNS
+from subtr.splits import assert_no_leak
+from subtr.store import Store
 
 LINEAR = {"encoder": {"name": "linear", "hidden_dim": 4}, "aggregator": {"name": "conv"}}
 PICTURE_STREAM = {"encoder": {"name": "frame2d", "channels": [4], "hidden_dim": 8}}
@@ -220,7 +227,37 @@ def test_bold_files_count_by_their_content(opened, tmp_path):
     assert hashes[0] == hashes[2] != hashes[1]
 
 
-def test_defaults_are_the_rules_of_evidence():
-    params = StudyParams()
-    assert params.gap_s == 24.0
-    assert params.n_folds == 5
+@pytest.mark.parametrize("bold", [True, False])
+def test_the_gap_is_as_long_as_the_response_where_there_is_bold(bold):
+    study = order_study() if bold else dataclasses.replace(order_study(), bold={})
+    gap_s = HRF_DURATION_S if bold else 2 * study.clock.tr_s
+    for split in StudyParams().splits(study):
+        assert_no_leak(split, study.clock.tr_s, gap_s)
+        with pytest.raises(StudyError, match="leak"):
+            assert_no_leak(split, study.clock.tr_s, gap_s + study.clock.tr_s)
+
+
+def test_rivals_are_scored_once_for_the_same_parameters_and_code(opened, monkeypatch):
+    monkeypatch.setattr(experiment, "git_hash", lambda: "abc")
+    monkeypatch.setattr("subtr.results.git_hash", lambda: "abc")
+    first = opened.rivals()
+    with monkeypatch.context() as never:
+        never.setattr(experiment, "sound_rivals", None)
+        pd.testing.assert_frame_equal(opened.rivals(), first)
+    monkeypatch.setattr(experiment, "git_hash", lambda: "def")
+    again = []
+    monkeypatch.setattr(experiment, "sound_rivals", lambda *_: again.append(1) or [])
+    opened.rivals()
+    assert again
+
+
+def test_sizes_that_are_no_longer_asked_for_are_forgotten(tmp_path):
+    store = Store(tmp_path)
+    for name, seed in (("small 3", 0), ("small 5", 0), ("small 5", 1), ("smaller 5", 0)):
+        store.keep_windows(name, "sound", np.zeros((2, 2, 2), np.float32), seed)
+        system, size = name.split()
+        store.keep_history(f"{system}_{size}_seed{seed}_sound", pd.DataFrame({"epoch": [0]}))
+    store.forget_other_sizes("small", 0, [3])
+    assert set(store.windows("sound", 0)) == {"small 3", "smaller 5"}
+    assert set(store.windows("sound", 1)) == {"small 5"}
+    assert "small_5_seed0_sound" not in set(store.history()["training"])

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from subtr import bold_scoring, scoring
 from subtr.datasets import load_study
 from subtr.errors import SettingsError
+from subtr.experiment_params import StudyParams, SystemParams
 from subtr.params import Strict, load_params, nearest, params_folder, params_hash
 from subtr.prediction import BoldParams, predict_bold
-from subtr.reconstruction import AutoencoderParams, reconstruct_pictures, reconstruct_sound
-from subtr.results import check_writable, read_results, write_results
+from subtr.reconstruction import reconstruct_pictures, reconstruct_sound
+from subtr.results import check_writable, git_hash, read_results, read_table, write_results
 from subtr.rivals import Rival, bold_rivals, picture_rivals, sound_rivals
 from subtr.run import run_folder
 from subtr.scoring import Row
@@ -25,31 +25,6 @@ from subtr.splits import Split
 from subtr.stimulus.cache import file_digest
 from subtr.store import Store
 from subtr.study import Study
-
-
-class StudyParams(Strict):
-    """What is loaded, how time is split, and what everything is compared with.
-
-    ``load``: options of the study's loader. ``reconstruction_folds``: how many of the folds train
-    autoencoders; BOLD is predicted in all. ``pca_floats``: sizes of the PCA rival.
-    """
-
-    load: dict[str, Any] = Field(default_factory=dict)
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
-    n_folds: int = Field(5, ge=2)
-    gap_s: float = Field(24.0, ge=0)
-    validation_fraction: float = Field(0.1, gt=0, lt=1)
-    reconstruction_folds: int = Field(1, ge=1)
-    drift_order: int = Field(2, ge=0, le=10)
-    pca_floats: tuple[int, ...] = (64, 128, 512)
-
-
-class SystemParams(Strict):
-    """What is trained; a part that is left out is not."""
-
-    sound: AutoencoderParams | None = None
-    pictures: AutoencoderParams | None = None
-    bold: BoldParams | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +66,7 @@ class Experiment:
     @cached_property
     def splits(self) -> list[Split]:
         """Train, validation and test of every fold."""
-        params = self.params
-        return self.study.splits(params.n_folds, params.gap_s, params.validation_fraction)
+        return self.params.splits(self.study)
 
     @property
     def store(self) -> Store:
@@ -142,15 +116,25 @@ class Experiment:
                 rows += self._train_autoencoder("pictures", system.pictures, n_floats, labels)
         if system.bold and self.study.bold and self.study.mel is not None:
             rows += self._train_predictor(system.bold, labels)
+        sizes = [part.floats_per_tr for part in (system.sound, system.pictures) if part]
+        self.store.forget_other_sizes(name, seed, [size for of in sizes for size in of])
         return self._keep(f"{name}_seed{seed}", rows)
 
     def rivals(self) -> pd.DataFrame:
         """Scores what needs no training by gradient: mean, nearest, Lanczos, PCA, ridge.
 
+        Read from the run folder where the same parameters and code scored them before.
+
         Returns
             The rows of their results table.
         """
-        labels = {"study": self.study.name, "seed": 0, "params_hash": params_hash(self.params)}
+        of = params_hash(self.params) + self.training_hash()
+        labels = {"study": self.study.name, "seed": 0, "params_hash": of}
+        file = self.folder / "tables" / "rivals.csv"
+        if file.exists() and "-dirty" not in git_hash():
+            kept = read_table(file)
+            if set(kept["params_hash"]) == {of} and set(kept["git"]) == {git_hash()}:
+                return kept
         rows: list[Row] = []
         splits, sizes = self._reconstruction_splits, self.params.pca_floats
         if self.study.mel is not None:
@@ -184,12 +168,14 @@ class Experiment:
         original = {"original": np.asarray(values)[self.reconstruction_trs]}
         return original | self.store.windows(modality, seed)
 
-    def training_hash(self, part: Strict) -> str:
+    def training_hash(self, *parts: Strict) -> str:
         """Of all that a training depends on; the user's own files count by their content."""
+        # What rivals and other seeds are asked for is of no matter to a training.
+        params = self.params.model_copy(update={"pca_floats": (), "seeds": ()})
         files = [self.study.media] if self.identity.get("film") else []
         if folder := self.params.load.get("bold"):
             files += sorted(file for file in Path(folder).expanduser().iterdir() if file.is_file())
-        text = "".join([params_hash(self.params, part), *map(file_digest, files)])
+        text = "".join([params_hash(params, *parts), *map(file_digest, files)])
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
     def _train_autoencoder(self, modality: str, params, n_floats: int, labels: Row) -> list[Row]:
@@ -256,4 +242,4 @@ class Experiment:
                 f"{name}: nothing to do for {json.dumps(self.identity)}. Give the system's YAML "
                 "sound, pictures or bold that the study has too."
             )
-        return pd.read_csv(write_results(self.folder / "tables" / f"{name}.csv", rows))
+        return read_table(write_results(self.folder / "tables" / f"{name}.csv", rows))

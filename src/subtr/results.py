@@ -74,20 +74,8 @@ def read_results(folder: Path | str) -> pd.DataFrame:
     Raises
         ResultsError: no results there, or a CSV of other columns.
     """
-    folder, tables = Path(folder), []
-    # A parcel may be called "NA": only numbers can be missing.
-    missing_as = {column: ["", "nan"] for column in _NUMBERS + _WHOLE}
-    options = {"na_values": missing_as, "keep_default_na": False, "float_precision": "round_trip"}
-    texts = {column: str for column in COLUMNS if column not in missing_as}
-    for file in sorted(folder.glob("*.csv")):
-        table = pd.read_csv(file, dtype=texts, **options)
-        missing = [column for column in COLUMNS if column not in table]
-        if missing:
-            raise ResultsError(
-                f"{file}: no results table, for column {missing[0]!r} is missing. "
-                "Expected a file of write_results: remake it, or move it to another folder."
-            )
-        tables.append(_typed(table[list(COLUMNS)], file))
+    folder = Path(folder)
+    tables = [read_table(file) for file in sorted(folder.glob("*.csv"))]
     tables = [table for table in tables if len(table)]
     if not tables:
         raise ResultsError(
@@ -95,6 +83,22 @@ def read_results(folder: Path | str) -> pd.DataFrame:
             "`python -m subtr.run --study <name> --params <set>`."
         )
     return pd.concat(tables, ignore_index=True)
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """The rows of one CSV, as `read_results` gives them; raises as it does."""
+    # A parcel may be called "NA": only numbers can be missing.
+    missing_as = {column: ["", "nan"] for column in _NUMBERS + _WHOLE}
+    options = {"na_values": missing_as, "keep_default_na": False, "float_precision": "round_trip"}
+    texts = {column: str for column in COLUMNS if column not in missing_as}
+    table = pd.read_csv(file, dtype=texts, **options)
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise ResultsError(
+            f"{file}: no results table, for column {missing[0]!r} is missing. "
+            "Expected a file of write_results: remake it, or move it to another folder."
+        )
+    return _typed(table[list(COLUMNS)], file)
 
 
 def summary(results: pd.DataFrame, keys: Iterable[str] = _KEYS) -> pd.DataFrame:

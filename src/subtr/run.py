@@ -64,7 +64,7 @@ def _checked(given: argparse.Namespace, film: str) -> str:
     """Seeds as ``0,1,2``, after every parameter file has been read and checked."""
     # Imported late: the models behind the parameters take seconds to import.
     from subtr.datasets import STUDIES
-    from subtr.experiment import StudyParams, SystemParams
+    from subtr.experiment_params import StudyParams, SystemParams
     from subtr.params import load_params, params_folder
     from subtr.results import check_writable
     from subtr.stimulus.media import probe

@@ -1,5 +1,7 @@
 """What a run keeps on disk beside its tables: reconstructions, histories, figures."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +53,15 @@ class Store:
             raise ResultsError(f"{self.folder}: no history of {beginning!r}; train it first.")
         parts = [pd.read_csv(file).assign(training=file.stem) for file in files]
         return pd.concat(parts, ignore_index=True)
+
+    def forget_other_sizes(self, system: str, seed: int, sizes: Iterable[int]):
+        """Removes what an earlier training of a system left at sizes that it has no more."""
+        pattern = re.compile(rf"{re.escape(system)}[-_](\d+)_(\w+_)?seed{seed}(_\w+)?\.(npz|csv)")
+        for folder in ("reconstructions", "histories"):
+            for file in self._in(folder).iterdir():
+                named = pattern.fullmatch(file.name)
+                if named and int(named[1]) not in set(sizes):
+                    file.unlink()
 
     def keep_figure(self, figure: Figure, name: str) -> Path:
         """Keeps figures/<name>.png."""

@@ -5,8 +5,8 @@ import pytest
 
 from subtr.bold_scoring import HeldOutBold, bold_rows, control_rows, held_out_bold
 from subtr.datasets import load_study
-from subtr.experiment import StudyParams, SystemParams
-from subtr.metrics import block_bootstrap, pearson_r
+from subtr.experiment_params import StudyParams, SystemParams
+from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
 from subtr.params import load_params, params_folder, params_hash
 from subtr.prediction import predict_bold
 from subtr.results import read_results, summary
@@ -26,13 +26,13 @@ def measure(name, verify_folder, **load):
     folder = params_folder("full")
     settings = load_params(StudyParams, folder / f"study_{name}.yaml")
     study = load_study(name, settings.load | load)
-    splits = study.splits(settings.n_folds)
+    splits = settings.splits(study)
     bold = held_out_bold(study, splits, settings.drift_order)
     rows, predictions = [], {}
     for rival, n_floats, prediction in bold_rivals(study, splits, settings.drift_order):
         labels = {"study": name, "system": rival, "floats_per_tr": n_floats, "seed": 0}
         rows += bold_rows(prediction, bold, **labels)
-        predictions[rival] = prediction
+        predictions[rival] = standardise_by_fold(prediction, bold.tests)
     for system in ("averaging", "tier1"):
         params = load_params(SystemParams, folder / f"system_{system}.yaml").bold
         of_seeds = []
@@ -50,7 +50,8 @@ def measure(name, verify_folder, **load):
             rows.append(
                 labels | {"modality": "bold", "metric": "training time_s", "value": spent_s}
             )
-            of_seeds.append(found["mean"])
+            # A correlation does not care about scale, so neither must their mean.
+            of_seeds.append(standardise_by_fold(found["mean"], bold.tests))
         predictions[system] = np.mean(of_seeds, axis=0)
     ours = predictions.pop("tier1")
     for rival, theirs in predictions.items():

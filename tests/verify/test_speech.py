@@ -6,7 +6,7 @@ import pytest
 from subtr.baselines import PCARival, mean_rival
 from subtr.clock import Clock
 from subtr.datasets.recordings import load_speech
-from subtr.experiment import SystemParams
+from subtr.experiment_params import SystemParams
 from subtr.metrics import block_bootstrap, preservation_sums, temporal_preservation
 from subtr.params import load_params, params_folder, params_hash
 from subtr.reconstruction import reconstruct_sound, training_windows
