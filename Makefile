@@ -2,6 +2,7 @@
 # make test   sets everything up, runs the tests
 # make lab    opens JupyterLab          make verify   the heavier measurements
 # make clean  removes runs              make lock     renews the exact versions
+# make figures  draws the figures of README from what `make verify` measured
 #
 # make run STUDY=alice                  a study: simulated (default), alice, ...
 # make run FILM=path/to/film.webm       your own film
@@ -22,7 +23,9 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test lab verify clean lock format
+.PHONY: setup run test lab verify figures clean lock format
+
+setup: $(STAMP)
 
 run: $(STAMP)
 	@$(BIN)/python -m subtr.run --study "$(STUDY)" --film "$(FILM)" --params "$(PARAMS)" \
@@ -34,6 +37,9 @@ test: $(STAMP)
 
 verify: $(STAMP)
 	@SUBTR_RUNS="$(RUNS)" $(BIN)/python -m pytest -m verify -s tests/verify
+
+figures: $(STAMP)
+	@$(BIN)/python -m subtr.figures --runs "$(RUNS)"
 
 lab: $(STAMP)
 	@# From here, so that the runs can be browsed beside the notebooks.

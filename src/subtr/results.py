@@ -112,7 +112,7 @@ def summary(results: pd.DataFrame, keys: Iterable[str] = _KEYS) -> pd.DataFrame:
 
     Rows of a system with a single known floats_per_tr count as having that.
     """
-    keys = list(keys)
+    keys, numbers = list(keys), ["value", "low", "high", "floor", "ceiling"]
     results = results.copy()
     known = results.groupby(["study", "system"])["floats_per_tr"]
     single = known.transform("nunique") == 1
@@ -121,7 +121,6 @@ def summary(results: pd.DataFrame, keys: Iterable[str] = _KEYS) -> pd.DataFrame:
     for key, part in results.groupby(keys, dropna=False, sort=False):
         if part["fold"].isna().any():
             part = part[part["fold"].isna()]
-        numbers = ["value", "low", "high", "floor", "ceiling"]
         by_seed = part.groupby("seed", dropna=False)[numbers].mean()
         row = dict(zip(keys, key, strict=True)) | by_seed.mean().to_dict()
         if len(by_seed) >= 3:
