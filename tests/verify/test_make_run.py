@@ -41,19 +41,20 @@ def make(clone, target, measured, data=None, **variables):
     return done.stdout
 
 
-def check_made(folder, said, systems):
+def check_made(clone, run, said, systems):
+    folder = clone / run
     made = {file.stem for file in (folder / "notebooks").glob("*.ipynb")}
     assert made == NOTEBOOKS
     assert systems <= set(read_results(folder / "tables")["system"])
     for place in ("tables", "figures", "media", "notebooks"):
         assert list((folder / place).iterdir())
-        assert f"{folder}/{place}" in said
+        assert f"{run}/{place}" in said
 
 
 def test_a_fresh_clone_runs_every_notebook(clone, measured):
     make(clone, "setup", measured)
     said = make(clone, "run", measured)
-    check_made(clone / "runs/smoke/simulated", said, {"averaging", "tier1", "PCA", "mean"})
+    check_made(clone, "runs/smoke/simulated", said, {"averaging", "tier1", "PCA", "mean"})
 
 
 def test_a_fresh_clone_passes_its_tests(clone, measured):
@@ -62,11 +63,11 @@ def test_a_fresh_clone_passes_its_tests(clone, measured):
 
 def test_alice_is_one_word_away(clone, data_dir, measured):
     said = make(clone, "run", measured, data_dir, STUDY="alice")
-    check_made(clone / "runs/smoke/alice", said, {"averaging", "tier1", "ridge, word rate"})
+    check_made(clone, "runs/smoke/alice", said, {"averaging", "tier1", "ridge, word rate"})
 
 
 @pytest.mark.parametrize("film", FILMS)
 def test_any_film_is_one_path_away(clone, data_dir, measured, film):
     said = make(clone, "run", measured, FILM=data_dir / film)
-    folder = clone / f"runs/smoke/film-{Path(film).stem}"
-    check_made(folder, said, {"averaging", "tier1", "mean", "nearest"})
+    run = f"runs/smoke/film-{Path(film).stem}"
+    check_made(clone, run, said, {"averaging", "tier1", "mean", "nearest"})
