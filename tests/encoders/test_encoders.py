@@ -1,5 +1,7 @@
 """What every encoder promises, measured: its sizes, its rates and how far in time it sees."""
 
+import math
+
 import pytest
 import torch
 
@@ -15,6 +17,7 @@ ROWS = [
     ("multiscale", {"hidden_dim": 8, "kernel_frames": (1, 5), "depth": 3, "block_frames": 7}),
     ("multiscale", {"hidden_dim": 8, "depth": 0}),
     ("multiscale", {"hidden_dim": 8, "keep_input": True, "activation": "relu", "norm": "none"}),
+    ("multiscale", {"hidden_dim": 8, "separable": True, "depth": 2}),
 ]
 PICTURE_ROWS = [("frame2d", {"hidden_dim": 5}), ("frame2d", {"channels": (4,)})]
 
@@ -46,23 +49,59 @@ def test_levels_are_as_large_and_as_fast_as_stated(name, options):
 
 
 def seen_frames(encoder, given, level, frame):
-    """How many frames of the input, first to last, change one latent of one level."""
+    """First and last frame of the input that change one latent of one level."""
     given = given.clone().requires_grad_()
-    encoder(given)[level][0, frame].square().sum().backward()
+    latent = encoder(given)[level][0, frame]
+    # Unequal weights: a norm keeps the sum and the sum of squares of a frame as they are.
+    (latent * torch.arange(1.0, len(latent) + 1).cos()).sum().backward()
     reached = given.grad[0].flatten(1).abs().sum(1).nonzero()[:, 0]
-    return int(reached[-1] - reached[0]) + 1
+    return int(reached[0]), int(reached[-1])
 
 
 @pytest.mark.parametrize(("name", "options"), ROWS + PICTURE_ROWS)
 def test_the_receptive_field_is_the_one_stated(name, options):
     encoder, given = built(name, options), shown(name)
-    stated_s = encoder.receptive_field_s(FRAME_HZ)
-    for level, field_s in enumerate(stated_s):
-        middle = encoder(given)[level].shape[1] // 2
-        measured = seen_frames(encoder, given, level, middle)
-        assert field_s * FRAME_HZ == pytest.approx(min(measured, field_s * FRAME_HZ))
-        assert measured == pytest.approx(field_s * FRAME_HZ)
+    stated_s, n_frames = encoder.receptive_field_s(FRAME_HZ), given.shape[1]
+    causal = getattr(encoder, "causal", False)
+    for level, (field_s, hz) in enumerate(zip(stated_s, encoder.frame_hz(FRAME_HZ), strict=True)):
+        n_latents = encoder(given)[level].shape[1]
+        frame = n_latents - 1 if causal else n_latents // 2
+        first, last = seen_frames(encoder, given, level, frame)
+        if math.isinf(field_s):  # all of the window, whatever its length
+            assert (first, last) == (0, n_frames - 1)
+        else:
+            assert last - first + 1 == pytest.approx(field_s * FRAME_HZ)
+        if causal:  # nothing after the frames that a latent stands for
+            middle = n_latents // 2
+            _, last = seen_frames(encoder, given, level, middle)
+            assert last == round((middle + 1) * FRAME_HZ / hz) - 1
     assert encoder.receptive_field_s(2 * FRAME_HZ) == pytest.approx([s / 2 for s in stated_s])
+
+
+@pytest.mark.parametrize(("name", "options"), ROWS)
+def test_other_numbers_of_frames_are_taken_as_they_come(name, options):
+    encoder = built(name, options)
+    for n_frames in (N_FRAMES // 2, 2 * N_FRAMES):
+        levels = encoder(torch.randn(1, n_frames, IN_DIM))
+        for level, hz in zip(levels, encoder.frame_hz(FRAME_HZ), strict=True):
+            assert level.shape[1] == n_frames * hz / FRAME_HZ
+            assert level.isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "options"), ROWS + PICTURE_ROWS)
+def test_gradients_reach_every_parameter(name, options):
+    encoder, given = built(name, options).train(), shown(name)
+    generator = torch.Generator().manual_seed(1)
+    loss = 0.0
+    for level in encoder(given):
+        loss = loss + (level - torch.randn(level.shape, generator=generator)).square().mean()
+    if not loss.requires_grad:
+        assert not list(encoder.parameters())
+        return
+    loss.backward()
+    for parameter_name, parameter in encoder.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.abs().max() > 1e-7, parameter_name
 
 
 @pytest.mark.parametrize(("name", "options"), ROWS + PICTURE_ROWS)

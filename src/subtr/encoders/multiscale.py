@@ -8,18 +8,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from subtr.encoders.convolutions import activation_layer, norm_layer, separable_convolution
 from subtr.errors import SettingsError
-
-
-class FrameNorm(nn.Module):
-    """Layer norm of each frame on its own, for (batch, feature, frame)."""
-
-    def __init__(self, dim: int):
-        super().__init__()
-        self.norm = nn.LayerNorm(dim)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        return rearrange(self.norm(rearrange(frames, "b c t -> b t c")), "b t c -> b c t")
 
 
 class MultiscaleConvolution(nn.Module):
@@ -28,14 +18,17 @@ class MultiscaleConvolution(nn.Module):
     Arguments
         in_dim, out_dim: features of a frame before and after.
         kernel_frames: odd lengths of the kernels in frames.
+        separable: each branch is a depthwise and then a pointwise convolution.
     """
 
-    def __init__(self, in_dim: int, out_dim: int, kernel_frames: tuple[int, ...]):
+    def __init__(
+        self, in_dim: int, out_dim: int, kernel_frames: tuple[int, ...], separable: bool = False
+    ):
         super().__init__()
         if any(kernel % 2 == 0 for kernel in kernel_frames):
             raise SettingsError(f"kernel_frames = {kernel_frames}: expected odd numbers of frames.")
         self.branches = nn.ModuleList(
-            nn.Conv1d(in_dim, out_dim, kernel, padding="same") for kernel in kernel_frames
+            _convolution(in_dim, out_dim, kernel, separable) for kernel in kernel_frames
         )
         self.fusion = nn.Conv1d(out_dim * len(kernel_frames), out_dim, 1)
 
@@ -49,19 +42,19 @@ class MultiscaleConvolution(nn.Module):
         Branches and fusion are linear with nothing between them, so this is exact; it costs a
         fraction at inference.
         """
-        longest = max(branch.kernel_size[0] for branch in self.branches)
-        first = self.branches[0]
-        dim, out_dim = first.in_channels, first.out_channels
-        single = nn.Conv1d(dim, out_dim, longest, padding="same").to(first.weight)
+        kernels = [_kernel_and_bias(branch) for branch in self.branches]
+        longest = max(kernel.shape[-1] for kernel, _ in kernels)
+        out_dim, dim, _ = kernels[0][0].shape
+        single = nn.Conv1d(dim, out_dim, longest, padding="same").to(self.fusion.weight)
         single.weight.zero_()
         single.bias.copy_(self.fusion.bias)
-        for branch, mixing in zip(
-            self.branches, self.fusion.weight[..., 0].split(out_dim, dim=1), strict=True
-        ):
-            kernel = torch.einsum("o h, h c k -> o c k", mixing, branch.weight)
-            start = (longest - branch.kernel_size[0]) // 2
-            single.weight[..., start : start + branch.kernel_size[0]] += kernel
-            single.bias += mixing @ branch.bias
+        mixings = self.fusion.weight[..., 0].split(out_dim, dim=1)
+        for (kernel, bias), mixing in zip(kernels, mixings, strict=True):
+            n_taps = kernel.shape[-1]
+            start = (longest - n_taps) // 2
+            mixed = torch.einsum("o h, h c k -> o c k", mixing, kernel)
+            single.weight[..., start : start + n_taps] += mixed
+            single.bias += mixing @ bias
         return single
 
 
@@ -78,12 +71,13 @@ class MultiscaleEncoder(nn.Module):
             (statistics then cross windows), or "none".
         activation: "relu" as in the report, or "gelu".
         dropout: fraction of features dropped in each block.
+        separable: branches and blocks are depthwise and then pointwise convolutions.
         keep_input: put the input before the result as the finest level.
 
     Raises
         SettingsError: an even kernel length.
 
-    Source: sections 1.1 and 6.1 of the report.
+    Source: sections 1.1, 5.1 and 6.1 of the report.
     """
 
     def __init__(
@@ -99,19 +93,20 @@ class MultiscaleEncoder(nn.Module):
         norm: Literal["layer", "group", "batch", "none"] = "layer",
         activation: Literal["relu", "gelu"] = "gelu",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        separable: bool = False,
         keep_input: bool = False,
     ):
         super().__init__()
         self.keep_input = keep_input
         self.level_dims = [in_dim, hidden_dim] if keep_input else [hidden_dim]
-        self.scales = MultiscaleConvolution(in_dim, hidden_dim, tuple(kernel_frames))
+        self.scales = MultiscaleConvolution(in_dim, hidden_dim, tuple(kernel_frames), separable)
         if block_frames % 2 == 0:
             raise SettingsError(f"block_frames = {block_frames}: expected an odd number of frames.")
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.Conv1d(hidden_dim, hidden_dim, block_frames, padding="same"),
+                _convolution(hidden_dim, hidden_dim, block_frames, separable),
                 norm_layer(norm, hidden_dim),
-                nn.ReLU() if activation == "relu" else nn.GELU(),
+                activation_layer(activation),
                 nn.Dropout(dropout),
             )
             for _ in range(depth)
@@ -139,14 +134,23 @@ class MultiscaleEncoder(nn.Module):
         return [frames, latents] if self.keep_input else [latents]
 
 
-def norm_layer(name: str, dim: int) -> nn.Module:
-    """A normalisation of (batch, feature, frame) by name."""
-    if name == "layer":
-        return FrameNorm(dim)
-    if name == "group":
-        return nn.GroupNorm(1, dim)
-    return nn.BatchNorm1d(dim) if name == "batch" else nn.Identity()
+def _convolution(dim: int, out_dim: int, kernel_frames: int, separable: bool) -> nn.Module:
+    if separable:
+        return separable_convolution(dim, out_dim, kernel_frames)
+    return nn.Conv1d(dim, out_dim, kernel_frames, padding="same")
 
 
-def _reach(conv: nn.Conv1d) -> int:
-    return (conv.kernel_size[0] - 1) * conv.dilation[0]
+def _kernel_and_bias(branch: nn.Module) -> tuple[Tensor, Tensor]:
+    """Of the one plain convolution that computes the same as the branch."""
+    if isinstance(branch, nn.Conv1d):
+        return branch.weight, branch.bias
+    depthwise, pointwise = branch
+    kernel = torch.einsum("o c, c k -> o c k", pointwise.weight[..., 0], depthwise.weight[:, 0])
+    # Pointwise comes after the padding, so the depthwise bias is the same at the borders.
+    return kernel, pointwise.weight[..., 0] @ depthwise.bias + pointwise.bias
+
+
+def _reach(convolution: nn.Module) -> int:
+    if isinstance(convolution, nn.Sequential):
+        convolution = convolution[0]
+    return convolution.kernel_size[0] - 1
