@@ -18,6 +18,10 @@ ROWS = [
     ("multiscale", {"hidden_dim": 8, "depth": 0}),
     ("multiscale", {"hidden_dim": 8, "keep_input": True, "activation": "relu", "norm": "none"}),
     ("multiscale", {"hidden_dim": 8, "separable": True, "depth": 2}),
+    ("dilated", {"hidden_dim": 8}),
+    ("dilated", {"hidden_dim": 8, "kernel_frames": 4, "depth": 3, "stacks": 2, "causal": False}),
+    ("dilated", {"hidden_dim": 16, "kind": "tcn", "depth": 4}),
+    ("dilated", {"hidden_dim": 16, "kind": "tcn", "depth": 3, "causal": False}),
 ]
 PICTURE_ROWS = [("frame2d", {"hidden_dim": 5}), ("frame2d", {"channels": (4,)})]
 

@@ -4,10 +4,18 @@ An encoder is built from its input's size and keyword options, and states ``leve
 ``frame_hz(input_frame_hz)`` and ``receptive_field_s(input_frame_hz)`` of each level, fine first.
 """
 
+from subtr.encoders.dilated import DilatedEncoder
 from subtr.encoders.frame2d import Frame2dEncoder
 from subtr.encoders.linear import LinearEncoder
 from subtr.encoders.multiscale import MultiscaleEncoder
 from subtr.registry import Registry
 
-ENCODERS = Registry("encoder", {"linear": LinearEncoder, "multiscale": MultiscaleEncoder})
+ENCODERS = Registry(
+    "encoder",
+    {
+        "linear": LinearEncoder,
+        "multiscale": MultiscaleEncoder,
+        "dilated": DilatedEncoder,
+    },
+)
 PICTURE_ENCODERS = Registry("picture encoder", {"frame2d": Frame2dEncoder})
