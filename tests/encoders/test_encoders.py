@@ -22,6 +22,9 @@ ROWS = [
     ("dilated", {"hidden_dim": 8, "kernel_frames": 4, "depth": 3, "stacks": 2, "causal": False}),
     ("dilated", {"hidden_dim": 16, "kind": "tcn", "depth": 4}),
     ("dilated", {"hidden_dim": 16, "kind": "tcn", "depth": 3, "causal": False}),
+    ("transformer", {"hidden_dim": 8}),
+    ("transformer", {"hidden_dim": 8, "positions": "rotary", "causal": True, "pre_norm": False}),
+    ("transformer", {"hidden_dim": 8, "positions": "none", "activation": "relu"}),
 ]
 PICTURE_ROWS = [("frame2d", {"hidden_dim": 5}), ("frame2d", {"channels": (4,)})]
 

@@ -12,6 +12,15 @@ from torch import Tensor, nn
 from subtr.errors import SettingsError
 
 
+def time_cosines(
+    n_cosines: int, n_frames: int, device: torch.device | None = None
+) -> Float[Tensor, "cosine frame"]:
+    """Cosines of 0, 1, 2, ... half waves over the TR, at the middles of its frames."""
+    fraction = (torch.arange(n_frames, device=device) + 0.5) / n_frames
+    half_waves = torch.arange(n_cosines, device=device)
+    return torch.cos(math.pi * half_waves[:, None] * fraction)
+
+
 class KernelAggregator(nn.Module):
     """Sums of each level's frames under a few learned kernels; these go to a linear map.
 
@@ -51,10 +60,8 @@ class KernelAggregator(nn.Module):
 
     def kernels(self, n_frames: int) -> Float[Tensor, "level kernel frame"]:
         """The kernels at the frames of a TR; they are functions of time, so any number will do."""
-        fraction = (torch.arange(n_frames, device=self.weights.device) + 0.5) / n_frames
-        half_waves = torch.arange(self.n_cosines, device=self.weights.device)
-        cosines = torch.cos(math.pi * half_waves[:, None] * fraction)
-        return self.weights @ cosines / n_frames
+        cosines = time_cosines(self.n_cosines, n_frames, self.weights.device)
+        return self.weights @ cosines.to(self.weights.dtype) / n_frames
 
     def forward(
         self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]

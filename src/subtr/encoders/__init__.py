@@ -8,6 +8,7 @@ from subtr.encoders.dilated import DilatedEncoder
 from subtr.encoders.frame2d import Frame2dEncoder
 from subtr.encoders.linear import LinearEncoder
 from subtr.encoders.multiscale import MultiscaleEncoder
+from subtr.encoders.transformer import TransformerEncoder
 from subtr.registry import Registry
 
 ENCODERS = Registry(
@@ -16,6 +17,7 @@ ENCODERS = Registry(
         "linear": LinearEncoder,
         "multiscale": MultiscaleEncoder,
         "dilated": DilatedEncoder,
+        "transformer": TransformerEncoder,
     },
 )
 PICTURE_ENCODERS = Registry("picture encoder", {"frame2d": Frame2dEncoder})
