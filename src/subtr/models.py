@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from subtr.aggregators import AGGREGATORS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
+from subtr.errors import SettingsError
 from subtr.params import Strict
 from subtr.positions import POSITIONS
 from subtr.readouts import BoldReadout
@@ -62,6 +63,9 @@ class Stream(nn.Module):
         dim: size of the vector.
         params: names and options of the parts.
 
+    Raises
+        SettingsError: the frames of a TR or of the context do not give whole frames of every level.
+
     Time goes in as seconds, so the same weights run at any TR.
     """
 
@@ -76,6 +80,8 @@ class Stream(nn.Module):
         else:
             self.encoder = params.encoder.build(ENCODERS, self.position.out_dim(in_dim))
         rates = self.encoder.frame_hz(1.0)
+        _check_whole("frames_per_tr", frames_per_tr, rates)
+        _check_whole("context_frames", params.context_frames, rates)
         self.level_context = [round(params.context_frames * rate) for rate in rates]
         level_frames = [round(frames_per_tr * rate) for rate in rates]
         self.aggregator = params.aggregator.build(
@@ -96,6 +102,15 @@ class Stream(nn.Module):
         ]
         vectors = self.aggregator(levels)
         return rearrange(vectors, "(b t) d -> b t d", t=n_trs)
+
+
+def _check_whole(what: str, n_frames: int, rates: list[float]) -> None:
+    slowest = round(1 / min(rates))
+    if any(abs(n_frames * rate - round(n_frames * rate)) > 1e-6 for rate in rates):
+        raise SettingsError(
+            f"{what} = {n_frames}: expected a multiple of {slowest}, the frames that the encoder "
+            "makes one of at its coarsest level; change it, or the encoder's strides."
+        )
 
 
 class TemporalAutoencoder(nn.Module):

@@ -6,6 +6,7 @@ An encoder is built from its input's size and keyword options, and states ``leve
 
 from subtr.encoders.dilated import DilatedEncoder
 from subtr.encoders.frame2d import Frame2dEncoder
+from subtr.encoders.hierarchical import HierarchicalEncoder
 from subtr.encoders.linear import LinearEncoder
 from subtr.encoders.multiscale import MultiscaleEncoder
 from subtr.encoders.transformer import TransformerEncoder
@@ -17,6 +18,7 @@ ENCODERS = Registry(
         "linear": LinearEncoder,
         "multiscale": MultiscaleEncoder,
         "dilated": DilatedEncoder,
+        "hierarchical": HierarchicalEncoder,
         "transformer": TransformerEncoder,
     },
 )

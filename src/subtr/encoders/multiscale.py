@@ -1,5 +1,6 @@
 """Multi-scale temporal convolution: parallel kernels of several lengths, fused."""
 
+import math
 from typing import Annotated, Literal
 
 import torch
@@ -67,8 +68,8 @@ class MultiscaleEncoder(nn.Module):
         kernel_frames: odd kernel lengths of the parallel branches in frames.
         depth: blocks after the fusion; the report has one.
         block_frames: odd kernel length of the blocks.
-        norm: "layer" or "group" (each frame, each window on its own), "batch" as in the report
-            (statistics then cross windows), or "none".
+        norm: "layer" (each frame on its own), "group" (each window on its own, so that every frame
+            sees all), "batch" as in the report (statistics cross windows), or "none".
         activation: "relu" as in the report, or "gelu".
         dropout: fraction of features dropped in each block.
         separable: branches and blocks are depthwise and then pointwise convolutions.
@@ -98,6 +99,7 @@ class MultiscaleEncoder(nn.Module):
     ):
         super().__init__()
         self.keep_input = keep_input
+        self._sees_window = norm == "group" and depth > 0
         self.level_dims = [in_dim, hidden_dim] if keep_input else [hidden_dim]
         self.scales = MultiscaleConvolution(in_dim, hidden_dim, tuple(kernel_frames), separable)
         if block_frames % 2 == 0:
@@ -117,9 +119,14 @@ class MultiscaleEncoder(nn.Module):
         return [input_frame_hz] * len(self.level_dims)
 
     def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a frame of each level sees, summed over the layers."""
+        """Seconds of input that a frame of each level sees, summed over the layers.
+
+        Infinite where a norm's statistics are of the whole window.
+        """
         frames = 1 + max(_reach(branch) for branch in self.scales.branches)
         frames += sum(_reach(block[0]) for block in self.blocks)
+        if self._sees_window:
+            frames = math.inf
         fields = [1, frames] if self.keep_input else [frames]
         return [field / input_frame_hz for field in fields]
 
