@@ -61,8 +61,8 @@ class HierarchicalEncoder(nn.Module):
         super().__init__()
         if len(pool_frames) != len(dims) - 1:
             raise SettingsError(
-                f"pool_frames = {tuple(pool_frames)}: expected {len(dims) - 1} numbers, one between "
-                f"each two of the {len(dims)} levels in dims."
+                f"pool_frames = {tuple(pool_frames)}: expected {len(dims) - 1} numbers, one "
+                f"between each two of the {len(dims)} levels in dims."
             )
         self.causal, self.level_dims, self.pool_frames = causal, list(dims), tuple(pool_frames)
         self._sees_window = norm == "group"
