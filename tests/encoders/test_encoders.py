@@ -29,6 +29,10 @@ ROWS = [
     ("transformer", {"hidden_dim": 8}),
     ("transformer", {"hidden_dim": 8, "positions": "rotary", "causal": True, "pre_norm": False}),
     ("transformer", {"hidden_dim": 8, "positions": "none", "activation": "relu"}),
+    ("linear_attention", {"hidden_dim": 8}),
+    ("linear_attention", {"hidden_dim": 8, "causal": True, "positions": "none"}),
+    ("linear_attention", {"hidden_dim": 8, "kind": "gated"}),
+    ("linear_attention", {"hidden_dim": 8, "kind": "gated", "causal": True}),
 ]
 PICTURE_ROWS = [("frame2d", {"hidden_dim": 5}), ("frame2d", {"channels": (4,)})]
 

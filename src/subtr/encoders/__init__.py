@@ -8,6 +8,7 @@ from subtr.encoders.dilated import DilatedEncoder
 from subtr.encoders.frame2d import Frame2dEncoder
 from subtr.encoders.hierarchical import HierarchicalEncoder
 from subtr.encoders.linear import LinearEncoder
+from subtr.encoders.linear_attention import LinearAttentionEncoder
 from subtr.encoders.multiscale import MultiscaleEncoder
 from subtr.encoders.transformer import TransformerEncoder
 from subtr.registry import Registry
@@ -20,6 +21,7 @@ ENCODERS = Registry(
         "dilated": DilatedEncoder,
         "hierarchical": HierarchicalEncoder,
         "transformer": TransformerEncoder,
+        "linear_attention": LinearAttentionEncoder,
     },
 )
 PICTURE_ENCODERS = Registry("picture encoder", {"frame2d": Frame2dEncoder})
