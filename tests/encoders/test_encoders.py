@@ -33,6 +33,13 @@ ROWS = [
     ("linear_attention", {"hidden_dim": 8, "causal": True, "positions": "none"}),
     ("linear_attention", {"hidden_dim": 8, "kind": "gated"}),
     ("linear_attention", {"hidden_dim": 8, "kind": "gated", "causal": True}),
+    ("conv_transformer", {"conv_dim": 6, "hidden_dim": 8, "keep_convolutions": True}),
+    ("conv_transformer", {"hidden_dim": 8, "kernel_frames": (5, 3, 1), "strides": (3, 2, 1)}),
+    (
+        "conv_transformer",
+        {"conv_dim": 6, "hidden_dim": 8, "keep_convolutions": True, "causal": True}
+        | {"pre_norm": False},
+    ),
 ]
 PICTURE_ROWS = [("frame2d", {"hidden_dim": 5}), ("frame2d", {"channels": (4,)})]
 

@@ -8,6 +8,7 @@ from subtr.clock import Clock
 from subtr.datasets.recordings import load_speech
 from subtr.experiment_params import SystemParams
 from subtr.metrics import block_bootstrap, preservation_sums, temporal_preservation
+from subtr.models import Part
 from subtr.params import load_params, params_folder, params_hash
 from subtr.reconstruction import reconstruct_sound, training_windows
 from subtr.scoring import block_trs, sound_rows
@@ -34,41 +35,77 @@ def speech(data_dir):
     return study, Split(trs[:edge], trs[edge:n_train], trs[n_train:])
 
 
+def trained(speech, params, n_floats, system, folder):
+    """Test windows and tidy rows of each seed."""
+    study, split = speech
+    labels = {"study": "speech", "system": system, "floats_per_tr": n_floats}
+    labels |= {"params_hash": params_hash(params), "modality": "sound"}
+    found_of, rows = [], []
+    for seed in SEEDS:
+        place = folder / f"{system}_{n_floats}" / f"seed{seed}_{params_hash(params)}"
+        said = f"speech, {system}, {n_floats} floats, seed {seed}"
+        found, history = reconstruct_sound(study, split, params, n_floats, place, seed, said)
+        of = labels | {"seed": seed}
+        rows += sound_rows(study.mel[split.test], found, TR_S, **of)
+        spent_s = history.attrs["training time_s"]
+        rows.append(of | {"metric": "training time_s", "value": spent_s})
+        found_of.append(found)
+    return found_of, rows
+
+
+def gains(original, found_of, rival_of, **labels):
+    """A row a seed: what a system keeps more than its rival of the same TRs, with its interval."""
+    rows = []
+    for seed, found, rival in zip(SEEDS, found_of, rival_of, strict=True):
+        value, low, high = _gain(original, found, rival)
+        row = {"value": value, "low": low, "high": high, "floor": 0.0, "modality": "sound"}
+        rows.append({"study": "speech", "seed": seed} | labels | row)
+    return rows
+
+
 @pytest.mark.parametrize("n_floats", [64, 128, 512])
 def test_tier_1_keeps_more_than_pca(speech, scored_of, verify_folder, n_floats):
     study, split = speech
-    params = load_params(SystemParams, params_folder("full") / "system_tier1.yaml").sound
+    params = tier_1()
     original = study.mel[split.test]
-    labels = {"study": "speech", "floats_per_tr": n_floats, "params_hash": params_hash(params)}
+    labels = {"study": "speech", "floats_per_tr": n_floats, "seed": 0}
     # PCA may learn from the validation TRs too, which tier 1 only chooses its weights by.
     everything = Split(np.arange(split.test[0]), split.validation, split.test)
     pca = PCARival(n_floats).fit(training_windows(study.mel, study, everything))
     rival = pca.reconstruct(original)
-    rows = sound_rows(original, rival, TR_S, system="PCA", seed=0, **labels)
-    kept, gains = [], []
-    for seed in SEEDS:
-        folder = verify_folder / f"speech_{n_floats}" / f"tier1_{seed}_{params_hash(params)}"
-        found, history = reconstruct_sound(
-            study, split, params, n_floats, folder, seed, f"speech, {n_floats} floats, seed {seed}"
-        )
-        system = labels | {"system": "tier1", "seed": seed}
-        rows += sound_rows(original, found, TR_S, **system)
-        spent_s = history.attrs["training time_s"]
-        rows.append(system | {"modality": "sound", "metric": "training time_s", "value": spent_s})
-        kept.append(temporal_preservation(original, found))
-        gains.append(_gain(original, found, rival))
-        value, low, high = gains[-1]
-        rows.append(
-            system
-            | {"modality": "sound", "metric": "gain over PCA", "floor": 0.0}
-            | {"value": value, "low": low, "high": high}
-        )
     averaged = mean_rival(original)
+    found_of, rows = trained(speech, params, n_floats, "tier1", verify_folder / "trained")
+    rows += sound_rows(original, rival, TR_S, system="PCA", **labels)
     rows += sound_rows(original, averaged, TR_S, system="mean", **labels)
-    scored_of(f"speech_{n_floats}", rows)
+    of = {"system": "tier1", "floats_per_tr": n_floats, "metric": "gain over PCA"}
+    gained = gains(original, found_of, [rival] * len(SEEDS), **of)
+    scored_of(f"speech_{n_floats}", rows + gained)
     assert abs(temporal_preservation(original, averaged)) < 1e-6
+    kept = [temporal_preservation(original, found) for found in found_of]
     assert min(kept) > temporal_preservation(original, rival)
-    assert min(low for _, low, _ in gains) > 0
+    assert min(row["low"] for row in gained) > 0
+
+
+def test_what_the_convolutions_before_the_vector_add(speech, scored_of, verify_folder):
+    """The ablation: the same system without its multi-scale encoder, at 128 floats."""
+    study, split = speech
+    whole = tier_1()
+    plain = Part(name="linear", hidden_dim=0)
+    without = whole.model_copy(
+        update={"stream": whole.stream.model_copy(update={"encoder": plain})}
+    )
+    folder = verify_folder / "trained"
+    found_of, _ = trained(speech, whole, 128, "tier1", folder)
+    plain_of, rows = trained(speech, without, 128, "tier1, no encoder", folder)
+    of = {"system": "tier1", "floats_per_tr": 128, "metric": "gain over no encoder"}
+    gained = gains(study.mel[split.test], found_of, plain_of, **of)
+    scored_of("speech_ablation", rows + gained)
+    # It must at least do no harm.
+    assert np.mean([row["value"] for row in gained]) > -0.005
+
+
+def tier_1():
+    return load_params(SystemParams, params_folder("full") / "system_tier1.yaml").sound
 
 
 def _gain(original, found, rival):

@@ -4,6 +4,7 @@ An encoder is built from its input's size and keyword options, and states ``leve
 ``frame_hz(input_frame_hz)`` and ``receptive_field_s(input_frame_hz)`` of each level, fine first.
 """
 
+from subtr.encoders.conv_transformer import ConvTransformerEncoder
 from subtr.encoders.dilated import DilatedEncoder
 from subtr.encoders.frame2d import Frame2dEncoder
 from subtr.encoders.hierarchical import HierarchicalEncoder
@@ -22,6 +23,7 @@ ENCODERS = Registry(
         "hierarchical": HierarchicalEncoder,
         "transformer": TransformerEncoder,
         "linear_attention": LinearAttentionEncoder,
+        "conv_transformer": ConvTransformerEncoder,
     },
 )
 PICTURE_ENCODERS = Registry("picture encoder", {"frame2d": Frame2dEncoder})

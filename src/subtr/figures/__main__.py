@@ -9,7 +9,7 @@ import pandas as pd
 from subtr import figures
 from subtr.results import group_table, read_results, results_table, summary
 
-_SPEECH = ("speech_64", "speech_128", "speech_512")
+_SPEECH = ("speech_64", "speech_128", "speech_512", "speech_ablation")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,76 @@
+"""README says nothing that its tables do not hold, and names nothing that is not there."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+TUNING = ["mean", "rate 2 Hz", "rate 4 Hz", "rate 8 Hz", "order", "onset", "motion"]
+
+
+def rows_of_table(header):
+    """Cells of the Markdown table whose header begins so."""
+    lines = README[README.index(header) :].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def measured(study, metric):
+    table = pd.read_csv(ROOT / "figures" / f"{study}.csv", keep_default_na=False)
+    return table[table["metric"] == metric]
+
+
+def number(text):
+    return float(text.replace("−", "-").split()[0])
+
+
+def interval(text):
+    return [number(end) for end in re.search(r"\[(.*)\]", text)[1].split(", ")]
+
+
+def test_speech_is_as_measured():
+    kept = measured("speech", "temporal preservation")
+    gains = measured("speech", "gain over PCA")
+    for floats, averaging, *systems, gain in rows_of_table("| floats per TR |"):
+        of_size = kept[kept["floats_per_tr"].astype(float) == float(floats)].set_index("system")
+        assert number(averaging) == pytest.approx(float(of_size.loc["mean", "value"]), abs=1e-6)
+        for system, value in zip(("PCA", "tier1"), systems, strict=True):
+            assert number(value) == pytest.approx(float(of_size.loc[system, "value"]), abs=6e-4)
+        (row,) = gains[gains["floats_per_tr"].astype(float) == float(floats)].to_dict("records")
+        said, found = (
+            [number(gain), *interval(gain)],
+            [row[end] for end in ("value", "low", "high")],
+        )
+        assert said == pytest.approx([float(value) for value in found], abs=6e-4)
+
+
+def test_known_truth_is_as_measured():
+    share = measured("simulated", "r / ceiling").set_index(["system", "group"])["value"]
+    for name, *cells in rows_of_table("| | mean level |"):
+        system = {"tier 1": "tier1"}.get(name, name)
+        for tuning, cell in zip(TUNING, cells, strict=True):
+            assert number(cell) == pytest.approx(float(share[system, tuning]), abs=6e-3)
+
+
+def test_real_bold_is_as_measured():
+    r = measured("alice", "r")
+    whole = r[r["group"] == ""].set_index("system")
+    systems = ["ridge, sound power", "ridge, onset flux", "ridge, mean mel", "ridge, word rate"]
+    systems += ["averaging", "tier1"]
+    (cells,) = rows_of_table("| sound power | onset flux |")
+    for system, cell in zip(systems, cells, strict=True):
+        said = [number(cell), *interval(cell)]
+        found = [float(whole.loc[system, end]) for end in ("value", "low", "high")]
+        assert said == pytest.approx(found, abs=6e-3)
+
+
+def test_every_file_and_target_that_it_names_is_there():
+    for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / path).is_file(), path
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"\bmake (\w+)\b", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for notebook in re.findall(r"`(\d\d_\w+)`", README):
+        assert (ROOT / "notebooks" / f"{notebook}.ipynb").is_file(), notebook
