@@ -4,6 +4,7 @@ An encoder is built from its input's size and keyword options, and states ``leve
 ``frame_hz(input_frame_hz)`` and ``receptive_field_s(input_frame_hz)`` of each level, fine first.
 """
 
+from subtr.encoders.attentive_dilated import AttentiveDilatedEncoder
 from subtr.encoders.conv_transformer import ConvTransformerEncoder
 from subtr.encoders.dilated import DilatedEncoder
 from subtr.encoders.frame2d import Frame2dEncoder
@@ -20,6 +21,7 @@ ENCODERS = Registry(
         "linear": LinearEncoder,
         "multiscale": MultiscaleEncoder,
         "dilated": DilatedEncoder,
+        "attentive_dilated": AttentiveDilatedEncoder,
         "hierarchical": HierarchicalEncoder,
         "transformer": TransformerEncoder,
         "linear_attention": LinearAttentionEncoder,

@@ -53,14 +53,15 @@ class TimeAttention(nn.Module):
 class ChannelAttention(nn.Module):
     """A gate for each feature, from the mean of all features over the frames (so far, if causal).
 
-    Source: Hu et al. 2018 (squeeze and excitation), equations 2 to 4.
+    Source: Hu et al. 2018 (squeeze and excitation), equations 2 to 4, with a smooth activation
+    where a few rectifiers could all fall silent.
     """
 
     def __init__(self, dim: int, causal: bool):
         super().__init__()
         self.causal = causal
         self.gate = nn.Sequential(
-            nn.Linear(dim, max(dim // 4, 1)), nn.ReLU(), nn.Linear(max(dim // 4, 1), dim)
+            nn.Linear(dim, max(dim // 4, 1)), nn.GELU(), nn.Linear(max(dim // 4, 1), dim)
         )
 
     def forward(
