@@ -80,11 +80,12 @@ def test_learned_frequencies_start_as_the_given_ones_and_stay_positive():
 
 
 def test_a_learned_frequency_finds_the_rhythm_of_what_it_sees():
-    """A 3 Hz wave, approached from 2.5 Hz; phase and size are free."""
-    position = POSITIONS.build("time_aware", n_periods=1, shortest_s=0.4, longest_s=8.0)
+    """A 3 Hz wave, approached from 2.75 Hz, near enough for a TR to lead there."""
+    position = POSITIONS.build("time_aware", n_periods=1, shortest_s=1 / 2.75, longest_s=8.0)
     times_s = middles_s(64, 1.5)
     wave = torch.sin(2 * math.pi * 3 * times_s + 1)
     map_ = torch.nn.Linear(2, 1)
+    torch.nn.init.zeros_(map_.weight)  # a wrong phase would first push the frequency away
     optimiser = torch.optim.Adam([*position.parameters(), *map_.parameters()], lr=0.02)
     for _ in range(300):
         optimiser.zero_grad()
