@@ -114,6 +114,17 @@ def test_training_reaches_every_number_within_reach():
 
 
 @pytest.mark.parametrize("name", sorted(POSITIONS.parts))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_frames_keep_their_precision(name, dtype):
+    torch.manual_seed(0)
+    position, frames = POSITIONS.build(name), torch.randn(2, 8, IN_DIM)
+    exact = position(frames, middles_s(8, 1.5), 1.5)
+    out = position(frames.to(dtype), middles_s(8, 1.5), 1.5)
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.float(), exact, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("name", sorted(POSITIONS.parts))
 def test_a_stream_with_any_encoding_runs_at_another_tr_with_the_same_weights(name):
     params = validate(StreamParams, {"position": {"name": name}, "context_frames": 2}, "stream")
     torch.manual_seed(0)

@@ -55,7 +55,8 @@ class RelativePosition(nn.Module):
         """Weight per second of what lies ``distance_s`` seconds earlier (later, if negative)."""
         spacing_s = 2 * self.reach_s / (len(self.knots_s) + 1)
         nearness = 1 - (distance_s[..., None] - self.knots_s).abs() / spacing_s
-        return torch.einsum("h k, i j k -> h i j", self.values, nearness.clamp(min=0))
+        nearness = nearness.clamp(min=0).to(self.values.dtype)
+        return torch.einsum("h k, i j k -> h i j", self.values, nearness)
 
     def attention(
         self, frames: Float[Tensor, "batch frame feature"]
@@ -75,7 +76,7 @@ class RelativePosition(nn.Module):
         n_frames = len(times_s)
         frame_s = (times_s[-1] - times_s[0]) / (n_frames - 1) if n_frames > 1 else tr_s
         bias = self.bias(times_s[:, None] - times_s) * frame_s
-        weights = self.attention(frames) + bias.to(frames.dtype)
+        weights = (self.attention(frames) + bias).to(frames.dtype)
         heads = torch.einsum("b h i j, b j d -> b h i d", weights, frames)
         heads = rearrange(heads, "b h i d -> b i (h d)")
         return torch.cat([frames, heads], dim=-1)
