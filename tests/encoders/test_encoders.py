@@ -46,7 +46,13 @@ ROWS = [
         | {"pre_norm": False},
     ),
 ]
-PICTURE_ROWS = [("frame2d", {"hidden_dim": 5}), ("frame2d", {"channels": (4,)})]
+PICTURE_ROWS = [
+    ("frame2d", {"hidden_dim": 5}),
+    ("frame2d", {"channels": (4,)}),
+    ("s3d", {"hidden_dim": 5}),
+    ("s3d", {"channels": (4, 6), "time_strides": (2, 3), "kernel_frames": 4, "hidden_dim": 0}),
+    ("s3d", {"channels": (4, 6, 8), "time_strides": (1, 2, 2), "space": "mean"}),
+]
 
 
 def frames(seed=0, batch=2):
@@ -62,7 +68,7 @@ def built(name, options):
 
 def shown(name):
     if name in PICTURE_ENCODERS.parts:
-        return torch.rand(2, 12, 3, 9, 16, generator=torch.Generator().manual_seed(0))
+        return torch.rand(2, 48, 3, 9, 16, generator=torch.Generator().manual_seed(0))
     return frames()
 
 
@@ -105,11 +111,11 @@ def test_the_receptive_field_is_the_one_stated(name, options):
     assert encoder.receptive_field_s(2 * FRAME_HZ) == pytest.approx([s / 2 for s in stated_s])
 
 
-@pytest.mark.parametrize(("name", "options"), ROWS)
+@pytest.mark.parametrize(("name", "options"), ROWS + PICTURE_ROWS)
 def test_other_numbers_of_frames_are_taken_as_they_come(name, options):
-    encoder = built(name, options)
-    for n_frames in (N_FRAMES // 2, 2 * N_FRAMES):
-        levels = encoder(torch.randn(1, n_frames, IN_DIM))
+    encoder, given = built(name, options), shown(name)[:1]
+    for n_frames in (given.shape[1] // 2, 2 * given.shape[1]):
+        levels = encoder(torch.cat([given, given], dim=1)[:, :n_frames])
         for level, hz in zip(levels, encoder.frame_hz(FRAME_HZ), strict=True):
             assert level.shape[1] == n_frames * hz / FRAME_HZ
             assert level.isfinite().all()
@@ -138,7 +144,7 @@ def test_windows_of_a_batch_do_not_mix(name, options):
         torch.testing.assert_close(both[1:], alone, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "options"), [ROWS[0], ROWS[1], *PICTURE_ROWS])
+@pytest.mark.parametrize(("name", "options"), [ROWS[0], ROWS[1], *PICTURE_ROWS[:2]])
 def test_encoders_that_know_no_time_take_frames_in_any_order(name, options):
     encoder, given = built(name, options), shown(name)
     order = torch.randperm(given.shape[1], generator=torch.Generator().manual_seed(1))

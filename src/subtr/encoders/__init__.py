@@ -12,6 +12,7 @@ from subtr.encoders.hierarchical import HierarchicalEncoder
 from subtr.encoders.linear import LinearEncoder
 from subtr.encoders.linear_attention import LinearAttentionEncoder
 from subtr.encoders.multiscale import MultiscaleEncoder
+from subtr.encoders.s3d import S3dEncoder
 from subtr.encoders.transformer import TransformerEncoder
 from subtr.registry import Registry
 
@@ -28,4 +29,4 @@ ENCODERS = Registry(
         "conv_transformer": ConvTransformerEncoder,
     },
 )
-PICTURE_ENCODERS = Registry("picture encoder", {"frame2d": Frame2dEncoder})
+PICTURE_ENCODERS = Registry("picture encoder", {"frame2d": Frame2dEncoder, "s3d": S3dEncoder})

@@ -103,8 +103,11 @@ class FrameConvolution(nn.Module):
         return self.convolution(F.pad(frames, self.padding))
 
 
-def receptive_frames(layers: Iterable[FrameConvolution]) -> int:
-    """Frames of the input that one frame after these layers, in order, sees."""
+def receptive_frames(layers: Iterable[nn.Module]) -> int:
+    """Frames of the input that one frame after these layers, in order, sees.
+
+    Each layer states its ``reach`` and its ``stride`` in frames of what it is given.
+    """
     seen, hop = 1, 1
     for layer in layers:
         seen += layer.reach * hop
