@@ -49,6 +49,11 @@ ROWS = [
 PICTURE_ROWS = [
     ("frame2d", {"hidden_dim": 5}),
     ("frame2d", {"channels": (4,)}),
+    ("two_stream", {"hidden_dim": 5}),
+    ("two_stream", {"channels": (4,), "motion_channels": (4, 6), "fusion": "mean"}),
+    ("two_stream", {"hidden_dim": 5, "fusion": "concatenate"}),
+    ("i3d", {"hidden_dim": 5}),
+    ("i3d", {"channels": (4, 6), "kernel_frames": 4, "start": "random"}),
     ("s3d", {"hidden_dim": 5}),
     ("s3d", {"channels": (4, 6), "time_strides": (2, 3), "kernel_frames": 4, "hidden_dim": 0}),
     ("s3d", {"channels": (4, 6, 8), "time_strides": (1, 2, 2), "space": "mean"}),

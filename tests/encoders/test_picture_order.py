@@ -7,6 +7,10 @@ from subtr.encoders import PICTURE_ENCODERS
 
 ROWS = [
     ("frame2d", {}, False),
+    ("two_stream", {}, True),
+    ("i3d", {"start": "random"}, True),
+    # A kernel whose taps are all the same knows no before and after; the two are learned.
+    ("i3d", {}, False),
     ("s3d", {}, True),
     ("s3d", {"time_strides": (1, 2, 2), "space": "mean"}, True),
     ("s3d", {"kernel_frames": 1}, False),

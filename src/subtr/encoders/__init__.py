@@ -9,11 +9,13 @@ from subtr.encoders.conv_transformer import ConvTransformerEncoder
 from subtr.encoders.dilated import DilatedEncoder
 from subtr.encoders.frame2d import Frame2dEncoder
 from subtr.encoders.hierarchical import HierarchicalEncoder
+from subtr.encoders.i3d import I3dEncoder
 from subtr.encoders.linear import LinearEncoder
 from subtr.encoders.linear_attention import LinearAttentionEncoder
 from subtr.encoders.multiscale import MultiscaleEncoder
 from subtr.encoders.s3d import S3dEncoder
 from subtr.encoders.transformer import TransformerEncoder
+from subtr.encoders.two_stream import TwoStreamEncoder
 from subtr.registry import Registry
 
 ENCODERS = Registry(
@@ -29,4 +31,12 @@ ENCODERS = Registry(
         "conv_transformer": ConvTransformerEncoder,
     },
 )
-PICTURE_ENCODERS = Registry("picture encoder", {"frame2d": Frame2dEncoder, "s3d": S3dEncoder})
+PICTURE_ENCODERS = Registry(
+    "picture encoder",
+    {
+        "frame2d": Frame2dEncoder,
+        "two_stream": TwoStreamEncoder,
+        "i3d": I3dEncoder,
+        "s3d": S3dEncoder,
+    },
+)
