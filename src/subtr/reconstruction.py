@@ -51,7 +51,7 @@ class AutoencoderParams(Strict):
             )
         names = self.stream.aggregator.name, self.decoder.name
         if self.start == "pca":
-            for name, registry in zip(names, (AGGREGATORS, DECODERS), strict=True):
+            for name, registry in zip(names, (AGGREGATORS, known), strict=True):
                 parts = registry.parts
                 can = [one for one in parts if hasattr(parts[one], "start_from")]
                 if name not in can:
@@ -90,14 +90,15 @@ def reconstruct_sound(
 
 
 def training_windows(
-    frames: Float32[np.ndarray, "tr frame feature"], study: Study, split: Split, most: int = 12_000
+    frames: Float32[np.ndarray, "tr frame feature"], study: Study, split: Split
 ) -> Float32[np.ndarray, "window frame feature"]:
-    """Windows one TR long at every frame of the training TRs; at fewer where that exceeds ``most``.
+    """Windows one TR long at every frame of the training TRs; at fewer where that takes 400 MB.
 
     Components of windows at TR borders alone are far worse: 0.81 instead of 0.89 of within-TR
     structure at 128 floats, on four minutes of speech.
     """
     stretches = consecutive(split.train, study.run_of_tr)
+    most = 400_000_000 // (frames[0].size * np.dtype(np.float32).itemsize)
     step = max(1, -(-len(split.train) * frames.shape[1] // most))
     return np.concatenate([sliding_windows(frames[trs], step) for trs in stretches])
 
@@ -132,7 +133,11 @@ def reconstruct_pictures(
     stream = Stream((height, width), n_pictures, n_floats, params.stream)
     decoder = params.decoder.build(PICTURE_DECODERS, n_floats, n_pictures, height, width)
     model = TemporalAutoencoder(stream, decoder)
-    found, history = _reconstruct(model, frames, study, split, params, folder, seed, label)
+    started = []
+    if params.start == "pca":
+        windows = training_windows(frames.flatten(2).numpy(), study, split)
+        started = _start_at_pca(model, windows, n_floats, seed)
+    found, history = _reconstruct(model, frames, study, split, params, folder, seed, label, started)
     found = rearrange(found, "t p c h w -> t p h w c").clamp(0, 1)
     return (found * 255).round().byte().numpy(), history
 

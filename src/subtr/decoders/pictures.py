@@ -8,6 +8,30 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from subtr.decoders.mel import LinearDecoder
+
+
+class LinearPictureDecoder(LinearDecoder):
+    """All pixels of a TR's pictures as a linear function of its vector; can start at PCA.
+
+    Arguments
+        dim: size of the vector.
+        n_pictures: pictures of a TR.
+        height, width: pixels.
+
+    Returns pictures as they enter the encoder: (batch, tr, picture, rgb, height, width).
+    """
+
+    def __init__(self, dim: int, n_pictures: int, height: int, width: int):
+        super().__init__(dim, n_pictures, 3 * height * width)
+        self.height = height
+
+    def forward(
+        self, vectors: Float[Tensor, "batch tr dim"]
+    ) -> Float[Tensor, "batch tr picture rgb height width"]:
+        pixels = super().forward(vectors)
+        return rearrange(pixels, "b t p (c h w) -> b t p c h w", c=3, h=self.height)
+
 
 class PictureDecoder(nn.Module):
     """A linear map to small feature maps, then transposed convolutions that double them.
