@@ -14,6 +14,7 @@ ROWS = [
     ("s3d", {}, True),
     ("s3d", {"time_strides": (1, 2, 2), "space": "mean"}, True),
     ("s3d", {"kernel_frames": 1}, False),
+    ("slowfast", {}, True),
     ("timesformer", {}, True),
     ("timesformer", {"positions": "none"}, False),
 ]

@@ -14,6 +14,7 @@ from subtr.encoders.linear import LinearEncoder
 from subtr.encoders.linear_attention import LinearAttentionEncoder
 from subtr.encoders.multiscale import MultiscaleEncoder
 from subtr.encoders.s3d import S3dEncoder
+from subtr.encoders.slowfast import SlowfastEncoder
 from subtr.encoders.timesformer import TimesformerEncoder
 from subtr.encoders.transformer import TransformerEncoder
 from subtr.encoders.two_stream import TwoStreamEncoder
@@ -39,6 +40,7 @@ PICTURE_ENCODERS = Registry(
         "two_stream": TwoStreamEncoder,
         "i3d": I3dEncoder,
         "s3d": S3dEncoder,
+        "slowfast": SlowfastEncoder,
         "timesformer": TimesformerEncoder,
     },
 )

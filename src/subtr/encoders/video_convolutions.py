@@ -21,6 +21,7 @@ class VideoConvolution(nn.Module):
         stride_pixels: rows, and columns, of the input for each of the result.
         bias: whether a number is added to each feature.
         ends: what stands before the first frame and after the last: "zeros", or "repeat" the frame.
+        may_skip: whether a kernel shorter than the stride, which skips frames, is let through.
 
     Raises
         SettingsError: a kernel shorter than the stride would skip frames; or, when it is applied,
@@ -40,9 +41,10 @@ class VideoConvolution(nn.Module):
         stride_pixels: int = 1,
         bias: bool = True,
         ends: Literal["zeros", "repeat"] = "zeros",
+        may_skip: bool = False,
     ):
         super().__init__()
-        if kernel_frames < stride:
+        if kernel_frames < stride and not may_skip:
             raise SettingsError(
                 f"a kernel of {kernel_frames} frames with stride {stride} would skip frames: "
                 f"expected a kernel of at least {stride} frames."
