@@ -3,6 +3,7 @@
 # make lab    opens JupyterLab          make verify   the heavier measurements
 # make clean  removes runs              make lock     renews the exact versions
 # make figures  draws the figures of README from what `make verify` measured
+# make cost     measures what every encoder costs with every aggregator, minutes
 #
 # make run STUDY=alice                  a study: simulated (default), alice, ...
 # make run FILM=path/to/film.webm       your own film
@@ -23,7 +24,7 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: setup run test lab verify figures clean lock format
+.PHONY: setup run test lab verify figures cost clean lock format
 
 setup: $(STAMP)
 
@@ -40,6 +41,9 @@ verify: $(STAMP)
 
 figures: $(STAMP)
 	@$(BIN)/python -m subtr.figures --runs "$(RUNS)"
+
+cost: $(STAMP)
+	@$(BIN)/python -m subtr.cost --out "$(RUNS)/cost/cost.csv"
 
 lab: $(STAMP)
 	@# From here, so that the runs can be browsed beside the notebooks.

@@ -1,6 +1,7 @@
 """Every figure, as a function of arrays or results tables that returns a matplotlib Figure."""
 
 from subtr.figures.bold import bold_by_group, bold_reliability, lag_scan
+from subtr.figures.cost import cost_benefit
 from subtr.figures.headline import headline
 from subtr.figures.modulation import modulation_spectra, modulation_transfer
 from subtr.figures.scores import preservation_by_band, preservation_by_floats, training_curves
@@ -11,6 +12,7 @@ __all__ = [
     "bold_by_group",
     "bold_reliability",
     "colour_of",
+    "cost_benefit",
     "headline",
     "lag_scan",
     "modulation_spectra",
