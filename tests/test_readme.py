@@ -6,6 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from subtr.aggregators import AGGREGATORS
+from subtr.decoders import DECODERS, PICTURE_DECODERS
+from subtr.encoders import ENCODERS, PICTURE_ENCODERS
+from subtr.positions import POSITIONS
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 TUNING = ["mean", "rate 2 Hz", "rate 4 Hz", "rate 8 Hz", "order", "onset", "motion"]
@@ -74,3 +79,13 @@ def test_every_file_and_target_that_it_names_is_there():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     for notebook in re.findall(r"`(\d\d_\w+)`", README):
         assert (ROOT / "notebooks" / f"{notebook}.ipynb").is_file(), notebook
+
+
+@pytest.mark.parametrize(
+    "registry",
+    [ENCODERS, PICTURE_ENCODERS, AGGREGATORS, POSITIONS, DECODERS, PICTURE_DECODERS],
+    ids=lambda registry: registry.kind,
+)
+def test_every_part_is_listed(registry):
+    listed = dict(rows_of_table("| part | names |"))[registry.kind]
+    assert re.findall(r"`(\w+)`", listed) == list(registry.parts)
