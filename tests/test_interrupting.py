@@ -40,7 +40,9 @@ def until(condition, seconds=90.0):
 def test_ctrl_c_says_what_is_kept_and_the_same_call_ends_in_the_same_numbers(tmp_path, monkeypatch):
     monkeypatch.setenv("SUBTR_PROGRESS", "lines")
     folder = tmp_path / "cut"
-    code = f"import test_interrupting as t; t.train(t.Path({str(folder)!r}))"
+    # A shell's background jobs are started deaf to Ctrl-C, and so would be the tests' children.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += f"import test_interrupting as t; t.train(t.Path({str(folder)!r}))"
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     running = subprocess.Popen(
         [sys.executable, "-c", code],
