@@ -71,6 +71,22 @@ def test_real_bold_is_as_measured():
         assert said == pytest.approx(found, abs=6e-3)
 
 
+def test_gains_on_real_bold_are_as_measured():
+    rivals = ["ridge, sound power", "ridge, onset flux", "ridge, mean mel", "ridge, word rate"]
+    (cells,) = rows_of_table("| over sound power |")
+    for rival, cell in zip([*rivals, "averaging"], cells, strict=True):
+        (row,) = measured("alice", f"gain in r over {rival}").to_dict("records")
+        found = [float(row[end]) for end in ("value", "low", "high")]
+        assert [number(cell), *interval(cell)] == pytest.approx(found, abs=6e-3)
+
+
+def test_what_the_encoder_adds_is_as_measured():
+    (row,) = measured("speech", "gain over no encoder").to_dict("records")
+    said = re.search(r"convolutions before the vector add (\S+ \[.*?\])", README)[1]
+    found = [float(row[end]) for end in ("value", "low", "high")]
+    assert [number(said), *interval(said)] == pytest.approx(found, abs=6e-4)
+
+
 def test_every_file_and_target_that_it_names_is_there():
     for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / path).is_file(), path

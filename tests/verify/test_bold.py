@@ -32,7 +32,7 @@ def measure(name, verify_folder, **load):
     for rival, n_floats, prediction in bold_rivals(study, splits, settings.drift_order):
         labels = {"study": name, "system": rival, "floats_per_tr": n_floats, "seed": 0}
         rows += bold_rows(prediction, bold, **labels)
-        predictions[rival] = standardise_by_fold(prediction, bold.tests)
+        predictions[rival] = [standardise_by_fold(prediction, bold.tests)]
     for system in ("averaging", "tier1"):
         params = load_params(SystemParams, folder / f"system_{system}.yaml").bold
         of_seeds = []
@@ -50,9 +50,8 @@ def measure(name, verify_folder, **load):
             rows.append(
                 labels | {"modality": "bold", "metric": "training time_s", "value": spent_s}
             )
-            # A correlation does not care about scale, so neither must their mean.
             of_seeds.append(standardise_by_fold(found["mean"], bold.tests))
-        predictions[system] = np.mean(of_seeds, axis=0)
+        predictions[system] = of_seeds
     ours = predictions.pop("tier1")
     for rival, theirs in predictions.items():
         value, low, high = _gain(ours, theirs, bold)
@@ -64,13 +63,17 @@ def measure(name, verify_folder, **load):
 
 
 def _gain(ours, theirs, bold: HeldOutBold):
-    """Mean r of the seeds' mean prediction less a rival's, of the same volumes; its interval."""
+    """Mean r of single seeds less that of a rival's, of the same volumes; and its interval.
+
+    Seeds are never averaged before they are scored: an ensemble would gain from that alone.
+    """
     trs = np.sort(np.concatenate(bold.tests))
 
+    def mean_r(predictions, of):
+        return np.nanmean([pearson_r(one[of], bold.mean[of]) for one in predictions])
+
     def gain(chosen=slice(None)):
-        of = trs[chosen]
-        difference = pearson_r(ours[of], bold.mean[of]) - pearson_r(theirs[of], bold.mean[of])
-        return float(np.nanmean(difference))
+        return float(mean_r(ours, trs[chosen]) - mean_r(theirs, trs[chosen]))
 
     low, high = block_bootstrap(gain, len(trs), block_trs(len(trs), bold.tr_s))
     return gain(), low, high
