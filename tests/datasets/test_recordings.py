@@ -110,3 +110,13 @@ def test_pca_of_real_speech_keeps_more_with_more_floats(data_dir):
     ]
     # Measured: 0.829, 0.865 and 0.907.
     np.testing.assert_allclose(kept, [0.83, 0.865, 0.907], atol=0.02)
+
+
+def test_pca_of_windows_at_tr_borders_alone_keeps_far_less(data_dir):
+    """README and `training_windows` quote these two."""
+    speech = load_speech(data_dir / "speech" / "hifi_6097")
+    kept = [
+        temporal_preservation(speech.test, PCARival(128).fit(known).reconstruct(speech.test))
+        for known in (speech.train, sliding_windows(speech.train, 1))
+    ]
+    np.testing.assert_allclose(kept, [0.81, 0.89], atol=0.006)
