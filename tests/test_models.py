@@ -154,3 +154,14 @@ def test_dropout_is_of_the_vector_and_off_in_prediction():
     model.train()
     assert not torch.equal(model(given)["a"], model(given)["a"])
     assert torch.equal(model.vectors(given), model.vectors(given))
+
+
+def test_neighbouring_frames_reach_the_encoder_but_not_the_aggregator():
+    params = StreamParams(encoder={"name": "linear"}, aggregator={"name": "conv"}, context_frames=2)
+    stream = Stream(3, 8, 4, params)
+    frames = torch.randn(1, 2, 12, 3)
+    changed = frames.clone()
+    changed[:, :, [0, 1, -2, -1]] += 1
+    torch.testing.assert_close(stream(changed, 1.5), stream(frames, 1.5))
+    changed[:, :, 9] += 1
+    assert not torch.allclose(stream(changed, 1.5), stream(frames, 1.5))
