@@ -63,6 +63,27 @@ def test_a_part_is_a_name_and_its_options():
     assert built(torch.zeros(1, 2, 3)).shape == (1, 2, 4, 5)
 
 
+def test_the_input_goes_to_the_aggregator_as_the_finest_level_when_asked_for():
+    made = stream(keep_input=True, context_frames=2, aggregator={"name": "linear"})
+    given = torch.nn.functional.pad(frames(), (0, 0, 2, 2))
+    with torch.no_grad():
+        made.aggregator.basis.weight.zero_()
+        # Feature 1 of the TR's own third frame, behind two frames of context.
+        made.aggregator.basis.weight[0, 2 * IN_DIM + 1] = 1
+        made.aggregator.basis.bias.zero_()
+    vectors = made(given, 1.5)
+    torch.testing.assert_close(vectors[..., 0], given[:, :, 4, 1])
+    assert vectors[..., 1:].abs().max() == 0
+
+
+def test_pictures_too_go_to_the_aggregator_pixel_by_pixel():
+    parts = {"encoder": {"name": "frame2d", "channels": [2], "hidden_dim": 3}}
+    parts |= {"aggregator": {"name": "linear"}, "keep_input": True}
+    made = Stream((4, 6), 2, DIM, validate(StreamParams, parts, "system.yaml: stream"))
+    assert made.aggregator.basis.in_features == 2 * 3 * 4 * 6
+    assert made(torch.rand(1, 3, 2, 3, 4, 6), 1.5).shape == (1, 3, DIM)
+
+
 def test_a_stream_is_position_encoder_aggregator_for_each_tr_by_itself():
     made, given = stream(), frames()
     vectors = made(given, 1.5)

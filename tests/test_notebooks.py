@@ -46,8 +46,9 @@ bold:
     "system_tier1": """
 sound:
   stream:
-    encoder: {name: multiscale, hidden_dim: 16, keep_input: true}
+    encoder: {name: multiscale, hidden_dim: 16}
     aggregator: {name: linear, hidden_dim: 8}
+    keep_input: true
   start: pca
   floats_per_tr: [8]
   batches_per_epoch: 2

@@ -1,5 +1,6 @@
 """Parts put together: a stream from frames to one vector a TR, and what is made of the vector."""
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -38,12 +39,14 @@ class StreamParams(Strict):
 
     ``context_frames``: frames of the neighbouring TRs that the encoder sees on either side, so that
     its convolutions do not end at the border; the aggregator gets the TR's own alone.
+    ``keep_input``: the frames themselves go to the aggregator too, as the finest level.
     """
 
     position: Part = Part(name="none")
     encoder: Part = Part(name="linear")
     aggregator: Part = Part(name="mean")
     context_frames: int = Field(0, ge=0, le=4096)
+    keep_input: bool = False
 
     @model_validator(mode="after")
     def _known_parts(self):
@@ -74,31 +77,37 @@ class Stream(nn.Module):
     ):
         super().__init__()
         self.context_frames, self.frames_per_tr = params.context_frames, frames_per_tr
+        self.keep_input = params.keep_input
         self.position = params.position.build(POSITIONS)
         if isinstance(in_dim, tuple):
             self.encoder = params.encoder.build(PICTURE_ENCODERS, *in_dim)
+            input_dim = 3 * math.prod(in_dim)
         else:
+            input_dim = in_dim
             self.encoder = params.encoder.build(ENCODERS, self.position.out_dim(in_dim))
-        rates = self.encoder.frame_hz(1.0)
+        rates, level_dims = self.encoder.frame_hz(1.0), self.encoder.level_dims
+        if self.keep_input:
+            rates, level_dims = [1.0, *rates], [input_dim, *level_dims]
         _check_whole("frames_per_tr", frames_per_tr, rates)
         _check_whole("context_frames", params.context_frames, rates)
         self.level_context = [round(params.context_frames * rate) for rate in rates]
         level_frames = [round(frames_per_tr * rate) for rate in rates]
-        self.aggregator = params.aggregator.build(
-            AGGREGATORS, self.encoder.level_dims, level_frames, dim
-        )
+        self.aggregator = params.aggregator.build(AGGREGATORS, level_dims, level_frames, dim)
 
     def forward(
         self, frames: Float[Tensor, "batch tr frame *feature"], tr_s: float
     ) -> Float[Tensor, "batch tr dim"]:
         n_trs = frames.shape[1]
-        frames = rearrange(frames, "b t f ... -> (b t) f ...")
+        given = frames = rearrange(frames, "b t f ... -> (b t) f ...")
         if frames.ndim == 3:
             index = torch.arange(frames.shape[1], device=frames.device) - self.context_frames
             frames = self.position(frames, (index + 0.5) / self.frames_per_tr * tr_s, tr_s)
+        levels = self.encoder(frames)
+        if self.keep_input:
+            levels = [given.flatten(2), *levels]
         levels = [
             level[:, context : level.shape[1] - context]
-            for level, context in zip(self.encoder(frames), self.level_context, strict=True)
+            for level, context in zip(levels, self.level_context, strict=True)
         ]
         vectors = self.aggregator(levels)
         return rearrange(vectors, "(b t) d -> b t d", t=n_trs)

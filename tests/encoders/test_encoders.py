@@ -16,7 +16,7 @@ ROWS = [
     ("multiscale", {"hidden_dim": 8}),
     ("multiscale", {"hidden_dim": 8, "kernel_frames": (1, 5), "depth": 3, "block_frames": 7}),
     ("multiscale", {"hidden_dim": 8, "depth": 0}),
-    ("multiscale", {"hidden_dim": 8, "keep_input": True, "activation": "relu", "norm": "none"}),
+    ("multiscale", {"hidden_dim": 8, "activation": "relu", "norm": "none"}),
     ("multiscale", {"hidden_dim": 8, "separable": True, "depth": 2}),
     ("multiscale", {"hidden_dim": 8, "norm": "group"}),
     ("dilated", {"hidden_dim": 8}),

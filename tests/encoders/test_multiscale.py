@@ -84,13 +84,6 @@ def test_batch_norm_is_what_it_says():
     assert (encoder(frames)[0][0] - encoder(loud)[0][0]).abs().max() > 0.1
 
 
-def test_the_input_stays_the_finest_level_when_asked_for():
-    frames = torch.randn(2, 20, 3)
-    fine, deep = MultiscaleEncoder(3, hidden_dim=8, keep_input=True)(frames)
-    assert torch.equal(fine, frames)
-    assert deep.shape == (2, 20, 8)
-
-
 @pytest.mark.parametrize("options", [{"kernel_frames": (3, 4)}, {"block_frames": 2}])
 def test_even_kernels_are_refused_by_name(options):
     (name,) = options

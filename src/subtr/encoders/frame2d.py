@@ -16,7 +16,6 @@ class Frame2dEncoder(nn.Module):
         height, width: pixels of a picture.
         channels: features of each halving convolution.
         hidden_dim: features of a picture in the result.
-        keep_input: put the pixels before the result as the finest level.
     """
 
     def __init__(
@@ -28,10 +27,8 @@ class Frame2dEncoder(nn.Module):
             tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=1, max_length=8)
         ] = (16, 32, 64),
         hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 128,
-        keep_input: bool = False,
     ):
         super().__init__()
-        self.keep_input, n_pixels = keep_input, height * width
         layers, dim = [], 3
         for wider in channels:
             layers += [nn.Conv2d(dim, wider, 3, stride=2, padding=1), nn.GroupNorm(1, wider)]
@@ -39,15 +36,15 @@ class Frame2dEncoder(nn.Module):
             dim, height, width = wider, (height + 1) // 2, (width + 1) // 2
         self.convolutions = nn.Sequential(*layers)
         self.map = nn.Linear(dim * height * width, hidden_dim)
-        self.level_dims = [3 * n_pixels, hidden_dim] if keep_input else [hidden_dim]
+        self.level_dims = [hidden_dim]
 
     def frame_hz(self, input_frame_hz: float) -> list[float]:
         """Pictures per second of each level."""
-        return [input_frame_hz] * len(self.level_dims)
+        return [input_frame_hz]
 
     def receptive_field_s(self, input_frame_hz: float) -> list[float]:
         """Seconds of input that a latent of each level sees: one picture."""
-        return [1 / input_frame_hz] * len(self.level_dims)
+        return [1 / input_frame_hz]
 
     def forward(
         self, pictures: Float[Tensor, "batch frame rgb height width"]
@@ -55,5 +52,4 @@ class Frame2dEncoder(nn.Module):
         n_frames = pictures.shape[1]
         features = self.convolutions(rearrange(pictures, "b t c h w -> (b t) c h w"))
         vectors = self.map(torch.flatten(features, 1))
-        latents = rearrange(vectors, "(b t) d -> b t d", t=n_frames)
-        return [pictures.flatten(2), latents] if self.keep_input else [latents]
+        return [rearrange(vectors, "(b t) d -> b t d", t=n_frames)]

@@ -73,7 +73,6 @@ class MultiscaleEncoder(nn.Module):
         activation: "relu" as in the report, or "gelu".
         dropout: fraction of features dropped in each block.
         separable: branches and blocks are depthwise and then pointwise convolutions.
-        keep_input: put the input before the result as the finest level.
 
     Raises
         SettingsError: an even kernel length.
@@ -95,12 +94,10 @@ class MultiscaleEncoder(nn.Module):
         activation: Literal["relu", "gelu"] = "gelu",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         separable: bool = False,
-        keep_input: bool = False,
     ):
         super().__init__()
-        self.keep_input = keep_input
         self._sees_window = norm == "group" and depth > 0
-        self.level_dims = [in_dim, hidden_dim] if keep_input else [hidden_dim]
+        self.level_dims = [hidden_dim]
         self.scales = MultiscaleConvolution(in_dim, hidden_dim, tuple(kernel_frames), separable)
         if block_frames % 2 == 0:
             raise SettingsError(f"block_frames = {block_frames}: expected an odd number of frames.")
@@ -116,7 +113,7 @@ class MultiscaleEncoder(nn.Module):
 
     def frame_hz(self, input_frame_hz: float) -> list[float]:
         """Frames per second of each level."""
-        return [input_frame_hz] * len(self.level_dims)
+        return [input_frame_hz]
 
     def receptive_field_s(self, input_frame_hz: float) -> list[float]:
         """Seconds of input that a frame of each level sees, summed over the layers.
@@ -127,8 +124,7 @@ class MultiscaleEncoder(nn.Module):
         frames += sum(_reach(block[0]) for block in self.blocks)
         if self._sees_window:
             frames = math.inf
-        fields = [1, frames] if self.keep_input else [frames]
-        return [field / input_frame_hz for field in fields]
+        return [frames / input_frame_hz]
 
     def forward(
         self, frames: Float[Tensor, "batch frame feature"]
@@ -137,8 +133,7 @@ class MultiscaleEncoder(nn.Module):
         for index, block in enumerate(self.blocks):
             # The first block is the report's; a deeper one adds to what is there.
             latents = block(latents) if index == 0 else latents + block(latents)
-        latents = rearrange(latents, "b c t -> b t c")
-        return [frames, latents] if self.keep_input else [latents]
+        return [rearrange(latents, "b c t -> b t c")]
 
 
 def _convolution(dim: int, out_dim: int, kernel_frames: int, separable: bool) -> nn.Module:
