@@ -15,10 +15,12 @@ from subtr.baselines import FirRidge, mean_mel, onset_flux, sound_power
 from subtr.bold_scoring import cleaned_bold
 from subtr.errors import SettingsError
 from subtr.items import Batch, consecutive, timeline_batch, with_context
+from subtr.labelled import labelled_bold, labelled_trs
 from subtr.losses import bold_loss
 from subtr.metrics import shuffle_frames
 from subtr.models import BoldPredictor, ReadoutParams, StreamParams
 from subtr.params import Strict
+from subtr.pretraining import PretrainingParams, pretrain_members
 from subtr.splits import Split
 from subtr.study import Study
 from subtr.training import Fitting, TrainingParams, fit
@@ -30,6 +32,11 @@ class BoldParams(Strict):
     ``target``: the subjects' mean as one series, or each subject with a head of their own.
     ``n_bands``: ranges of neighbouring mel bands that are averaged first, since minutes of BOLD
     cannot tell what each of 128 bands is for; None keeps every band.
+    ``pretraining``: encoders first learn to redraw hidden patches of the stimulus, each member by
+    itself; then they learn from BOLD at ``training.started_rate``.
+    ``labelled_fraction``: share of the training TRs, in blocks, whose BOLD may be learned from; the
+    stimulus of all training TRs stays for pre-training and for scaling. Validation TRs keep their
+    BOLD, and when to stop is decided by them, so that what is labelled in all is more than this.
     """
 
     stream: StreamParams = StreamParams()
@@ -39,6 +46,8 @@ class BoldParams(Strict):
     loss: Literal["correlation", "mse"] = "correlation"
     n_bands: int | None = Field(None, ge=1)
     item_trs: int = Field(60, ge=8)
+    pretraining: PretrainingParams | None = None
+    labelled_fraction: float = Field(1.0, gt=0, le=1)
 
 
 def predict_bold(
@@ -80,7 +89,8 @@ def predict_bold(
 
 
 def _fit_fold(study, split, params, drift_order, folder, seed, label):
-    subjects, mean = cleaned_bold(study, split, drift_order)
+    labelled = labelled_trs(split, params.labelled_fraction, study, seed)
+    subjects, mean = labelled_bold(study, split, labelled, drift_order)
     targets = {"mean": mean} if params.target == "mean" else subjects
     bold = {name: torch.tensor(of, dtype=torch.float32) for name, of in targets.items()}
     frames = standardised_frames(study, split, params.stream.context_frames, params.n_bands)
@@ -94,6 +104,14 @@ def _fit_fold(study, split, params, drift_order, folder, seed, label):
         params.stream,
         params.readout,
     )
+    started, before_s = [], 0.0
+    if params.pretraining is not None:
+        bare = standardised_frames(study, split, 0, params.n_bands)
+        place = folder / "pretraining"
+        started, before_s = pretrain_members(
+            predictor.streams, bare, split, study.run_of_tr, study.clock.tr_s, params.pretraining,
+            place, seed, label,
+        )  # fmt: skip
 
     def batch(trs):
         stretches = consecutive(trs, study.run_of_tr)
@@ -106,9 +124,12 @@ def _fit_fold(study, split, params, drift_order, folder, seed, label):
         loss = torch.stack([value for value, _ in each]).mean()
         return loss, {"r": torch.stack([named["r"] for _, named in each]).mean()}
 
-    train, validation = batch(split.train), batch(split.validation)
-    fitting = Fitting(predictor, objective, lambda _: [train], [validation], params.training, seed)
+    train, validation = batch(labelled), batch(split.validation)
+    fitting = Fitting(
+        predictor, objective, lambda _: [train], [validation], params.training, seed, started
+    )
     history = fit(fitting, folder, label)
+    history.attrs["training time_s"] += before_s
     return predictor, frames, history
 
 

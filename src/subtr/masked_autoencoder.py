@@ -1,0 +1,74 @@
+"""A stream's encoder and a light decoder that redraw what is hidden of a window of stimulus."""
+
+import math
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from subtr.models import Stream
+from subtr.patches import Patches
+
+
+class MaskedAutoencoder(nn.Module):
+    """A stream's position and encoder, and a light decoder that maps each frame's latents alone.
+
+    As the decoder knows no time, what a hidden frame held must be found by the encoder. Encoders
+    here slide over all frames, so hidden patches are filled rather than left out; running cells
+    then decide by which patches the decoder is judged, and save no work.
+
+    Arguments
+        stream: whose position and encoder learn; its aggregator is not touched.
+        patches: of the window.
+        tr_s: repetition time in seconds.
+        mean: of each feature in training; what hidden patches become.
+        decoder_dim: features of a frame in the decoder.
+        token: hidden patches differ from the mean by one learned patch, the same everywhere.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        patches: Patches,
+        tr_s: float,
+        mean: Float[Tensor, " *feature"],
+        decoder_dim: int,
+        token: bool,
+    ):
+        super().__init__()
+        self.position, self.encoder = stream.position, stream.encoder
+        self.context_frames, self.frames_per_tr = stream.context_frames, stream.frames_per_tr
+        self.patches, self.tr_s = patches, tr_s
+        self.register_buffer("mean", mean)
+        self.token = nn.Parameter(torch.zeros(patches.shape)) if token else None
+        dims = self.encoder.level_dims
+        self.maps = nn.ModuleList(nn.Linear(dim, decoder_dim) for dim in dims)
+        self.frames = nn.Linear(decoder_dim, math.prod(patches.feature))
+
+    def filled(
+        self, frames: Float[Tensor, "item frame *feature"], hidden: Bool[Tensor, "item time cell"]
+    ) -> Float[Tensor, "item frame *feature"]:
+        """What the encoder is shown."""
+        fill = self.mean.expand(frames.shape[1:])
+        if self.token is not None:
+            fill = fill + self.patches.tiled(self.token)
+        return torch.where(self.patches.spread(hidden), fill, frames)
+
+    def forward(
+        self, frames: Float[Tensor, "item frame *feature"], hidden: Bool[Tensor, "item time cell"]
+    ) -> Float[Tensor, "item frame *feature"]:
+        shown = self.filled(frames, hidden)
+        if shown.ndim == 3:
+            index = torch.arange(shown.shape[1], device=shown.device) - self.context_frames
+            times_s = (index + 0.5) / self.frames_per_tr * self.tr_s
+            shown = self.position(shown, times_s, self.tr_s)
+        n_frames = frames.shape[1]
+        levels = zip(self.maps, self.encoder(shown), strict=True)
+        # Each frame takes the latent of a coarser level that covers it.
+        latents = [
+            nn.functional.interpolate(rearrange(map_(level), "i f d -> i d f"), size=n_frames)
+            for map_, level in levels
+        ]
+        latents = rearrange(torch.stack(latents).sum(0), "i d f -> i f d")
+        return self.frames(nn.functional.gelu(latents)).view(frames.shape)
