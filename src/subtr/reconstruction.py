@@ -7,17 +7,19 @@ import numpy as np
 import pandas as pd
 import torch
 from einops import rearrange
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int, UInt8
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from subtr.aggregators import AGGREGATORS
 from subtr.baselines import PCARival, sliding_windows
 from subtr.decoders import DECODERS, PICTURE_DECODERS
+from subtr.fitting_vectors import fitted_vectors
 from subtr.items import Batch, WindowBatches, consecutive, window_batches
 from subtr.losses import reconstruction_loss
 from subtr.models import Part, Stream, StreamParams, TemporalAutoencoder
 from subtr.params import Strict
+from subtr.perturbation import PerturbationParams, perturbed
 from subtr.splits import Split
 from subtr.study import Study
 from subtr.training import Fitting, TrainingParams, fit
@@ -28,12 +30,17 @@ class AutoencoderParams(Strict):
 
     ``floats_per_tr``: one autoencoder is trained for each size. ``start``: "pca" starts the linear
     maps of aggregator and decoder at the principal components of the training windows.
+    ``perturbation``: copies of the training time that are learned from too, components included.
+    ``fit_steps``: steps by which each test vector is fitted to the decoder, see
+    `subtr.fitting_vectors`.
     """
 
     stream: StreamParams = StreamParams()
     decoder: Part = Part(name="linear")
     floats_per_tr: tuple[int, ...] = Field((128,), min_length=1)
     start: Literal["random", "pca"] = "random"
+    perturbation: PerturbationParams = PerturbationParams()
+    fit_steps: int = Field(0, ge=0, le=1000)
     level_weight: float = Field(1.0, ge=0)
     item_trs: int = Field(1, ge=1)
     batch_size: int = Field(32, ge=1)
@@ -76,6 +83,7 @@ def reconstruct_sound(
     # One scale for all bands: errors keep the weight that they have in the score.
     center, scale = known.mean(dim=(0, 1)), known.std()
     frames = (mel - center) / scale
+    learned = perturbed(frames, consecutive(split.train, study.run_of_tr), params.perturbation)
     n_frames, n_mels = frames.shape[1:]
     torch.manual_seed(seed)
     stream = Stream(n_mels, n_frames, n_floats, params.stream)
@@ -83,9 +91,9 @@ def reconstruct_sound(
     model = TemporalAutoencoder(stream, decoder)
     started = []
     if params.start == "pca":
-        windows = training_windows(frames.numpy(), study, split)
-        started = _start_at_pca(model, windows, n_floats, seed)
-    found, history = _reconstruct(model, frames, study, split, params, folder, seed, label, started)
+        started = _start_at_pca(model, windows_of(*learned), n_floats, seed)
+    more = (learned, folder, seed, label, started)
+    found, history = _reconstruct(model, frames, study, split, params, *more)
     return (found * scale + center).numpy(), history
 
 
@@ -97,10 +105,16 @@ def training_windows(
     Components of windows at TR borders alone are far worse: 0.81 instead of 0.89 of within-TR
     structure at 128 floats, on four minutes of speech.
     """
-    stretches = consecutive(split.train, study.run_of_tr)
-    most = 400_000_000 // (frames[0].size * np.dtype(np.float32).itemsize)
-    step = max(1, -(-len(split.train) * frames.shape[1] // most))
-    return np.concatenate([sliding_windows(frames[trs], step) for trs in stretches])
+    return windows_of(torch.from_numpy(frames), consecutive(split.train, study.run_of_tr))
+
+
+def windows_of(
+    frames: Float32[Tensor, "tr frame feature"], stretches: list[Int[np.ndarray, " _"]]
+) -> Float32[np.ndarray, "window frame feature"]:
+    """`training_windows` of given stretches."""
+    most = 400_000_000 // (frames[0].numel() * frames.element_size())
+    step = max(1, -(-sum(map(len, stretches)) * frames.shape[1] // most))
+    return np.concatenate([sliding_windows(frames[trs].numpy(), step) for trs in stretches])
 
 
 def _start_at_pca(
@@ -137,19 +151,20 @@ def reconstruct_pictures(
     if params.start == "pca":
         windows = training_windows(frames.flatten(2).numpy(), study, split)
         started = _start_at_pca(model, windows, n_floats, seed)
-    found, history = _reconstruct(model, frames, study, split, params, folder, seed, label, started)
+    learned = (frames, consecutive(split.train, study.run_of_tr))
+    more = (learned, folder, seed, label, started)
+    found, history = _reconstruct(model, frames, study, split, params, *more)
     found = rearrange(found, "t p c h w -> t p h w c").clamp(0, 1)
     return (found * 255).round().byte().numpy(), history
 
 
-def _reconstruct(model, frames, study, split, params, folder, seed, label, started=()):
+def _reconstruct(model, frames, study, split, params, learned, folder, seed, label, started):
     tr_s = study.clock.tr_s
-    stretches = consecutive(split.train, study.run_of_tr)
 
     def batches(epoch: int) -> WindowBatches:
         of_epoch = seed * 1_000_003 + epoch
         sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
-        return WindowBatches(frames, stretches, *sizes, of_epoch)
+        return WindowBatches(*learned, *sizes, of_epoch)
 
     def objective(model: TemporalAutoencoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         found, original = model(batch["frames"], tr_s), batch["frames"]
@@ -160,7 +175,12 @@ def _reconstruct(model, frames, study, split, params, folder, seed, label, start
     validation = window_batches(frames, consecutive(split.validation, study.run_of_tr))
     fitting = Fitting(model, objective, batches, validation, params.training, seed, started)
     history = fit(fitting, folder, label)
-    with torch.no_grad():
-        test = window_batches(frames, consecutive(split.test, study.run_of_tr))
-        found = torch.cat([model(batch["frames"], tr_s)[0] for batch in test])
-    return found, history
+    test = window_batches(frames, consecutive(split.test, study.run_of_tr))
+    found = [_drawn(model, batch["frames"][0], tr_s, params.fit_steps) for batch in test]
+    return torch.cat(found), history
+
+
+@torch.no_grad()
+def _drawn(model: TemporalAutoencoder, frames: Tensor, tr_s: float, fit_steps: int) -> Tensor:
+    vectors = model.stream(frames[None], tr_s)[0]
+    return model.decoder(fitted_vectors(model.decoder, vectors, frames, fit_steps)[None])[0]
