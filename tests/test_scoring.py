@@ -59,13 +59,35 @@ def test_pictures_are_scored_alike():
     average = np.broadcast_to(PICTURES.mean(1, keepdims=True).astype(np.uint8), PICTURES.shape)
     perfect = by_metric(picture_rows(PICTURES, PICTURES, 1.5))
     averaged = by_metric(picture_rows(PICTURES, average, 1.5))
-    assert set(perfect) == {"temporal preservation", "frame correlation"}
-    for metric in perfect:
-        assert perfect[metric]["value"] == pytest.approx(1.0)
-        assert perfect[metric]["modality"] == "pictures"
-    assert averaged["temporal preservation"]["value"] == pytest.approx(0.0, abs=1e-9)
-    row = averaged["frame correlation"]
-    assert row["value"] == pytest.approx(row["floor"], abs=1e-3)
+    motion = {"motion coherence", "motion end-point error"}
+    assert set(perfect) == {"temporal preservation", "frame correlation"} | motion
+    for metric, row in perfect.items():
+        assert row["value"] == pytest.approx(row["ceiling"])
+        assert row["modality"] == "pictures"
+        # Flow of an average that is rounded to whole numbers is not quite 0.
+        near = 1e-3 if metric == "frame correlation" else 0.02
+        assert averaged[metric]["value"] == pytest.approx(averaged[metric]["floor"], abs=near)
+    assert {metric: row["ceiling"] for metric, row in perfect.items() if metric in motion} == {
+        "motion coherence": 1.0,
+        "motion end-point error": 0.0,
+    }
+
+
+def test_a_single_picture_a_tr_has_no_motion_to_score():
+    one = PICTURES[:, :1]
+    assert not any("motion" in row["metric"] for row in picture_rows(one, one, 1.5))
+
+
+def test_a_film_backwards_scores_against_its_motion():
+    rng = np.random.default_rng(2)
+    # A texture of blocks that slides, two pixels a picture, each TR another.
+    ground = np.kron(rng.integers(0, 256, (6, 5, 60)), np.ones((1, 8, 4))).astype(np.uint8)
+    slid = np.stack([ground[:, :, 2 * k : 2 * k + 64] for k in range(4)], axis=1)
+    film = slid[..., None].repeat(3, axis=-1)
+    rows = by_metric(picture_rows(film, film[:, ::-1].copy(), 1.5))
+    row = rows["motion coherence"]
+    assert -1 <= row["low"] <= row["value"] <= row["high"] < -0.8
+    assert rows["motion end-point error"]["value"] > 1.5
 
 
 @given(n_trs=st.integers(1, 2000), tr_s=st.floats(0.3, 10))

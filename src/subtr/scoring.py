@@ -10,6 +10,7 @@ from subtr.metrics import (
     block_bootstrap,
     frame_correlation,
     mel_correlation,
+    motion_sums,
     preservation_sums,
     preservation_sums_by_band,
 )
@@ -52,10 +53,21 @@ def picture_rows(
     tr_s: float,
     **labels: Any,
 ) -> list[Row]:
-    """Temporal preservation and frame correlation of held-out TRs."""
+    """Temporal preservation, frame correlation and agreement of motion of held-out TRs.
+
+    The floor of the motion coherence is 0, that of a picture that stands still, whose end-point
+    error is 1; less of that is better, down to 0. Motion needs two pictures a TR.
+    """
     sums = preservation_sums(original, reconstruction)
-    kept = _row("temporal preservation", sums.score(), sums.score, len(original), tr_s)
-    rows = [kept | {"floor": 0.0, "ceiling": 1.0}]
+    scores = {"temporal preservation": (sums.score, 0.0, 1.0)}
+    if original.shape[1] > 1:
+        motion = motion_sums(original, reconstruction)
+        scores["motion coherence"] = (motion.coherence, 0.0, 1.0)
+        scores["motion end-point error"] = (motion.end_point_error, 1.0, 0.0)
+    rows = []
+    for metric, (score, floor, ceiling) in scores.items():
+        row = _row(metric, score(), score, len(original), tr_s)
+        rows.append(row | {"floor": floor, "ceiling": ceiling})
     rows.append(_compared("frame correlation", frame_correlation, original, reconstruction, tr_s))
     return [labels | {"modality": "pictures"} | row for row in rows]
 

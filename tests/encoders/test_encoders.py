@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
+from subtr.encoders.flow import FlowEncoder, flow_pictures
 
 FRAME_HZ = 40.0
 IN_DIM, N_FRAMES = 6, 96
@@ -52,6 +53,8 @@ PICTURE_ROWS = [
     ("two_stream", {"hidden_dim": 5}),
     ("two_stream", {"channels": (4,), "motion_channels": (4, 6), "fusion": "mean"}),
     ("two_stream", {"hidden_dim": 5, "fusion": "concatenate"}),
+    ("two_stream", {"channels": (4,), "motion_channels": (4,), "motion": "flow"}),
+    ("flow", {"channels": (4,), "hidden_dim": 5}),
     ("i3d", {"hidden_dim": 5}),
     ("i3d", {"channels": (4, 6), "kernel_frames": 4, "start": "random"}),
     ("s3d", {"hidden_dim": 5}),
@@ -90,8 +93,21 @@ def test_levels_are_as_large_and_as_fast_as_stated(name, options):
         assert level.shape[1] == given.shape[1] * hz / FRAME_HZ
 
 
+def changing_frames(encoder, given, level, frame):
+    """The same without gradients: optical flow lets none through."""
+    latent, reached = encoder(given)[level][0, frame], []
+    for changed in range(frame - 3, frame + 4):  # flow is dear; further off nothing is near enough
+        other = given.clone()
+        other[:, changed] = other[:, changed].flip(-1)
+        if not torch.allclose(encoder(other)[level][0, frame], latent, atol=1e-4):
+            reached.append(changed)
+    return reached[0], reached[-1]
+
+
 def seen_frames(encoder, given, level, frame):
     """First and last frame of the input that change one latent of one level."""
+    if isinstance(encoder, FlowEncoder) or getattr(encoder, "moved", None) is flow_pictures:
+        return changing_frames(encoder, given[:1, : frame + 4], level, frame)
     given = given.clone().requires_grad_()
     latent = encoder(given)[level][0, frame]
     # Unequal weights: a norm keeps the sum and the sum of squares of a frame as they are.

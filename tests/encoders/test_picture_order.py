@@ -8,6 +8,8 @@ from subtr.encoders import PICTURE_ENCODERS
 ROWS = [
     ("frame2d", {}, False),
     ("two_stream", {}, True),
+    ("two_stream", {"motion": "flow"}, True),
+    ("flow", {}, True),
     ("i3d", {"start": "random"}, True),
     # A kernel whose taps are all the same knows no before and after; the two are learned.
     ("i3d", {}, False),

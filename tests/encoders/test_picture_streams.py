@@ -14,6 +14,7 @@ N_FRAMES, DIM, TR_S = 8, 3, 1.5
 TINY = [
     {"name": "frame2d", "channels": [4, 6], "hidden_dim": 8},
     {"name": "two_stream", "channels": [4], "motion_channels": [4], "hidden_dim": 8},
+    {"name": "flow", "channels": [4], "hidden_dim": 8},
     {"name": "i3d", "channels": [4, 6], "hidden_dim": 8},
     {"name": "s3d", "channels": [4, 6], "hidden_dim": 8, "time_strides": [1, 2]},
     {"name": "slowfast", "blocks": [1, 1], "slow_features": 4, "hidden_dims": [6, 8]},

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from subtr.encoders.flow import flow_pictures
 from subtr.encoders.frame2d import Frame2dEncoder
 from subtr.encoders.two_stream import TwoStreamEncoder, differences
 
@@ -15,12 +16,16 @@ def test_differences_add_up_to_the_pictures():
     torch.testing.assert_close(pictures[:, :1] + difference.cumsum(1), pictures)
 
 
+@pytest.mark.parametrize(
+    ("motion", "moves"), [("differences", differences), ("flow", flow_pictures)]
+)
 @pytest.mark.parametrize("fusion", ["map", "mean", "concatenate"])
-def test_fusion_is_what_its_name_says(fusion):
+def test_fusion_is_what_its_name_says(fusion, motion):
     torch.manual_seed(0)
-    encoder = TwoStreamEncoder(9, 16, hidden_dim=6, fusion=fusion)
+    encoder = TwoStreamEncoder(9, 16, hidden_dim=6, fusion=fusion, motion=motion)
     pictures = torch.rand(2, 5, 3, 9, 16)
-    (seen,), (moved,) = encoder.appearance(pictures), encoder.motion(differences(pictures))
+    moves = {"differences": differences, "flow": flow_pictures}[motion]
+    (seen,), (moved,) = encoder.appearance(pictures), encoder.motion(moves(pictures))
     if fusion == "mean":
         expected = 0.5 * seen + 0.5 * moved
     elif fusion == "concatenate":

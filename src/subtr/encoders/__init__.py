@@ -7,6 +7,7 @@ An encoder is built from its input's size and keyword options, and states ``leve
 from subtr.encoders.attentive_dilated import AttentiveDilatedEncoder
 from subtr.encoders.conv_transformer import ConvTransformerEncoder
 from subtr.encoders.dilated import DilatedEncoder
+from subtr.encoders.flow import FlowEncoder
 from subtr.encoders.frame2d import Frame2dEncoder
 from subtr.encoders.hierarchical import HierarchicalEncoder
 from subtr.encoders.i3d import I3dEncoder
@@ -38,6 +39,7 @@ PICTURE_ENCODERS = Registry(
     {
         "frame2d": Frame2dEncoder,
         "two_stream": TwoStreamEncoder,
+        "flow": FlowEncoder,
         "i3d": I3dEncoder,
         "s3d": S3dEncoder,
         "slowfast": SlowfastEncoder,

@@ -1,4 +1,4 @@
-"""Two streams: what is in a picture, and how it differs from the one before."""
+"""Two streams: what is in a picture, and how it moved or differs since the one before."""
 
 from typing import Annotated, Literal
 
@@ -7,6 +7,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from subtr.encoders.flow import flow_pictures
 from subtr.encoders.frame2d import Frame2dEncoder
 
 
@@ -21,17 +22,19 @@ def differences(
 
 
 class TwoStreamEncoder(nn.Module):
-    """A 2D network for pictures and another for their differences, fused picture by picture.
+    """A 2D network for pictures and another for their motion, fused picture by picture.
 
     Arguments
         height, width: pixels of a picture.
         channels, motion_channels: features of each halving convolution of the two networks.
         hidden_dim: features of a picture in each stream.
+        motion: "differences" of consecutive pictures, or optical "flow" between them, which costs
+            more and knows where things went.
         fusion: "map", a linear map of both to ``hidden_dim`` features; "mean" of both, as the paper
             fuses scores; or "concatenate", which leaves 2 ``hidden_dim`` features.
 
     Source: section 3.2 of the report; Simonyan and Zisserman 2014 (Two-Stream), section 2, with
-    differences of pictures in the place of optical flow.
+    "flow"; differences of pictures are the report's lighter way.
     """
 
     def __init__(
@@ -46,10 +49,12 @@ class TwoStreamEncoder(nn.Module):
             tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=1, max_length=8)
         ] = (8, 16, 32),
         hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 128,
+        motion: Literal["differences", "flow"] = "differences",
         fusion: Literal["map", "mean", "concatenate"] = "map",
     ):
         super().__init__()
         self.appearance = Frame2dEncoder(height, width, channels=channels, hidden_dim=hidden_dim)
+        self.moved = flow_pictures if motion == "flow" else differences
         self.motion = Frame2dEncoder(height, width, channels=motion_channels, hidden_dim=hidden_dim)
         self.fusion = fusion
         self.map = nn.Linear(2 * hidden_dim, hidden_dim) if fusion == "map" else nn.Identity()
@@ -66,7 +71,7 @@ class TwoStreamEncoder(nn.Module):
     def forward(
         self, pictures: Float[Tensor, "batch frame rgb height width"]
     ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
-        (appearance,), (motion,) = self.appearance(pictures), self.motion(differences(pictures))
+        (appearance,), (motion,) = self.appearance(pictures), self.motion(self.moved(pictures))
         if self.fusion == "mean":
             return [(appearance + motion) / 2]
         return [self.map(torch.cat([appearance, motion], dim=-1))]

@@ -32,11 +32,13 @@ from subtr.metrics.temporal import (
     temporal_preservation,
     temporal_preservation_by_band,
 )
+from subtr.metrics.video import MotionSums, motion_coherence, motion_sums
 
 __all__ = [
     "BANDS_HZ",
     "Interval",
     "ModulationTransfer",
+    "MotionSums",
     "PreservationSums",
     "averaging_gain",
     "block_bootstrap",
@@ -48,6 +50,8 @@ __all__ = [
     "mel_correlation",
     "modulation_spectrum",
     "modulation_transfer",
+    "motion_coherence",
+    "motion_sums",
     "pearson_r",
     "permutation_p",
     "preservation_sums",
