@@ -60,6 +60,8 @@ PICTURE_ROWS = [
     ("s3d", {"hidden_dim": 5}),
     ("s3d", {"channels": (4, 6), "time_strides": (2, 3), "kernel_frames": 4, "hidden_dim": 0}),
     ("s3d", {"channels": (4, 6, 8), "time_strides": (1, 2, 2), "space": "mean"}),
+    ("i3d_inception", {"slimming": 4, "hidden_dim": 5}),
+    ("s3d_inception", {"slimming": 4, "hidden_dim": 0, "time_strides": (1, 1, 2)}),
     ("slowfast", {"slow_features": 8, "fast_share": 2, "hidden_dims": (5, 6)}),
     ("slowfast", {"slow_features": 8, "slow_frames": 8, "blocks": (1, 1), "space": "mean"}),
     ("timesformer", {"dim": 8, "feedforward_dim": 16, "hidden_dim": 5}),

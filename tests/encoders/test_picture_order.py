@@ -16,6 +16,8 @@ ROWS = [
     ("s3d", {}, True),
     ("s3d", {"time_strides": (1, 2, 2), "space": "mean"}, True),
     ("s3d", {"kernel_frames": 1}, False),
+    ("i3d_inception", {"slimming": 8}, True),
+    ("s3d_inception", {"slimming": 8}, True),
     ("slowfast", {}, True),
     ("timesformer", {}, True),
     ("timesformer", {"positions": "none"}, False),

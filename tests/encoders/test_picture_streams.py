@@ -17,6 +17,8 @@ TINY = [
     {"name": "flow", "channels": [4], "hidden_dim": 8},
     {"name": "i3d", "channels": [4, 6], "hidden_dim": 8},
     {"name": "s3d", "channels": [4, 6], "hidden_dim": 8, "time_strides": [1, 2]},
+    {"name": "i3d_inception", "slimming": 8, "hidden_dim": 8, "time_strides": [2, 2, 1]},
+    {"name": "s3d_inception", "slimming": 8, "hidden_dim": 8, "time_strides": [1, 2, 2]},
     {"name": "slowfast", "blocks": [1, 1], "slow_features": 4, "hidden_dims": [6, 8]},
     {"name": "timesformer", "dim": 8, "depth": 1, "feedforward_dim": 16, "hidden_dim": 8},
 ]

@@ -10,11 +10,11 @@ from subtr.encoders.dilated import DilatedEncoder
 from subtr.encoders.flow import FlowEncoder
 from subtr.encoders.frame2d import Frame2dEncoder
 from subtr.encoders.hierarchical import HierarchicalEncoder
-from subtr.encoders.i3d import I3dEncoder
+from subtr.encoders.i3d import I3dEncoder, I3dInceptionEncoder
 from subtr.encoders.linear import LinearEncoder
 from subtr.encoders.linear_attention import LinearAttentionEncoder
 from subtr.encoders.multiscale import MultiscaleEncoder
-from subtr.encoders.s3d import S3dEncoder
+from subtr.encoders.s3d import S3dEncoder, S3dInceptionEncoder
 from subtr.encoders.slowfast import SlowfastEncoder
 from subtr.encoders.timesformer import TimesformerEncoder
 from subtr.encoders.transformer import TransformerEncoder
@@ -41,7 +41,9 @@ PICTURE_ENCODERS = Registry(
         "two_stream": TwoStreamEncoder,
         "flow": FlowEncoder,
         "i3d": I3dEncoder,
+        "i3d_inception": I3dInceptionEncoder,
         "s3d": S3dEncoder,
+        "s3d_inception": S3dInceptionEncoder,
         "slowfast": SlowfastEncoder,
         "timesformer": TimesformerEncoder,
     },

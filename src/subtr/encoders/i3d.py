@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from subtr.encoders.convolutions import receptive_frames
 from subtr.encoders.frame2d import Frame2dEncoder
+from subtr.encoders.inception import InceptionEncoder
 from subtr.encoders.video_convolutions import PictureNorm, PictureVector, VideoConvolution, halved
 from subtr.errors import SettingsError
 
@@ -134,3 +135,14 @@ class I3dEncoder(nn.Module):
         self, pictures: Float[Tensor, "batch frame rgb height width"]
     ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
         return [self.vector(self.blocks(rearrange(pictures, "b t c h w -> b c t h w")))]
+
+
+class I3dInceptionEncoder(InceptionEncoder):
+    """The published network, with kernels over frames and pixels at once.
+
+    ``slimming: 1, time_strides: [2, 2, 2], hidden_dim: 400, space: mean, norm: batch, activation:
+    relu`` is that of 400 classes, 12,697,264 parameters, 12,287,264 of them before the last map;
+    the 12.29 million that are quoted are the latter.
+
+    Source: Carreira and Zisserman 2017 (I3D), figure 3.
+    """

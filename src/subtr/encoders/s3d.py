@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.encoders.convolutions import activation_layer, receptive_frames
+from subtr.encoders.inception import InceptionEncoder
 from subtr.encoders.video_convolutions import PictureVector, VideoConvolution, halved, video_norm
 from subtr.errors import SettingsError
 
@@ -87,3 +88,15 @@ class S3dEncoder(nn.Module):
         self, pictures: Float[Tensor, "batch frame rgb height width"]
     ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
         return [self.vector(self.blocks(rearrange(pictures, "b t c h w -> b c t h w")))]
+
+
+class S3dInceptionEncoder(InceptionEncoder):
+    """The published network: Inception with each kernel one over pixels, then one over frames.
+
+    ``slimming: 1, time_strides: [2, 2, 2], hidden_dim: 400, space: mean, norm: batch, activation:
+    relu`` is torchvision's of 400 classes, 8,320,048 parameters.
+
+    Source: Xie et al. 2018 (S3D), section 4.3.
+    """
+
+    separable = True
