@@ -1,6 +1,5 @@
-"""What the notebooks share: parameters that papermill must not misspell, findings, players."""
+"""Findings, figures and players of a notebook."""
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,59 +10,13 @@ from IPython.display import Markdown, display
 from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 
-from subtr.errors import SettingsError
 from subtr.experiment import Experiment
 from subtr.figures.stimulus import Trs, checked_trs
 from subtr.items import consecutive
-from subtr.params import nearest
 from subtr.results import summary
 from subtr.stimulus.media import probe, sound_spans
 from subtr.study import Study
 from subtr.viewing import Gallery
-
-# How papermill begins the cell that it puts behind the one tagged `parameters`.
-_INJECTED = "# Parameters\n"
-
-
-def check_parameters(cells: Sequence[str]) -> None:
-    """Refuses what papermill only warns about: parameters that the notebook does not have.
-
-    Arguments
-        cells: the code that has been run so far, IPython's ``In``.
-
-    Raises
-        SettingsError: an unknown name, or a value of another type than the notebook's own.
-    """
-    known: dict[str, object] = {}
-    for cell in cells:
-        given = _assigned(cell)
-        if not cell.startswith(_INJECTED):
-            known |= given
-            continue
-        for name, value in given.items():
-            if name not in known:
-                raise SettingsError(f"unknown parameter {name!r}{nearest(name, list(known))}")
-            if type(value) is not type(known[name]):
-                raise SettingsError(
-                    f"{name} = {value!r}: expected {type(known[name]).__name__}, such as "
-                    f"{known[name]!r}. papermill's -r passes text as it is, -p guesses its type."
-                )
-
-
-def _assigned(cell: str) -> dict[str, object]:
-    """Name -> value of each plain constant that a cell assigns; nothing if it is not Python."""
-    values = {}
-    try:
-        statements = ast.parse(cell).body
-    except SyntaxError:  # magics
-        return {}
-    for statement in statements:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            try:
-                values[statement.targets[0].id] = ast.literal_eval(statement.value)
-            except ValueError:
-                continue
-    return values
 
 
 def say(text: str) -> None:
