@@ -18,10 +18,13 @@ from subtr.claims.configurations import (
     sees_pictures,
     stream,
 )
+from subtr.claims.multiplications import stream_flops
 from subtr.cost import count_parameters, kept_for_backward, median_ms
 
 # Weights, their gradients and two moments of AdamW, in float32.
 _BYTES_A_PARAMETER = 16
+# A step of fewer takes so little time that other work of the machine would drown it.
+_LONG_FLOPS = 2e9
 Ratios = Callable[[Setting], list[float]]
 
 
@@ -46,34 +49,39 @@ def step_times_ms(setting: Setting) -> list[dict[str, float]]:
     """Milliseconds of a forward and backward pass of ``batch`` TRs, by stream; one dict a round.
 
     Within a round streams of one kind take turns, so that what else the machine does meets all
-    alike. Steps of sound are short, so their median over five is taken.
+    alike. Short steps are done many at a time, and of sound the median of five turns is taken.
     """
     names = [one for name in COMPARED for one in parts_of(name)]
     names += [one for name in COMPARED for one in parts_of(averaging_of(name))]
     names = list(dict.fromkeys(names))
-    kinds = [(False, 5, 1), (True, 1, setting.batch)]
+    kinds = [
+        ([name for name in names if sees_pictures(name) == pictures], repeats)
+        for pictures, repeats in ((False, 5), (True, 1))
+    ]
     with torch.random.fork_rng(devices=[]):
-        steps = {name: _step(name, setting) for name in names}
+        calls = {name: _steps(name, setting) for name in names}
     rounds: list[dict[str, float]] = [{} for _ in range(setting.rounds)]
     for times in rounds:
-        for pictures, repeats, weight in kinds:
-            own = [name for name in names if sees_pictures(name) == pictures]
-            calls = [steps[name] for name in own]
-            for name, ms in zip(own, median_ms(calls, repeats, setting.device), strict=True):
-                times[name] = weight * ms
+        for kind, repeats in kinds:
+            taken_ms = median_ms([calls[name][0] for name in kind], repeats, setting.device)
+            for name, ms in zip(kind, taken_ms, strict=True):
+                times[name] = ms * setting.batch / calls[name][1]
     return rounds
 
 
-def _step(name: str, setting: Setting) -> Callable[[], Any]:
+def _steps(name: str, setting: Setting) -> tuple[Callable[[], Any], int]:
+    """Steps enough to take a while, and of how many TRs they are."""
     network = stream(name, setting).to(setting.device)
     n_trs = 1 if sees_pictures(name) else setting.batch
     frames = frames_for(name, setting, n_trs).to(setting.device)
+    n_steps = max(1, min(50, int(_LONG_FLOPS / (n_trs * stream_flops(name, setting)))))
 
-    def step():
-        network.zero_grad()
-        network(frames, setting.tr_s).sum().backward()
+    def steps():
+        for _ in range(n_steps):
+            network.zero_grad()
+            network(frames, setting.tr_s).sum().backward()
 
-    return step
+    return steps, n_steps * n_trs
 
 
 def step_ratio(name: str) -> Ratios:
@@ -138,3 +146,4 @@ TIMES: dict[str, Ratios] = {
     **{f"{name}_step_ratio": step_ratio(name) for name in COMPARED},
     "fused_attention_speedup": fused_attention_speedup,
 }
+ON_GRAPHICS_CARDS = ("fused_attention_speedup",)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from subtr.claims.configurations import Setting
-from subtr.claims.costs import MEMORY, ORDER, TIMES, middle
+from subtr.claims.costs import MEMORY, ON_GRAPHICS_CARDS, ORDER, TIMES, middle
 from subtr.claims.multiplications import FLOPS
 from subtr.claims.sizes import PARAMETERS, SEPARABLE, SPANS
 from subtr.cost.measuring import check_steps
@@ -39,7 +39,7 @@ def check_measurement(name: str) -> None:
 
 @functools.lru_cache(maxsize=1024)
 def measure(name: str, setting: Setting = REPORT) -> Measured | None:
-    """One measurement at these sizes; None where it is of time and ``setting.rounds`` is 0.
+    """One measurement at these sizes; None where `why_not` says why it cannot be made.
 
     What was measured once in a session is not measured again.
 
@@ -53,9 +53,18 @@ def measure(name: str, setting: Setting = REPORT) -> Measured | None:
     if name in COUNTED:
         value = float(COUNTED[name](setting))
         return Measured(value, value, value, "library")
-    if not setting.rounds:
+    if why_not(name, setting):
         return None
     return Measured(*middle(TIMES[name](setting)), f"library, {_machine(setting.device)}")
+
+
+def why_not(name: str, setting: Setting) -> str:
+    """Why a measurement cannot be made at this setting, or ""."""
+    if name not in TIMES:
+        return ""
+    if name in ON_GRAPHICS_CARDS and torch.device(setting.device).type != "cuda":
+        return "it is a claim about graphics cards; measure with --device cuda"
+    return "" if setting.rounds else "times were left out"
 
 
 def _machine(device: str) -> str:

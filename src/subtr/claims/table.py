@@ -4,7 +4,7 @@ import pandas as pd
 
 from subtr.claims.claim import Claim, read_claims
 from subtr.claims.configurations import Setting
-from subtr.claims.measurements import REPORT, Measured, measure
+from subtr.claims.measurements import REPORT, Measured, measure, why_not
 from subtr.claims.scores import scores
 
 COLUMNS = ("section", "claim", "claimed", "measured", "of", "verdict", "note")
@@ -82,7 +82,7 @@ def _answers(claim: Claim, results: pd.DataFrame, setting: Setting) -> tuple[lis
         return [], claim.reason
     if claim.measurement is not None:
         measured = measure(claim.measurement, setting)
-        return [measured] if measured else [], "times were left out"
+        return [measured] if measured else [], why_not(claim.measurement, setting)
     wanted = claim.scored
     over = f" over {wanted.over}" if wanted.over else ""
     why = (
