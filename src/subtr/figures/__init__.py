@@ -1,16 +1,25 @@
 """Every figure, as a function of arrays or results tables that returns a matplotlib Figure."""
 
+from subtr.figures.attention import attention_over_tr
 from subtr.figures.bold import bold_by_group, bold_reliability, lag_scan
 from subtr.figures.cost import cost_benefit
 from subtr.figures.headline import headline
-from subtr.figures.modulation import modulation_spectra, modulation_transfer
+from subtr.figures.levels import without_levels
+from subtr.figures.modulation import (
+    modulation_spectra,
+    modulation_transfer,
+    transfer_by_training,
+)
 from subtr.figures.scores import preservation_by_band, preservation_by_floats, training_curves
 from subtr.figures.stimulus import picture_strips, reconstructions, within_tr
 from subtr.figures.style import colour_of
+from subtr.figures.systems import change_strips, scores_of_systems
 
 __all__ = [
+    "attention_over_tr",
     "bold_by_group",
     "bold_reliability",
+    "change_strips",
     "colour_of",
     "cost_benefit",
     "headline",
@@ -21,6 +30,9 @@ __all__ = [
     "preservation_by_band",
     "preservation_by_floats",
     "reconstructions",
+    "scores_of_systems",
     "training_curves",
+    "transfer_by_training",
     "within_tr",
+    "without_levels",
 ]

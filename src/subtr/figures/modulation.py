@@ -1,13 +1,15 @@
 """Figures of modulation: how much of it there is at each rate, and what systems do to it."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from subtr.figures.style import GREY, colour_of, label_ends, panels, styled
+from subtr.figures.style import GREY, colour_of, label_ends, panels, some, styled
 from subtr.metrics import ModulationTransfer, averaging_gain
 
 _OCTAVES_HZ = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
@@ -87,6 +89,55 @@ def modulation_transfer(
         for name, transfer in transfers.items()
     ]
     label_ends(right, [*ends, (float(formula[-1] ** 2), "averaging, formula", GREY)])
+    return figure
+
+
+@styled
+def transfer_by_training(
+    transfers: pd.DataFrame,
+    tr_s: float | int,
+    frames_per_tr: int,
+    column: Literal["in_phase_gain", "gain"] = "in_phase_gain",
+) -> Figure:
+    """What training does to the modulation that each aggregator passes: a panel an aggregator.
+
+    Grey before training, in colour after; dashed, averaging by its formula.
+
+    Arguments
+        transfers: columns aggregator, when ("before", "after"), rate_hz, ``column``, and start
+            where some begin from "pca", which then have a panel of their own.
+        tr_s, frames_per_tr: of the averaging.
+        column: "gain", the size of the response; "in_phase_gain", the part in phase with the drive.
+
+    Raises
+        SettingsError: no rows.
+    """
+    transfers = some(transfers, "modulation transfer")
+    starts = transfers.get("start", "random")
+    cases = list(transfers.assign(start=starts).groupby(["aggregator", "start"], sort=False))
+    n_columns = min(4, len(cases))
+    n_rows = -(-len(cases) // n_columns)
+    shared = {"sharex": True, "sharey": True}
+    figure, axes = panels(n_rows, n_columns, height_in=0.7 + 1.9 * n_rows, **shared)
+    low_hz, high_hz = transfers["rate_hz"].min(), transfers["rate_hz"].max()
+    fine_hz = np.geomspace(low_hz, high_hz, 1000)
+    formula = averaging_gain(fine_hz, tr_s, frames_per_tr) ** (1 if column == "gain" else 2)
+    for axis, ((name, start), rows) in zip(axes.ravel(), cases, strict=False):
+        axis.plot(fine_hz, formula, "--", color="#444444", linewidth=1, label="averaging, formula")
+        axis.set_title(f"{name.replace('_', ' ')}{', from PCA' if start == 'pca' else ''}")
+        for when, colour in (("before", "#AAAAAA"), ("after", colour_of("tier 1"))):
+            line = rows[rows["when"] == when].sort_values("rate_hz")
+            style = {"color": colour, "marker": "o", "markersize": 3, "label": f"{when} training"}
+            axis.plot(line["rate_hz"], line[column], **style)
+        _octaves(axis, low_hz, high_hz)
+        axis.set_xticks(axis.get_xticks()[1::2])
+    for axis in axes.ravel()[len(cases) :]:
+        axis.set_visible(False)
+    figure.supxlabel("modulation rate (Hz)", fontsize=10)
+    said = {"gain": "size of the response", "in_phase_gain": "part of it in phase with the drive"}
+    figure.supylabel(f"gain: {said[column]}", fontsize=10)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside upper left", ncols=3)
     return figure
 
 
