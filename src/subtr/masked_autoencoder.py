@@ -23,6 +23,7 @@ class MaskedAutoencoder(nn.Module):
         patches: of the window.
         tr_s: repetition time in seconds.
         mean: of each feature in training; what hidden patches become.
+        deviation: of all features from it, so that the decoder need not learn their scale.
         decoder_dim: features of a frame in the decoder.
         token: hidden patches differ from the mean by one learned patch, the same everywhere.
     """
@@ -33,13 +34,14 @@ class MaskedAutoencoder(nn.Module):
         patches: Patches,
         tr_s: float,
         mean: Float[Tensor, " *feature"],
+        deviation: float,
         decoder_dim: int,
         token: bool,
     ):
         super().__init__()
         self.position, self.encoder = stream.position, stream.encoder
         self.context_frames, self.frames_per_tr = stream.context_frames, stream.frames_per_tr
-        self.patches, self.tr_s = patches, tr_s
+        self.patches, self.tr_s, self.deviation = patches, tr_s, deviation
         self.register_buffer("mean", mean)
         self.token = nn.Parameter(torch.zeros(patches.shape)) if token else None
         dims = self.encoder.level_dims
@@ -71,4 +73,5 @@ class MaskedAutoencoder(nn.Module):
             for map_, level in levels
         ]
         latents = rearrange(torch.stack(latents).sum(0), "i d f -> i f d")
-        return self.frames(nn.functional.gelu(latents)).view(frames.shape)
+        redrawn = self.frames(nn.functional.gelu(latents)).view(frames.shape)
+        return self.mean + self.deviation * redrawn

@@ -96,7 +96,8 @@ def pretrain(
 
     Returns
         History as of `subtr.training.fit`. The loss is the squared error of redrawn patches over
-        the variance of the training stretches: about 1 where nothing but the mean is known.
+        the variance of the training stretches; ``explained``, the share of that error which a
+        network that knows the mean alone would make and this one does not.
 
     Raises
         SettingsError: patches that do not divide the window, a mask that hides none or all of it,
@@ -115,10 +116,10 @@ def pretrain(
     timeline = frames.flatten(0, 1)[:, None]
     known = timeline[torch.as_tensor(np.concatenate(of_part["training"]))].squeeze(1)
     mean = known.mean(0)
-    variance = (known - mean).square().mean().clamp_min(1e-12).item()
+    deviation = (known - mean).square().mean().clamp_min(1e-12).sqrt().item()
     torch.manual_seed(seed)
     token = params.fill == "token"
-    model = MaskedAutoencoder(stream, patches, tr_s, mean, params.decoder_dim, token)
+    model = MaskedAutoencoder(stream, patches, tr_s, mean, deviation, params.decoder_dim, token)
 
     def batches(epoch: int) -> _MaskedBatches:
         of_epoch = seed * 1_000_003 + epoch
@@ -127,9 +128,11 @@ def pretrain(
         return _MaskedBatches(windows, patches, params, of_epoch)
 
     def objective(model: MaskedAutoencoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        error = (model(batch["frames"], batch["hidden"]) - batch["frames"]).square()
-        redrawn = patches.spread(batch["redrawn"]).expand_as(error)
-        return (error * redrawn).sum() / redrawn.sum().clamp_min(1) / variance, {}
+        original = batch["frames"]
+        redrawn = patches.spread(batch["redrawn"]).expand_as(original)
+        error = (model(original, batch["hidden"]) - original).square()[redrawn].mean()
+        known = (model.mean - original).square()[redrawn].mean()
+        return error / deviation**2, {"explained": 1 - (error / known).detach()}
 
     firsts = [stretch[: len(stretch) - width + 1 : width] for stretch in of_part["validation"]]
     firsts = torch.as_tensor(np.concatenate(firsts)).split(params.batch_size)

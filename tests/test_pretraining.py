@@ -1,0 +1,265 @@
+"""Encoders learn from what is seen what hidden patches held; what they may not see stays unseen."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subtr import pretraining
+from subtr.encoders import ENCODERS, PICTURE_ENCODERS
+from subtr.errors import SettingsError
+from subtr.masked_autoencoder import MaskedAutoencoder
+from subtr.models import Stream, StreamParams
+from subtr.params import validate
+from subtr.patches import Patches
+from subtr.positions import POSITIONS
+from subtr.pretraining import PretrainingParams, pretrain, pretrain_members
+from subtr.splits import Split
+from subtr.training import TrainingError
+
+TR_S, N_FRAMES, N_BANDS, CONTEXT = 1.5, 8, 6, 4
+SPLIT = Split(np.arange(5, 60), np.arange(70, 85), np.arange(85, 100))
+RUN_OF_TR = np.zeros(100, np.int64)
+# Few features, so that all of them train in seconds.
+SMALL = {
+    "linear": {"hidden_dim": 8},
+    "multiscale": {"hidden_dim": 8, "kernel_frames": [1, 3]},
+    "dilated": {"hidden_dim": 8, "depth": 2},
+    "attentive_dilated": {"hidden_dim": 8, "dilations": [1, 2], "depth": 1},
+    "hierarchical": {"dims": [6, 8, 8], "pool_frames": [2, 2]},
+    "transformer": {"hidden_dim": 8, "depth": 1, "feedforward_dim": 16},
+    "linear_attention": {"hidden_dim": 8, "depth": 1, "feedforward_dim": 16},
+    "conv_transformer": {"conv_dim": 8, "hidden_dim": 8, "depth": 1},
+    "frame2d": {"channels": [4], "hidden_dim": 8},
+    "two_stream": {"channels": [4], "motion_channels": [4], "hidden_dim": 8},
+    "i3d": {"channels": [4], "hidden_dim": 8},
+    "s3d": {"channels": [4], "hidden_dim": 8},
+    "slowfast": {"blocks": [1, 1], "slow_features": 4, "hidden_dims": [6, 8]},
+    "timesformer": {"dim": 8, "depth": 1, "feedforward_dim": 16, "hidden_dim": 8},
+}
+TINY = {
+    "mask_ratio": 0.5, "patch_frames": 4, "patch_pixels": 4, "decoder_dim": 16, "batch_size": 16,
+    "batches_per_epoch": 6,
+    "training": {"max_epochs": 4, "check_every_epochs": 2, "learning_rate": 0.03},
+}  # fmt: skip
+SHORT = {"max_epochs": 1}
+
+
+def params(**changes):
+    return validate(PretrainingParams, TINY | changes, "system.yaml: pretraining")
+
+
+def stream(encoder="multiscale", in_dim=N_BANDS, seed=0, context=CONTEXT, position="none"):
+    torch.manual_seed(seed)
+    part = {"name": encoder} | SMALL.get(encoder, {})
+    options = {"encoder": part, "context_frames": context, "position": {"name": position}}
+    return Stream(in_dim, N_FRAMES, 3, validate(StreamParams, options, "system.yaml: stream"))
+
+
+def noise(seed=0):
+    return torch.randn(100, N_FRAMES, N_BANDS, generator=torch.Generator().manual_seed(seed))
+
+
+def alike(seed=0):
+    """Sound whose bands all say the same, with other gains: two of them tell the others."""
+    gains = torch.tensor([1.0, -1.0, 0.5, 1.0, -0.5, 1.0])
+    return noise(seed)[..., :1] * gains + 0.1 * noise(seed + 1)
+
+
+def flicker():
+    """Pictures that are brighter or darker as a whole."""
+    levels = torch.rand(100, N_FRAMES, 1, 1, 1, generator=torch.Generator().manual_seed(0))
+    return levels.expand(-1, -1, 3, 8, 8).clone()
+
+
+def learn(folder, made, frames, seed=0, split=SPLIT, **changes):
+    parts = [split.train], [split.validation]
+    return pretrain(made, frames, *parts, TR_S, params(**changes), folder, seed, "toy")
+
+
+def explained(history):
+    return history.query("part == 'validation' and name == 'explained'")["value"].max()
+
+
+@pytest.mark.parametrize("encoder", SMALL)
+def test_hidden_patches_are_found_in_the_others(tmp_path, encoder):
+    pictures = encoder in PICTURE_ENCODERS.parts
+    made = stream(encoder, (8, 8), context=0) if pictures else stream(encoder)
+    assert explained(learn(tmp_path, made, flicker() if pictures else alike())) > 0.1
+
+
+@pytest.mark.parametrize("encoder", [*ENCODERS.parts, *PICTURE_ENCODERS.parts])
+def test_the_encoder_of_a_stream_learns_and_nothing_else_of_it(tmp_path, encoder):
+    pictures = encoder in PICTURE_ENCODERS.parts
+    made = stream(encoder, (8, 8), context=0) if pictures else stream(encoder)
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    brief = {"batch_size": 2, "batches_per_epoch": 1, "training": SHORT}
+    learn(tmp_path, made, flicker() if pictures else alike(), **brief)
+    changed = {name for name, value in made.state_dict().items() if (value != before[name]).any()}
+    assert {name.split(".")[0] for name in changed} == {"encoder"}
+    assert all(module.training for module in made.modules())  # or its dropout would be off
+
+
+@pytest.mark.parametrize("mask", ["tube", "random"])
+@pytest.mark.parametrize("decoder_cells", [None, 0.5])
+def test_what_cannot_be_known_is_not_explained_and_what_can_be_is(tmp_path, mask, decoder_cells):
+    how = {"mask": mask, "decoder_cells": decoder_cells}
+    assert explained(learn(tmp_path / "noise", stream(), noise(), **how)) < 0.05
+    assert explained(learn(tmp_path / "alike", stream(), 5 + 3 * alike(), **how)) > 0.3
+
+
+def test_only_the_given_stretches_are_looked_at(tmp_path):
+    whole, holes = stream(), stream()
+    frames = alike()
+    history = learn(tmp_path / "whole", whole, frames, training=SHORT)
+    outside = np.setdiff1d(np.arange(100), np.r_[SPLIT.train, SPLIT.validation])
+    frames[outside] = torch.nan
+    again = learn(tmp_path / "holes", holes, frames, training=SHORT)
+    np.testing.assert_array_equal(history["value"], again["value"])
+    for one, other in zip(whole.parameters(), holes.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_test_trs_are_shown_only_when_asked_for_and_validation_is_never_learned_from(
+    tmp_path, monkeypatch
+):
+    given = []
+    monkeypatch.setattr(pretraining, "pretrain", lambda *of: given.append(of) or history())
+
+    def history():
+        made = torch.tensor([]).new_empty(0)
+        made.attrs = {"training time_s": 2.0}
+        return made
+
+    for stimulus in ("train", "all"):
+        how = params(stimulus=stimulus)
+        streams = [stream(seed=seed) for seed in (0, 1)]
+        place = tmp_path / stimulus
+        started, spent_s = pretrain_members(
+            streams, alike(), SPLIT, RUN_OF_TR, TR_S, how, place, 3, "toy"
+        )
+        assert spent_s == 4.0
+        expected = [id(one) for each in streams for one in each.encoder.parameters()]
+        assert [id(one) for one in started] == expected
+    trs = [np.concatenate(of[2]).tolist() for of in given]
+    assert trs[0] == trs[1] == SPLIT.train.tolist()
+    assert trs[2] == trs[3] == [*range(70), *range(85, 100)]
+    assert all(np.concatenate(of[3]).tolist() == SPLIT.validation.tolist() for of in given)
+    seeds, folders = [of[7] for of in given], [of[6].name for of in given]
+    assert len(set(seeds[:2])) == 2
+    assert folders[:2] == ["member0", "member1"]
+
+
+def test_a_hole_in_the_training_stimulus_stops_it(tmp_path):
+    frames = alike()
+    frames[SPLIT.train[20]] = torch.nan
+    with pytest.raises(TrainingError, match="nan in epoch 0"):
+        learn(tmp_path, stream(), frames)
+
+
+def test_an_interrupted_pretraining_ends_in_the_same_numbers(tmp_path, monkeypatch):
+    whole, cut, masks = stream(), stream(), pretraining.dual_masks
+    history = learn(tmp_path / "whole", whole, alike())
+    calls = iter(range(100))
+
+    def stopping(*given):
+        if next(calls) == 15:
+            raise KeyboardInterrupt
+        return masks(*given)
+
+    monkeypatch.setattr(pretraining, "dual_masks", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path / "cut", cut, alike())
+    monkeypatch.setattr(pretraining, "dual_masks", masks)
+    again = learn(tmp_path / "cut", stream(), alike())
+    np.testing.assert_array_equal(history["value"], again["value"])
+    resumed = stream(seed=9)
+    learn(tmp_path / "cut", resumed, alike())  # finished: its weights are read
+    for one, other in zip(whole.encoder.parameters(), resumed.encoder.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def masked(made, token=True, feature=(N_BANDS,), frames=N_FRAMES + 2 * CONTEXT, side=2):
+    mean = torch.arange(float(np.prod(feature))).view(feature)
+    model = MaskedAutoencoder(made, Patches(frames, feature, 4, side), TR_S, mean, 1.0, 16, token)
+    if token:
+        torch.nn.init.normal_(model.token)
+    return model.eval()
+
+
+@pytest.mark.parametrize("position", POSITIONS.parts)
+def test_with_nothing_hidden_the_encoder_is_given_what_it_gets_in_its_stream(position):
+    made, seen = stream(position=position).eval(), []
+    made.encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    frames = torch.randn(5, 16, N_BANDS, generator=torch.Generator().manual_seed(0))
+    made(frames[None], TR_S)
+    masked(made)(frames, torch.zeros(5, 4, 3, dtype=torch.bool))
+    torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=0)
+
+
+def test_hidden_patches_become_the_mean_and_a_learned_patch():
+    frames = torch.randn(2, 16, N_BANDS)
+    hidden = torch.zeros(2, 4, 3, dtype=torch.bool)
+    hidden[0, 1, 2] = True
+    for token in (False, True):
+        model = masked(stream(), token)
+        shown = model.filled(frames, hidden)
+        expected = frames.clone()
+        expected[0, 4:8, 4:6] = model.mean[4:6] + (model.token if token else 0)
+        torch.testing.assert_close(shown, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "in_dim", "feature", "side"),
+    [("multiscale", N_BANDS, (N_BANDS,), 2), ("frame2d", (8, 12), (3, 8, 12), 4)],
+)
+def test_what_is_hidden_does_not_reach_what_is_redrawn(encoder, in_dim, feature, side):
+    made = stream(encoder, in_dim, context=0)
+    model = masked(made, feature=feature, frames=N_FRAMES, side=side)
+    cells = int(np.prod([length // side for length in feature[-2:] if length != 3]))
+    hidden = torch.rand(2, 2, cells, generator=torch.Generator().manual_seed(0)) < 0.5
+    frames = torch.randn(2, N_FRAMES, *feature)
+    where = model.patches.spread(hidden).expand_as(frames)
+    other = torch.where(where, frames + 100, frames)
+    seen = torch.where(where, frames, frames + 1)
+    with torch.no_grad():
+        found = model(frames, hidden)
+        assert torch.equal(found, model(other, hidden))
+        assert not torch.equal(found, model(seen, hidden))
+
+
+@given(
+    st.integers(1, 4), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3)
+)
+def test_a_mask_is_spread_over_patches_as_they_lie_in_the_picture(times, f, rows, columns, p):
+    patches = Patches(times * f, (3, rows * p, columns * p), f, p)
+    assert (patches.n_times, patches.space) == (times, (rows, columns))
+    for time, row, column in np.ndindex(times, rows, columns):
+        mask = torch.zeros(1, times, rows * columns, dtype=torch.bool)
+        mask[0, time, row * columns + column] = True
+        spread = patches.spread(mask)[0, :, 0]
+        assert spread.sum() == f * p * p
+        inside = spread[time * f : (time + 1) * f, row * p : (row + 1) * p]
+        assert inside[..., column * p : (column + 1) * p].all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"patch_frames": 5}, "patch_frames = 5: expected a divisor of 16, the frames of"),
+        ({"patch_bands": 4}, "patch_bands = 4: expected a divisor of 6, the bands of"),
+        ({"mask_ratio": 0.95}, "mask_ratio = 0.95 hides 6 of 6 patches"),
+        ({"decoder_cells": 0.3}, "decoder_cells = 0.3"),
+        ({"mask": "cube"}, "mask = 'cube'"),
+    ],
+)
+def test_wrong_settings_are_refused(tmp_path, changes, message):
+    with pytest.raises(SettingsError, match=message):
+        learn(tmp_path, stream(), alike(), **changes)
+
+
+def test_too_short_a_stretch_is_named(tmp_path):
+    split = Split(SPLIT.train, np.array([70]), SPLIT.test)
+    with pytest.raises(SettingsError, match=r"16 frames.*of validation is longer than 8"):
+        learn(tmp_path, stream(), alike(), split=split)
