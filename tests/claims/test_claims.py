@@ -1,6 +1,5 @@
 """Verdicts of planted measurements and scores; every claim is answered, and packaged."""
 
-import math
 import tomllib
 from pathlib import Path
 
@@ -8,15 +7,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted_results import row, table
 
 from subtr.claims import Setting, claims_table, read_claims, styled_claims
 from subtr.claims.__main__ import main
-from subtr.claims.claim import FILE, Claim, Scored
+from subtr.claims.claim import FILE, Claim
 from subtr.claims.measurements import MEASUREMENTS, Measured
-from subtr.claims.scores import scores
 from subtr.claims.table import COLUMNS, RULE, verdict
 from subtr.errors import SettingsError
-from subtr.results import COLUMNS as RESULT_COLUMNS
 from subtr.results import write_results
 
 SMALL = Setting(height=9, width=16, rounds=0)
@@ -26,16 +24,6 @@ finite = st.floats(-1e6, 1e6)
 def claim(low=None, high=None, sense="between", **answer):
     answer = answer or {"measurement": "multiscale_parameters"}
     return Claim(section="1", claim="c", low=low, high=high, sense=sense, **answer)
-
-
-def row(system, value, half=0.02, **labels):
-    of = {"study": "s", "seed": 0, "modality": "sound", "floats_per_tr": 64, "group": ""}
-    of |= {"metric": "temporal preservation", "low": value - half, "high": value + half}
-    return of | {"system": system, "value": value} | labels
-
-
-def table(*rows):
-    return pd.DataFrame(rows).reindex(columns=list(RESULT_COLUMNS))
 
 
 def test_every_measurement_answers_a_claim_and_every_claim_is_answered():
@@ -97,66 +85,6 @@ def test_a_verdict_is_where_the_interval_lies(ends):
     assert (said == "holds") == all(inside)
     if said == "does not hold":
         assert not any(inside)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "measured"),
-    [
-        # The gain that the results hold is of paired TRs, so it is taken before a difference.
-        ({"over": "PCA"}, (1.1, 1.0, 1.3)),
-        # Both intervals at their widest.
-        ({"over": "rival"}, (10.0, 6.0, 14.0)),
-        ({"over": "averaging"}, (80.0, 78.0, 82.0)),
-        ({}, (80.0, 78.0, 82.0)),
-        ({"percent": False}, (0.8, 0.78, 0.82)),
-        ({"over": "rival", "relative": True}, (100 / 7, 60 / 7, 140 / 7)),
-    ],
-)
-def test_planted_scores_are_found_with_their_interval(wanted, measured):
-    gain = row("ours", 0.011, metric="gain over PCA", low=0.010, high=0.013)
-    planted = table(row("ours", 0.8), row("PCA", 0.7), row("rival", 0.7), gain)
-    (found,) = scores(planted, Scored(systems=["other", "ours"], **wanted))
-    assert (found.value, found.low, found.high) == pytest.approx(measured)
-    assert found.of == "s, ours, 64 floats a TR"
-
-
-def test_sizes_studies_and_modalities_stay_apart():
-    planted = table(
-        row("ours", 0.8),
-        row("ours", 0.9, floats_per_tr=512),
-        row("PCA", 0.5, floats_per_tr=512),
-        row("ours", 0.3, study="t"),
-        row("ours", 0.1, modality="pictures"),
-        row("ours", 0.2, group="speech"),
-    )
-    found = scores(planted, Scored(systems=["ours"], over="PCA"))
-    assert [(one.of, round(one.value)) for one in found] == [("s, ours, 512 floats a TR", 40)]
-    found = scores(planted, Scored(systems=["ours"]))
-    assert sorted(round(one.value) for one in found) == [30, 80, 90]
-
-
-def test_gains_of_bold_are_found_under_their_own_name():
-    bold = {"modality": "bold", "metric": "r", "floats_per_tr": 32}
-    gain = bold | {"metric": "gain in r over averaging", "low": -0.05, "high": 0.12}
-    planted = table(
-        row("ours", 0.4, **bold), row("averaging", 0.3, **bold), row("ours", 0.1, **gain)
-    )
-    wanted = {"systems": ["ours"], "metric": "r", "modality": "bold", "over": "averaging"}
-    (found,) = scores(planted, Scored(**wanted, relative=True))
-    assert (found.value, found.low, found.high) == pytest.approx((100 / 3, -50 / 3, 40))
-
-
-@pytest.mark.parametrize(
-    "planted",
-    [
-        table(),
-        table(row("ours", 0.8, low=math.nan, high=math.nan)),
-        table(row("ours", 0.8), row("rival", 0.0)),  # a share of nothing
-        table(row("ours", 0.8)),
-    ],
-)
-def test_what_decides_nothing_is_left_out(planted):
-    assert scores(planted, Scored(systems=["ours"], over="rival", relative=True)) == []
 
 
 def test_planted_results_reach_the_table():

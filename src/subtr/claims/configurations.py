@@ -34,6 +34,13 @@ class Setting(Strict):
 
 _REPORT = {"norm": "batch", "activation": "relu"}
 _PICTURES = {"channels": (64, 128, 256, 512), "hidden_dim": 1024}
+# Of 400 classes; Carreira and Zisserman 2017, Xie et al. 2018.
+_PUBLISHED = {
+    "slimming": 1,
+    "time_strides": (2, 2, 2),
+    "hidden_dim": 400,
+    "space": "mean",
+} | _REPORT
 ENCODER_PARTS = {
     "multiscale": Part(name="multiscale", **_REPORT),
     "multiscale, separable": Part(name="multiscale", separable=True, **_REPORT),
@@ -57,9 +64,8 @@ ENCODER_PARTS = {
         activation="relu",
     ),
     "s3d": Part(name="s3d", time_strides=(1, 2, 2, 2), space="mean", **_PICTURES, **_REPORT),
-    # Of one rate in time, to be compared with networks that have no strides over frames.
-    "s3d, every frame": Part(name="s3d", space="mean", **_PICTURES, **_REPORT),
-    "i3d": Part(name="i3d", start="random", **_PICTURES),
+    "s3d, published": Part(name="s3d_inception", **_PUBLISHED),
+    "i3d, published": Part(name="i3d_inception", **_PUBLISHED),
     "frame2d": Part(name="frame2d", **_PICTURES),
 }
 # Size of the vector of each stream that is compared with averaging, and whether it has positions.

@@ -101,7 +101,8 @@ PARAMETERS: dict[str, Count] = {
         for block in range(4)
     },
     "s3d_map_parameters": _within("s3d", "vector"),
-    "i3d_parameters": _within("i3d", "blocks"),
+    "s3d_published_parameters": _of("s3d, published"),
+    "i3d_published_parameters": _of("i3d, published"),
     "transformer_parameters": _built(_transformer),
     "transformer_encoder_parameters": _of("transformer"),
     "transformer_medium_parameters": _of("transformer, medium"),
