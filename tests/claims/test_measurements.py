@@ -63,6 +63,12 @@ def test_parts_add_up_to_the_whole(whole, parts):
     assert sum(measure(part).value for part in parts) == measure(whole).value
 
 
+def test_the_published_s3d_is_1_5_times_cheaper_as_its_paper_says():
+    assert measure("i3d_over_s3d_flops").value == pytest.approx(1.5, abs=0.05)
+    # 107.9 in the paper, whose borders are cut otherwise.
+    assert measure("i3d_published_giga").value == pytest.approx(107.9, rel=0.05)
+
+
 def test_parts_of_the_hierarchy_lack_its_norms_alone():
     parts = [name for name in MEASUREMENTS if name.startswith("hierarchical_") and "param" in name]
     parts.remove("hierarchical_parameters")

@@ -1,5 +1,7 @@
 """FLOPs of attentions, of encoders of pictures and of streams, beside those that only average."""
 
+import functools
+
 import torch
 from torch import nn
 
@@ -67,19 +69,15 @@ def _growth(joint: bool) -> Count:
     return growth
 
 
-def _published_giga(name: str) -> Count:
+@functools.lru_cache
+def _published_giga(name: str) -> float:
     """Multiplications of a published network of 64 pictures of 224 x 224, in thousand millions.
 
     Papers on networks of films count a multiplication with its addition as one.
     """
-
-    def giga(setting: Setting) -> float:
-        published = Setting(height=224, width=224)
-        with torch.device("meta"):
-            network = encoder(name, published).eval()
-            return forward_flops(network, torch.zeros(1, 64, 3, 224, 224)) / 2e9
-
-    return giga
+    with torch.device("meta"):
+        network = encoder(name, Setting(height=224, width=224)).eval()
+        return forward_flops(network, torch.zeros(1, 64, 3, 224, 224)) / 2e9
 
 
 def stream_flops(name: str, setting: Setting) -> int:
@@ -89,10 +87,6 @@ def stream_flops(name: str, setting: Setting) -> int:
             forward_flops(stream(one, setting).eval(), frames_for(one, setting, 1), setting.tr_s)
             for one in parts_of(name)
         )
-
-
-def _i3d_over_s3d(setting: Setting) -> float:
-    return _published_giga("i3d, published")(setting) / _published_giga("s3d, published")(setting)
 
 
 def _increase(name: str) -> Count:
@@ -122,9 +116,11 @@ FLOPS: dict[str, Count] = {
     "linear_over_softmax_flops_1024_frames": _linear_over_softmax(1024),
     "divided_attention_growth": _growth(joint=False),
     "joint_attention_growth": _growth(joint=True),
-    "i3d_published_giga": _published_giga("i3d, published"),
-    "s3d_published_giga": _published_giga("s3d, published"),
-    "i3d_over_s3d_flops": _i3d_over_s3d,
+    "i3d_published_giga": lambda _: _published_giga("i3d, published"),
+    "s3d_published_giga": lambda _: _published_giga("s3d, published"),
+    "i3d_over_s3d_flops": lambda _: (
+        _published_giga("i3d, published") / _published_giga("s3d, published")
+    ),
     **{f"{name}_flops_increase": _increase(name) for name in (*ADDED, "s3d")},
     **{f"{name}_flops_of_current": _share_of_current(name) for name in ADDED},
 }
