@@ -1,0 +1,275 @@
+"""Codes instead of floats: coarse ones for each TR, fine ones for its frames given the coarse."""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float, Int
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from vector_quantize_pytorch import ResidualVQ
+
+from subtr.errors import SettingsError, SubtrError
+from subtr.losses import Diagnostics
+from subtr.params import Strict
+
+
+class QuantiserParams(Strict):
+    """How many codes a TR may be told by.
+
+    ``n_coarse``, ``coarse_size``: codebooks of the TR vector, each of what the ones before left,
+    and codes of each. ``n_fine``, ``fine_size``: the same for every fine frame; 0 codebooks leave
+    the fine level out. ``fine_frames``: fine frames a TR. ``decay``: of the running means that the
+    codes follow, a batch. ``dead_below``: running number of vectors a batch below which a code is
+    put where a vector of the batch is. ``search_width``: codes of each codebook that are tried on
+    together when not training. ``commitment``: weight of the pull of latents to their codes.
+    """
+
+    n_coarse: int = Field(4, ge=1, le=64)
+    coarse_size: int = Field(256, ge=2, le=65536)
+    n_fine: int = Field(2, ge=0, le=64)
+    fine_size: int = Field(256, ge=2, le=65536)
+    fine_frames: int = Field(16, ge=1, le=4096)
+    decay: float = Field(0.99, gt=0, lt=1)
+    dead_below: float = Field(0.001, ge=0)
+    search_width: int = Field(4, ge=1, le=64)
+    commitment: float = Field(0.25, ge=0)
+
+    @model_validator(mode="after")
+    def _whole_bits(self):
+        for name, size in (("coarse_size", self.coarse_size), ("fine_size", self.fine_size)):
+            if size & (size - 1):
+                raise ValueError(f"{name} = {size}: expected a power of 2, so that bits are whole")
+        return self
+
+    @property
+    def bits_per_tr(self) -> int:
+        """All that is kept of a TR, in bits: each code costs log2 of its codebook's size."""
+        coarse = self.n_coarse * (self.coarse_size.bit_length() - 1)
+        return coarse + self.fine_frames * self.n_fine * (self.fine_size.bit_length() - 1)
+
+
+class Quantised(NamedTuple):
+    """What codes tell of TR vectors and of their frame-level latents.
+
+    ``fine_added`` is the part of ``latents`` that the fine codes add to what the coarse ones
+    explain. Gradients of vectors, latents and fine_added pass straight to what was quantised.
+    """
+
+    vectors: Float[Tensor, "batch tr dim"]
+    latents: Float[Tensor, "batch tr frame fine_dim"]
+    fine_added: Float[Tensor, "batch tr frame fine_dim"]
+    coarse_codes: Int[Tensor, "batch tr codebook"]
+    fine_codes: Int[Tensor, "batch tr frame fine_codebook"]
+    loss: Float[Tensor, ""]
+    diagnostics: Diagnostics
+
+
+class HierarchicalQuantiser(nn.Module):
+    """Residual vector quantisation of TR vectors, and of frame-level latents given their codes.
+
+    A linear map says from the coarse codes what the latents should be; the fine codes tell the
+    rest. Codes start by k-means, follow running means of what they stand for, and are put
+    elsewhere when they stand for nothing.
+
+    Arguments
+        dim: size of the TR vector.
+        fine_dim: size of a frame-level latent.
+
+    Source: Dhariwal et al. 2020 (Jukebox, levels of codes); Zeghidour et al. 2021 (SoundStream,
+    residual quantisation); section 2.3 of the report.
+    """
+
+    def __init__(self, dim: int, fine_dim: int, params: QuantiserParams):
+        super().__init__()
+        self.params, self.fine_dim = params, fine_dim
+        self.coarse = _residual(dim, params.n_coarse, params.coarse_size, params)
+        self.explained = self.fine = None
+        if params.n_fine:
+            self.explained = nn.Linear(dim, params.fine_frames * fine_dim)
+            self.fine = _residual(fine_dim, params.n_fine, params.fine_size, params)
+        self.register_buffer("ready", torch.tensor(False))
+
+    @property
+    def bits_per_tr(self) -> int:
+        """See `QuantiserParams.bits_per_tr`."""
+        return self.params.bits_per_tr
+
+    @torch.no_grad()
+    def start_coarse(self, vectors: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
+        """Puts the coarse codes by k-means; gives the vectors as these tell them.
+
+        Raises
+            SettingsError: fewer vectors than codes of a codebook.
+        """
+        _check_enough("coarse_size", self.params.coarse_size, len(vectors))
+        return self.coarse.train(True)(vectors[None])[0][0]
+
+    @torch.no_grad()
+    def start_fine(
+        self, quantised: Float[Tensor, "n dim"], latents: Float[Tensor, "n frame fine_dim"]
+    ) -> None:
+        """Least squares for what coarse codes explain of latents, k-means for what they do not.
+
+        Raises
+            SettingsError: fewer latents than codes of a codebook.
+        """
+        self.ready.fill_(True)
+        if self.fine is None:
+            return
+        flat = latents.flatten(1)
+        _check_enough("fine_size", self.params.fine_size, latents.shape[0] * latents.shape[1])
+        center = quantised.mean(0)
+        # The smallest of the solutions: coarse codes may not fill their space.
+        weight = torch.linalg.pinv(quantised - center, rtol=1e-5) @ (flat - flat.mean(0))
+        self.explained.weight.copy_(weight.T)
+        self.explained.bias.copy_(flat.mean(0) - center @ weight)
+        self.fine.train(True)((flat - self.explained(quantised)).reshape(1, -1, self.fine_dim))
+
+    def forward(
+        self,
+        vectors: Float[Tensor, "batch tr dim"],
+        latents: Float[Tensor, "batch tr frame fine_dim"],
+    ) -> Quantised:
+        """Codes of TR vectors and frame-level latents, and what the codes tell.
+
+        The loss is the commitment plus, in the mean square, what the coarse codes fail to explain
+        of the latents. Diagnostics: ``commitment``, and of each level ``perplexity`` (codes in
+        equal use that would be as hard to guess) and ``used`` (share of codes met in this batch),
+        averaged over codebooks.
+
+        Raises
+            SubtrError: the codes have not been started.
+        """
+        if not self.ready:
+            raise SubtrError(
+                "The quantiser has no codes yet: call start_coarse and start_fine with latents of "
+                "training data first. Codes put by data to be judged would leak."
+            )
+        n_trs = vectors.shape[1]
+        told, coarse_codes, _ = self.coarse(vectors)
+        told = told.detach()
+        commitment = F.mse_loss(vectors, told)
+        named = _usage("coarse", coarse_codes, self.params.coarse_size)
+        if self.fine is None:
+            added, unexplained = torch.zeros_like(latents), vectors.new_zeros(())
+            fine_codes = coarse_codes.new_zeros(*latents.shape[:3], 0)
+            fine = added
+        else:
+            expected = self.explained(told).unflatten(-1, (-1, self.fine_dim))
+            unexplained = F.mse_loss(expected, latents.detach())
+            residual = rearrange(latents - expected.detach(), "b t f d -> (b t) f d")
+            rest, fine_codes, _ = self.fine(residual)
+            commitment = commitment + F.mse_loss(residual, rest.detach())
+            added = _straight_through(residual, rest)
+            added, fine_codes = (
+                rearrange(part, "(b t) f d -> b t f d", t=n_trs) for part in (added, fine_codes)
+            )
+            fine = expected.detach() + added
+            named |= _usage("fine", fine_codes, self.params.fine_size)
+        loss = self.params.commitment * commitment + unexplained
+        named["commitment"] = commitment.detach()
+        vectors = _straight_through(vectors, told)
+        return Quantised(vectors, fine, added, coarse_codes, fine_codes, loss, named)
+
+    @torch.no_grad()
+    def from_codes(
+        self,
+        coarse_codes: Int[Tensor, "batch tr codebook"],
+        fine_codes: Int[Tensor, "batch tr frame fine_codebook"],
+    ) -> tuple[Float[Tensor, "batch tr dim"], Float[Tensor, "batch tr frame fine_dim"]]:
+        """TR vectors, and what the fine codes add, from nothing but codes."""
+        vectors = self.coarse.get_output_from_indices(coarse_codes)
+        if self.fine is None:
+            return vectors, vectors.new_zeros(*fine_codes.shape[:3], self.fine_dim)
+        flat = rearrange(fine_codes, "b t f q -> (b t) f q")
+        added = self.fine.get_output_from_indices(flat)
+        return vectors, rearrange(added, "(b t) f d -> b t f d", t=fine_codes.shape[1])
+
+
+class CodePredictor(nn.Module):
+    """Features of a TR, such as its vector or its BOLD -> logits of each coarse codebook's codes.
+
+    A codebook's code tells what the ones before left, so its logits also depend on the earlier
+    codes: those given, or else the likeliest. All weights start at zero: every code as likely.
+
+    Arguments
+        dim: features of a TR.
+        n_codebooks, size: codebooks, codes of each.
+    """
+
+    def __init__(self, dim: int, n_codebooks: int, size: int):
+        super().__init__()
+        self.size = size
+        self.map = nn.Linear(dim, n_codebooks * size)
+        self.given = nn.ModuleList(
+            nn.Embedding(size, later * size) for later in range(n_codebooks - 1, 0, -1)
+        )
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(
+        self,
+        features: Float[Tensor, "*batch dim"],
+        codes: Int[Tensor, "*batch codebook"] | None = None,
+    ) -> Float[Tensor, "*batch codebook class"]:
+        """Logits. ``codes``: the targets, of which a codebook sees the earlier ones alone."""
+        first, *rest = self.map(features).unflatten(-1, (-1, self.size)).unbind(-2)
+        logits = [first]
+        for index, given in enumerate(self.given):
+            code = logits[-1].argmax(-1) if codes is None else codes[..., index]
+            added = given(code).unflatten(-1, (-1, self.size)).unbind(-2)
+            first, *rest = (logit + part for logit, part in zip(rest, added, strict=True))
+            logits.append(first)
+        return torch.stack(logits, dim=-2)
+
+
+def code_loss(
+    logits: Float[Tensor, "*batch codebook class"], codes: Int[Tensor, "*batch codebook"]
+) -> tuple[Float[Tensor, ""], Diagnostics]:
+    """Cross-entropy in nats, averaged over codebooks: codes are names, and no name is near another.
+
+    Diagnostics: ``accuracy``, and ``chance accuracy``, the frequency of each codebook's commonest
+    code here, both averaged over codebooks.
+    """
+    loss = F.cross_entropy(logits.flatten(0, -2), codes.flatten())
+    accuracy = (logits.detach().argmax(-1) == codes).float().mean()
+    frequencies = F.one_hot(codes.flatten(0, -2), logits.shape[-1]).float().mean(0)
+    return loss, {"accuracy": accuracy, "chance accuracy": frequencies.amax(-1).mean()}
+
+
+def _residual(dim: int, n_codebooks: int, size: int, params: QuantiserParams) -> ResidualVQ:
+    return ResidualVQ(
+        dim=dim,
+        num_quantizers=n_codebooks,
+        codebook_size=size,
+        kmeans_init=True,
+        decay=params.decay,
+        threshold_ema_dead_code=params.dead_below,
+        # Gradients pass once: the library would hand them on once for every codebook.
+        route_gradients_to_input=False,
+        commitment_weight=0.0,
+        beam_size=1,
+        eval_beam_size=params.search_width,
+    )
+
+
+def _straight_through(latents: Tensor, told: Tensor) -> Tensor:
+    return latents + (told - latents).detach()
+
+
+def _usage(level: str, codes: Tensor, size: int) -> Diagnostics:
+    counts = F.one_hot(codes.flatten(0, -2), size).float().mean(0)
+    perplexity = torch.special.entr(counts).sum(-1).exp().mean()
+    used = (counts > 0).float().mean()
+    return {f"{level} perplexity": perplexity, f"{level} used": used}
+
+
+def _check_enough(name: str, size: int, n_vectors: int) -> None:
+    if n_vectors < size:
+        raise SettingsError(
+            f"{name} = {size}: only {n_vectors} vectors to put so many codes by. Use a smaller "
+            f"{name}, at most {2 ** int(math.log2(max(n_vectors, 1)))}, or more training data."
+        )

@@ -1,0 +1,273 @@
+"""Codes find planted clusters, cost what they say, and are learned as classes."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from subtr.errors import SettingsError, SubtrError
+from subtr.params import validate
+from subtr.quantisation import CodePredictor, HierarchicalQuantiser, QuantiserParams, code_loss
+
+N_FRAMES = 4
+
+
+def params(**changes):
+    settings = {"n_coarse": 1, "coarse_size": 4, "n_fine": 1, "fine_size": 4}
+    return validate(QuantiserParams, settings | {"fine_frames": N_FRAMES} | changes, "params")
+
+
+def planted(n_trs=200, noise=0.05, seed=0):
+    """TR vectors of 4 clusters; latents that follow the cluster, and one of 4 added at each frame.
+
+    Gives vectors (1, TR, 2), latents (1, TR, frame, 3), the cluster and what was added.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    cluster = torch.randint(4, (n_trs,), generator=rng)
+    corners = torch.tensor(list(itertools.product((-3.0, 3.0), (-2.0, 2.0))))
+    vectors = corners[cluster] + noise * torch.randn(n_trs, 2, generator=rng)
+    added = torch.randint(4, (n_trs, N_FRAMES), generator=rng)
+    additions = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    explained = (corners @ torch.tensor([[5.0, 0, 2], [0, 7, 1]]))[cluster]
+    latents = explained[:, None] + additions[added]
+    latents = latents + noise * torch.randn(latents.shape, generator=rng)
+    return vectors[None], latents[None], cluster, added
+
+
+def started(vectors, latents, seed=0, **changes):
+    torch.manual_seed(seed)
+    quantiser = HierarchicalQuantiser(2, 3, params(**changes))
+    quantiser.start_fine(quantiser.start_coarse(vectors[0]), latents[0])
+    return quantiser
+
+
+def one_to_one(codes, truth):
+    pairs = set(zip(codes.flatten().tolist(), truth.flatten().tolist(), strict=True))
+    return len(pairs) == len({code for code, _ in pairs}) == len({true for _, true in pairs}) == 4
+
+
+def best_start(vectors, latents):
+    """K-means may put two means in one cluster; the seed whose codes tell most."""
+    found = [started(vectors, latents, seed) for seed in range(20)]
+    return min(found, key=lambda one: one.eval()(vectors, latents).loss.item())
+
+
+def test_planted_clusters_are_recovered_up_to_their_names_in_unseen_data():
+    vectors, latents, *_ = planted()
+    quantiser = best_start(vectors, latents).eval()
+    vectors, latents, cluster, added = planted(seed=1)
+    told = quantiser(vectors, latents)
+    assert one_to_one(told.coarse_codes, cluster)
+    assert one_to_one(told.fine_codes, added)
+    # What is left is the noise, and how far means of some tens of TRs are from the truth.
+    assert (told.vectors - vectors).abs().mean() < 0.08
+    assert (told.latents - latents).abs().mean() < 0.15
+    # Four clusters in nearly equal use are as hard to guess as four codes.
+    assert told.diagnostics["coarse perplexity"] == pytest.approx(4, abs=0.1)
+    assert told.diagnostics["fine used"] == 1
+
+
+def test_fine_codes_tell_what_coarse_ones_leave():
+    """Alone, 4 fine codes cannot tell 16 kinds of latents; given the coarse ones they can."""
+    vectors, latents, *_ = planted()
+    given_coarse = best_start(vectors, latents)(vectors, latents)
+    alone = best_start(torch.zeros_like(vectors).normal_(), latents)
+    error = (given_coarse.latents - latents).square().mean()
+    assert error < 0.05
+    told = alone.eval()(torch.zeros_like(vectors), latents)
+    assert (told.latents - latents).square().mean() > 20 * error
+
+
+@pytest.mark.parametrize(
+    ("changes", "bits"),
+    [
+        ({}, 2 + 4 * 2),
+        ({"n_coarse": 4, "coarse_size": 256, "n_fine": 0}, 32),
+        ({"n_coarse": 3, "coarse_size": 2, "n_fine": 2, "fine_size": 1024}, 3 + 4 * 2 * 10),
+    ],
+)
+def test_bits_are_those_that_the_codes_can_differ_in(changes, bits):
+    chosen = params(**changes)
+    assert chosen.bits_per_tr == bits
+    assert HierarchicalQuantiser(2, 3, chosen).bits_per_tr == bits
+    n_messages = chosen.coarse_size**chosen.n_coarse
+    n_messages *= chosen.fine_size ** (chosen.n_fine * chosen.fine_frames)
+    assert 2**bits == n_messages
+
+
+def test_codes_alone_give_back_what_was_told():
+    vectors, latents, *_ = planted(noise=1.0)
+    quantiser = started(vectors, latents, n_coarse=2, n_fine=3).eval()
+    told = quantiser(vectors, latents)
+    assert told.coarse_codes.shape == (1, 200, 2)
+    assert told.fine_codes.shape == (1, 200, N_FRAMES, 3)
+    again, added = quantiser.from_codes(told.coarse_codes, told.fine_codes)
+    torch.testing.assert_close(again, told.vectors, atol=1e-5, rtol=0)
+    torch.testing.assert_close(added, told.fine_added, atol=1e-5, rtol=0)
+
+
+def test_more_codebooks_leave_less():
+    vectors, latents, *_ = planted(noise=1.0)
+    errors = []
+    for n_codebooks in (1, 2, 4):
+        told = started(vectors, latents, n_coarse=n_codebooks).eval()(vectors, latents)
+        errors.append((told.vectors - vectors).square().mean())
+    assert errors[0] > 1.5 * errors[1] > 2 * errors[2]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_pass_straight_through_once_whatever_the_codebooks(training):
+    vectors, latents, *_ = planted(noise=1.0)
+    quantiser = started(vectors, latents, n_coarse=3, n_fine=3).train(training)
+    vectors.requires_grad_()
+    latents.requires_grad_()
+    told = quantiser(vectors, latents)
+    weights = torch.randn_like(vectors), torch.randn_like(latents)
+    ((told.vectors * weights[0]).sum() + (told.latents * weights[1]).sum()).backward()
+    torch.testing.assert_close(vectors.grad, weights[0])
+    torch.testing.assert_close(latents.grad, weights[1])
+
+
+def test_the_commitment_draws_latents_to_their_codes():
+    vectors, latents, *_ = planted(noise=1.0)
+    quantiser = started(vectors, latents, commitment=1.0).eval()
+    vectors.requires_grad_()
+    told = quantiser(vectors, latents)
+    told.loss.backward()
+    away = vectors.detach() - told.vectors.detach()
+    torch.testing.assert_close(vectors.grad, 2 * away / away.numel(), atol=1e-7, rtol=1e-4)
+
+
+def test_what_coarse_codes_explain_is_learned_and_codes_follow_in_training_alone():
+    vectors, latents, *_ = planted()
+    quantiser = best_start(vectors, latents)
+    before = copy.deepcopy(quantiser.state_dict())
+    quantiser.eval()
+    first, again = quantiser(vectors + 1, latents), quantiser(vectors + 1, latents)
+    assert torch.equal(first.vectors, again.vectors)
+    assert torch.equal(first.fine_codes, again.fine_codes)
+    for name, value in quantiser.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    quantiser.train()
+    optimiser = torch.optim.Adam(quantiser.parameters(), 0.05)
+    for _ in range(300):
+        optimiser.zero_grad()
+        quantiser(vectors + 1, latents + 2).loss.backward()
+        optimiser.step()
+    told = quantiser.eval()(vectors + 1, latents + 2)
+    # Codes moved by 1 with their vectors: what is left is the noise again.
+    assert first.vectors.sub(vectors + 1).abs().mean() > 0.9
+    assert told.vectors.sub(vectors + 1).abs().mean() < 0.1
+    expected = quantiser.explained(told.vectors).unflatten(-1, (N_FRAMES, 3))
+    assert (expected.mean((1, 2)) - (latents + 2).mean((1, 2))).abs().max() < 0.1
+
+
+def test_a_code_that_tells_nothing_is_put_where_vectors_are():
+    vectors, latents, *_ = planted()
+    quantiser = started(vectors, latents, decay=0.5, dead_below=1.0)
+    quantiser.train()
+    for _ in range(60):  # from now on there are four clusters elsewhere
+        quantiser(10 + 2 * vectors, latents)
+    used = quantiser.eval()(10 + 2 * vectors, latents).diagnostics["coarse used"]
+    kept = started(vectors, latents, decay=0.5, dead_below=0.0).train()
+    for _ in range(60):
+        kept(10 + 2 * vectors, latents)
+    assert used == 1
+    assert kept.eval()(10 + 2 * vectors, latents).diagnostics["coarse used"] < 1
+
+
+def test_codes_are_never_put_by_data_to_be_judged():
+    vectors, latents, *_ = planted()
+    with pytest.raises(SubtrError, match="start_coarse"):
+        HierarchicalQuantiser(2, 3, params()).eval()(vectors, latents)
+    with pytest.raises(SettingsError, match=r"coarse_size = 256: only 200 vectors.*at most 128"):
+        started(vectors, latents, coarse_size=256)
+    with pytest.raises(SettingsError, match="coarse_size = 6: expected a power of 2"):
+        params(coarse_size=6)
+
+
+def test_logits_of_a_codebook_see_the_earlier_codes_alone():
+    torch.manual_seed(0)
+    predictor = CodePredictor(5, 3, 4)
+    for parameter in predictor.parameters():
+        torch.nn.init.normal_(parameter)
+    features, codes = torch.randn(2, 6, 5), torch.randint(4, (2, 6, 3))
+    logits = predictor(features, codes)
+    for changed in range(3):
+        other = codes.clone()
+        other[..., changed] = (other[..., changed] + 1) % 4
+        same = (predictor(features, other) == logits).all(-1).all(0).all(0)
+        assert same.tolist() == [q <= changed for q in range(3)]
+    # Without targets the likeliest codes stand in for them.
+    free = predictor(features)
+    torch.testing.assert_close(free, predictor(features, free.argmax(-1)))
+
+
+def chained(n_trs=300, seed=0):
+    """Codes that follow from features; the second one follows only given the first."""
+    rng = torch.Generator().manual_seed(seed)
+    features = torch.randn(n_trs, 2, generator=rng)
+    first = (features[:, 0] > 0).long() + 2 * (features[:, 1] > 0).long()
+    return features, torch.stack([first, (3 * first + 1) % 4], dim=-1)
+
+
+def _unexplained_by_a_line(features, codes):
+    centered = codes.float() - codes.float().mean(0)
+    features = features - features.mean(0)
+    fit = features @ torch.linalg.lstsq(features, centered).solution
+    return ((centered - fit).square().sum() / centered.square().sum()).item()
+
+
+def learned(features, codes, n_steps=150):
+    predictor = CodePredictor(2, 2, 4)
+    optimiser = torch.optim.Adam(predictor.parameters(), 0.1)
+    for _ in range(n_steps):
+        optimiser.zero_grad()
+        loss, _ = code_loss(predictor(features, codes), codes)
+        loss.backward()
+        optimiser.step()
+    return predictor
+
+
+def test_codes_of_unseen_trs_are_predicted_whatever_their_names():
+    """The names of codes mean nothing: with others, each step of learning is the same."""
+    names = torch.tensor([3, 0, 1, 2])
+    features, codes = chained()
+    unseen, truth = chained(seed=1)
+    one, other = learned(features, codes), learned(features, names[codes])
+    loss, named = code_loss(one(unseen), truth)
+    renamed_loss, renamed = code_loss(other(unseen), names[truth])
+    assert loss.item() == pytest.approx(renamed_loss.item(), abs=1e-4)
+    assert named["accuracy"].item() == pytest.approx(renamed["accuracy"].item(), abs=0.01)
+    assert named["accuracy"] > 0.9
+    assert named["chance accuracy"] < 0.35
+    # A line through the numbers would be learned well or badly by their names alone.
+    errors = [_unexplained_by_a_line(features, of) for of in (codes, names[codes])]
+    assert abs(errors[0] - errors[1]) > 0.1
+
+
+@settings(deadline=None, max_examples=25)
+@given(names=st.permutations(range(5)), seed=st.integers(0, 99))
+def test_the_loss_does_not_know_the_names_of_codes(names, seed):
+    rng = torch.Generator().manual_seed(seed)
+    names = torch.tensor(names)
+    logits = torch.randn(7, 3, 5, generator=rng)
+    codes = torch.randint(5, (7, 3), generator=rng)
+    loss, named = code_loss(logits, codes)
+    renamed = torch.empty_like(logits)
+    renamed[..., names] = logits
+    other, other_named = code_loss(renamed, names[codes])
+    torch.testing.assert_close(loss, other)
+    torch.testing.assert_close(named, other_named)
+    by_hand = -logits.log_softmax(-1).gather(-1, codes[..., None]).mean()
+    torch.testing.assert_close(loss, by_hand)
+
+
+def test_chance_is_always_saying_the_commonest_code():
+    codes = torch.tensor([[0, 1], [0, 2], [0, 3], [1, 1]])
+    _, named = code_loss(torch.zeros(4, 2, 4), codes)
+    assert named["chance accuracy"] == pytest.approx((3 / 4 + 2 / 4) / 2)
+    assert named["accuracy"] == pytest.approx(3 / 4 / 2)  # code 0 of equal logits
