@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from planted import low_rank_study
 
+from subtr.autoencoder_params import AutoencoderParams
 from subtr.params import validate
-from subtr.reconstruction import AutoencoderParams, reconstruct_sound
+from subtr.reconstruction import reconstruct_sound
 
 SETTINGS = {
     "stream": {"encoder": {"name": "linear", "hidden_dim": 0}, "aggregator": {"name": "linear"}},

@@ -4,18 +4,15 @@ import numpy as np
 import pytest
 from planted import low_rank_study
 
+from subtr.autoencoder_params import AutoencoderParams
 from subtr.baselines import PCARival
 from subtr.clock import Clock
 from subtr.errors import SettingsError
 from subtr.metrics import temporal_preservation
 from subtr.params import validate
-from subtr.reconstruction import (
-    AutoencoderParams,
-    reconstruct_pictures,
-    reconstruct_sound,
-    training_windows,
-)
+from subtr.reconstruction import reconstruct_pictures, reconstruct_sound
 from subtr.study import Study
+from subtr.training_windows import training_windows
 
 LINEAR = {
     "stream": {"encoder": {"name": "linear", "hidden_dim": 0}, "aggregator": {"name": "linear"}},
@@ -142,6 +139,8 @@ def test_pictures_move_again_only_when_their_order_was_kept(tmp_path, aggregator
         ({"start": "pac"}, "start = 'pac'"),
         ({"start": "pca", "decoder": {"name": "held"}}, "start = 'pca' needs the decoder linear"),
         ({"item_trs": 0}, "item_trs = 0"),
+        ({"start": "pca", "balance": True}, "balance = true: expected false with start = 'pca'"),
+        ({"augmentation": {"shift_frames": 3}}, r"augmentation\.shift_frames = 3: expected 0"),
     ],
 )
 def test_wrong_parameters_are_refused_when_the_file_is_read(changes, message):

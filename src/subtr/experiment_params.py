@@ -4,10 +4,10 @@ from typing import Any
 
 from pydantic import Field
 
+from subtr.autoencoder_params import AutoencoderParams
 from subtr.bold.hrf import HRF_DURATION_S
 from subtr.params import Strict
 from subtr.prediction import BoldParams
-from subtr.reconstruction import AutoencoderParams
 from subtr.splits import Split
 from subtr.study import Study
 

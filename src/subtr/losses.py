@@ -14,13 +14,14 @@ def reconstruction_loss(
     reconstruction: Float[Tensor, "*batch frame feature"],
     original: Float[Tensor, "*batch frame feature"],
     level_weight: float = 1.0,
+    within_weight: float = 1.0,
 ) -> tuple[Float[Tensor, ""], Diagnostics]:
     """Squared error within the TR, plus that of the TR's mean level, per value of the original.
 
     The first part alone decides the temporal preservation, the second how loud each TR is.
 
     Arguments
-        level_weight: 1 makes the sum the plain mean squared error.
+        level_weight, within_weight: of the two parts; 1 and 1 make the plain mean squared error.
 
     Diagnostics: ``within``, ``level``, and ``temporal_preservation`` of the batch.
     """
@@ -31,7 +32,8 @@ def reconstruction_loss(
     deviation = original - original.mean(dim=-2, keepdim=True)
     kept = 1 - within / deviation.square().mean().clamp_min(1e-12)
     named = {"within": within, "level": level, "temporal_preservation": kept}
-    return within + level_weight * level, {k: v.detach() for k, v in named.items()}
+    value = within_weight * within + level_weight * level
+    return value, {k: v.detach() for k, v in named.items()}
 
 
 def bold_loss(

@@ -1,71 +1,116 @@
 """Film to film through a few numbers a TR: trains on one part of time, reconstructs another."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from einops import rearrange
-from jaxtyping import Float32, Int, UInt8
-from pydantic import Field, model_validator
+from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor, nn
 
-from subtr.aggregators import AGGREGATORS
-from subtr.baselines import PCARival, sliding_windows
+from subtr.autoencoder_params import AutoencoderParams
+from subtr.autoencoder_training import LessonBatches, Taught, train_autoencoder
+from subtr.baselines import PCARival
 from subtr.decoders import DECODERS, PICTURE_DECODERS
+from subtr.errors import SettingsError
 from subtr.fitting_vectors import fitted_vectors
-from subtr.items import Batch, WindowBatches, consecutive, window_batches
-from subtr.losses import reconstruction_loss
-from subtr.models import Part, Stream, StreamParams, TemporalAutoencoder
-from subtr.params import Strict
+from subtr.items import WindowBatches, consecutive, window_batches
+from subtr.models import Stream, TemporalAutoencoder
 from subtr.perturbation import PerturbationParams, perturbed
 from subtr.splits import Split
 from subtr.study import Study
-from subtr.training import Fitting, TrainingParams, fit
+from subtr.training_windows import windows_of
 
 
-class AutoencoderParams(Strict):
-    """Frames -> floats -> frames: what is built and how it is trained.
+@dataclass(frozen=True)
+class Autoencoder:
+    """A trained autoencoder with what it was trained on.
 
-    ``floats_per_tr``: one autoencoder is trained for each size. ``start``: "pca" starts the linear
-    maps of aggregator and decoder at the principal components of the training windows.
-    ``perturbation``: copies of the training time that are learned from too, components included.
-    ``fit_steps``: steps by which each test vector is fitted to the decoder, see
-    `subtr.fitting_vectors`.
+    Arguments
+        model: in eval mode.
+        n_floats: numbers a TR.
+        frames: the stimulus as it enters the model: standardised log-mel, or pictures from 0 to 1.
+        center, scale: bring log-mel back to its own units; 0 and 1 for pictures.
+        history: of the training.
     """
 
-    stream: StreamParams = StreamParams()
-    decoder: Part = Part(name="linear")
-    floats_per_tr: tuple[int, ...] = Field((128,), min_length=1)
-    start: Literal["random", "pca"] = "random"
-    perturbation: PerturbationParams = PerturbationParams()
-    fit_steps: int = Field(0, ge=0, le=1000)
-    level_weight: float = Field(1.0, ge=0)
-    item_trs: int = Field(1, ge=1)
-    batch_size: int = Field(32, ge=1)
-    batches_per_epoch: int = Field(20, ge=1)
-    training: TrainingParams = TrainingParams()
+    model: TemporalAutoencoder
+    n_floats: int
+    frames: Float[Tensor, "tr frame *feature"]
+    center: Float[Tensor, "..."]
+    scale: Float[Tensor, ""]
+    history: pd.DataFrame
 
-    @model_validator(mode="after")
-    def _known_decoder(self):
-        known = PICTURE_DECODERS if self.decoder.name in PICTURE_DECODERS.parts else DECODERS
-        known.check(self.decoder.name, self.decoder.options)
-        if self.stream.context_frames:
-            raise ValueError(
-                f"stream.context_frames = {self.stream.context_frames}: expected 0, for what a TR "
-                "is reconstructed from must come from that TR alone"
-            )
-        names = self.stream.aggregator.name, self.decoder.name
-        if self.start == "pca":
-            for name, registry in zip(names, (AGGREGATORS, known), strict=True):
-                parts = registry.parts
-                can = [one for one in parts if hasattr(parts[one], "start_from")]
-                if name not in can:
-                    raise ValueError(
-                        f"start = 'pca' needs the {registry.kind} {' or '.join(can)}, not {name!r}"
-                    )
-        return self
+    @torch.no_grad()
+    def reconstruct(
+        self, trs: Int[np.ndarray, " _"], study: Study, fit_steps: int = 0
+    ) -> Float[Tensor, "_ frame *feature"]:
+        """TRs of the study as they come back, in the stimulus's own units."""
+        tr_s, found = study.clock.tr_s, []
+        for batch in window_batches(self.frames, consecutive(trs, study.run_of_tr)):
+            (frames,) = batch["frames"]
+            vectors = self.model.stream(frames[None], tr_s)[0]
+            vectors = fitted_vectors(self.model.decoder, vectors, frames, fit_steps)
+            found.append(self.model.decoder(vectors[None])[0])
+        return torch.cat(found) * self.scale + self.center
+
+
+def train_sound(
+    study: Study,
+    split: Split,
+    params: AutoencoderParams,
+    n_floats: int,
+    folder: Path,
+    seed: int,
+    label: str,
+    teacher: Autoencoder | None = None,
+) -> Autoencoder:
+    """Trains an autoencoder of the log-mel, or reads it from ``folder``."""
+    mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
+    known = mel[torch.from_numpy(split.train)]
+    # One scale for all bands: errors keep the weight that they have in the score.
+    center, scale = known.mean(dim=(0, 1)), known.std()
+    frames = (mel - center) / scale
+    learned = perturbed(frames, consecutive(split.train, study.run_of_tr), params.perturbation)
+    n_frames, n_mels = frames.shape[1:]
+    torch.manual_seed(seed)
+    stream = Stream(n_mels, n_frames, n_floats, params.stream)
+    model = TemporalAutoencoder(stream, params.decoder.build(DECODERS, n_floats, n_frames, n_mels))
+    more = (folder, seed, label, teacher)
+    history = _train(model, frames, learned, study, split, params, n_floats, *more)
+    return Autoencoder(model, n_floats, frames, center, scale, history)
+
+
+def train_pictures(
+    study: Study,
+    split: Split,
+    params: AutoencoderParams,
+    n_floats: int,
+    folder: Path,
+    seed: int,
+    label: str,
+    teacher: Autoencoder | None = None,
+) -> Autoencoder:
+    """Trains an autoencoder of the pictures, or reads it from ``folder``.
+
+    Raises
+        SettingsError: ``perturbation`` moves bands, which pictures do not have.
+    """
+    if params.perturbation != PerturbationParams():
+        raise SettingsError("perturbation: expected none for pictures; it is made for sound alone.")
+    pictures = torch.from_numpy(np.array(study.pictures))
+    frames = rearrange(pictures, "t p h w c -> t p c h w").float() / 255
+    learned = (frames, consecutive(split.train, study.run_of_tr))
+    n_pictures, _, height, width = frames.shape[1:]
+    torch.manual_seed(seed)
+    stream = Stream((height, width), n_pictures, n_floats, params.stream)
+    decoder = params.decoder.build(PICTURE_DECODERS, n_floats, n_pictures, height, width)
+    model = TemporalAutoencoder(stream, decoder)
+    more = (folder, seed, label, teacher)
+    history = _train(model, frames, learned, study, split, params, n_floats, *more)
+    return Autoencoder(model, n_floats, frames, torch.zeros(()), torch.ones(()), history)
 
 
 def reconstruct_sound(
@@ -76,45 +121,58 @@ def reconstruct_sound(
     folder: Path,
     seed: int,
     label: str,
+    teacher: Autoencoder | None = None,
 ) -> tuple[Float32[np.ndarray, "test frame mel"], pd.DataFrame]:
     """The log-mel of the split's test TRs from ``n_floats`` numbers a TR, and the history."""
-    mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
-    known = mel[torch.from_numpy(split.train)]
-    # One scale for all bands: errors keep the weight that they have in the score.
-    center, scale = known.mean(dim=(0, 1)), known.std()
-    frames = (mel - center) / scale
-    learned = perturbed(frames, consecutive(split.train, study.run_of_tr), params.perturbation)
-    n_frames, n_mels = frames.shape[1:]
-    torch.manual_seed(seed)
-    stream = Stream(n_mels, n_frames, n_floats, params.stream)
-    decoder = params.decoder.build(DECODERS, n_floats, n_frames, n_mels)
-    model = TemporalAutoencoder(stream, decoder)
-    started = []
-    if params.start == "pca":
-        started = _start_at_pca(model, windows_of(*learned), n_floats, seed)
-    more = (learned, folder, seed, label, started)
-    found, history = _reconstruct(model, frames, study, split, params, *more)
-    return (found * scale + center).numpy(), history
+    trained = train_sound(study, split, params, n_floats, folder, seed, label, teacher)
+    found = trained.reconstruct(split.test, study, params.fit_steps)
+    return found.numpy(), trained.history
 
 
-def training_windows(
-    frames: Float32[np.ndarray, "tr frame feature"], study: Study, split: Split
-) -> Float32[np.ndarray, "window frame feature"]:
-    """Windows one TR long at every frame of the training TRs; at fewer where that takes 400 MB.
+def reconstruct_pictures(
+    study: Study,
+    split: Split,
+    params: AutoencoderParams,
+    n_floats: int,
+    folder: Path,
+    seed: int,
+    label: str,
+    teacher: Autoencoder | None = None,
+) -> tuple[UInt8[np.ndarray, "test picture height width 3"], pd.DataFrame]:
+    """The pictures of the split's test TRs from ``n_floats`` numbers a TR, and the history."""
+    trained = train_pictures(study, split, params, n_floats, folder, seed, label, teacher)
+    found = trained.reconstruct(split.test, study, params.fit_steps).clamp(0, 1)
+    found = rearrange(found, "t p c h w -> t p h w c")
+    return (found * 255).round().byte().numpy(), trained.history
 
-    Components of windows at TR borders alone are far worse: 0.81 instead of 0.89 of within-TR
-    structure at 128 floats, on four minutes of speech.
-    """
-    return windows_of(torch.from_numpy(frames), consecutive(split.train, study.run_of_tr))
 
+def _train(model, frames, learned, study, split, params, n_floats, folder, seed, label, teacher):
+    learned_frames, stretches = learned
+    started, clock = [], study.clock
+    # Weights that are read anyway need no start.
+    if params.start == "pca" and not (folder / "done.json").exists():
+        started = _start_at_pca(
+            model, windows_of(learned_frames.flatten(2), stretches), n_floats, seed
+        )
+    mean = 0.0 if frames.ndim == 3 else frames[torch.from_numpy(split.train)].mean((0, 1))
 
-def windows_of(
-    frames: Float32[Tensor, "tr frame feature"], stretches: list[Int[np.ndarray, " _"]]
-) -> Float32[np.ndarray, "window frame feature"]:
-    """`training_windows` of given stretches."""
-    most = 400_000_000 // (frames[0].numel() * frames.element_size())
-    step = max(1, -(-sum(map(len, stretches)) * frames.shape[1] // most))
-    return np.concatenate([sliding_windows(frames[trs].numpy(), step) for trs in stretches])
+    def batches(epoch: int) -> LessonBatches:
+        of_epoch = seed * 1_000_003 + epoch
+        sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
+        windows = WindowBatches(learned_frames, stretches, *sizes, of_epoch)
+        lesson = (epoch, params.training.max_epochs, frames.shape[1] / clock.tr_s)
+        return LessonBatches(windows, *lesson, params.augmentation, params.curriculum, mean)
+
+    validation = window_batches(frames, consecutive(split.validation, study.run_of_tr))
+    taught = None
+    if params.teacher is not None:
+        if teacher is None:
+            raise SettingsError(f"teacher = {params.teacher.teacher!r}: it has not been trained.")
+        taught = Taught(teacher.model, teacher.n_floats, n_floats, params.teacher)
+    return train_autoencoder(
+        model, batches, validation, clock.tr_s, params.training, folder, seed, label,
+        params.level_weight, params.balance, started, taught,
+    )  # fmt: skip
 
 
 def _start_at_pca(
@@ -128,59 +186,3 @@ def _start_at_pca(
     analysis = components / spread[:, None]
     started = model.stream.aggregator.start_from(analysis, -analysis @ mean)
     return started + model.decoder.start_from(components.T * spread, mean)
-
-
-def reconstruct_pictures(
-    study: Study,
-    split: Split,
-    params: AutoencoderParams,
-    n_floats: int,
-    folder: Path,
-    seed: int,
-    label: str,
-) -> tuple[UInt8[np.ndarray, "test picture height width 3"], pd.DataFrame]:
-    """The pictures of the split's test TRs from ``n_floats`` numbers a TR, and the history."""
-    pictures = torch.from_numpy(np.array(study.pictures))
-    frames = rearrange(pictures, "t p h w c -> t p c h w").float() / 255
-    n_pictures, _, height, width = frames.shape[1:]
-    torch.manual_seed(seed)
-    stream = Stream((height, width), n_pictures, n_floats, params.stream)
-    decoder = params.decoder.build(PICTURE_DECODERS, n_floats, n_pictures, height, width)
-    model = TemporalAutoencoder(stream, decoder)
-    started = []
-    if params.start == "pca":
-        windows = training_windows(frames.flatten(2).numpy(), study, split)
-        started = _start_at_pca(model, windows, n_floats, seed)
-    learned = (frames, consecutive(split.train, study.run_of_tr))
-    more = (learned, folder, seed, label, started)
-    found, history = _reconstruct(model, frames, study, split, params, *more)
-    found = rearrange(found, "t p c h w -> t p h w c").clamp(0, 1)
-    return (found * 255).round().byte().numpy(), history
-
-
-def _reconstruct(model, frames, study, split, params, learned, folder, seed, label, started):
-    tr_s = study.clock.tr_s
-
-    def batches(epoch: int) -> WindowBatches:
-        of_epoch = seed * 1_000_003 + epoch
-        sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
-        return WindowBatches(*learned, *sizes, of_epoch)
-
-    def objective(model: TemporalAutoencoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        found, original = model(batch["frames"], tr_s), batch["frames"]
-        if original.ndim == 6:  # pictures: every pixel and colour is a feature
-            found, original = found.flatten(3), original.flatten(3)
-        return reconstruction_loss(found, original, params.level_weight)
-
-    validation = window_batches(frames, consecutive(split.validation, study.run_of_tr))
-    fitting = Fitting(model, objective, batches, validation, params.training, seed, started)
-    history = fit(fitting, folder, label)
-    test = window_batches(frames, consecutive(split.test, study.run_of_tr))
-    found = [_drawn(model, batch["frames"][0], tr_s, params.fit_steps) for batch in test]
-    return torch.cat(found), history
-
-
-@torch.no_grad()
-def _drawn(model: TemporalAutoencoder, frames: Tensor, tr_s: float, fit_steps: int) -> Tensor:
-    vectors = model.stream(frames[None], tr_s)[0]
-    return model.decoder(fitted_vectors(model.decoder, vectors, frames, fit_steps)[None])[0]

@@ -9,10 +9,10 @@ from subtr.baselines import PCARival, lanczos_rival, mean_rival, nearest_rival
 from subtr.decoders.vocoder import mel_to_sound
 from subtr.items import consecutive
 from subtr.prediction import ridge_features, ridge_prediction
-from subtr.reconstruction import training_windows
 from subtr.splits import Split
 from subtr.stimulus.mel import log_mel_of_sound
 from subtr.study import Study
+from subtr.training_windows import training_windows
 
 
 class Rival(NamedTuple):

@@ -10,8 +10,9 @@ from subtr.baselines import PCARival, lanczos_rival, mean_rival, nearest_rival
 from subtr.experiment import Experiment
 from subtr.metrics import ModulationTransfer, modulation_transfer
 from subtr.metrics.modulation import System
-from subtr.reconstruction import reconstruct_sound, training_windows
+from subtr.reconstruction import reconstruct_sound
 from subtr.splits import Split
+from subtr.training_windows import training_windows
 
 N_TRS = 8
 

@@ -13,10 +13,11 @@ from subtr.metrics import block_bootstrap, preservation_sums, temporal_preservat
 from subtr.models import Part
 from subtr.params import load_params, params_folder, params_hash
 from subtr.perturbation import perturbed
-from subtr.reconstruction import reconstruct_sound, windows_of
+from subtr.reconstruction import reconstruct_sound
 from subtr.scoring import block_trs, sound_rows
 from subtr.splits import Split
 from subtr.study import Study
+from subtr.training_windows import windows_of
 
 SEEDS = (0, 1, 2)
 TR_S = 1.5

@@ -1,0 +1,74 @@
+"""What an autoencoder is made of and how it is trained, as a params file says it."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from subtr.aggregators import AGGREGATORS
+from subtr.augmentation import AugmentationParams
+from subtr.curriculum import CurriculumParams
+from subtr.decoders import DECODERS, PICTURE_DECODERS
+from subtr.distillation import DistillationParams
+from subtr.models import Part, StreamParams
+from subtr.params import Strict
+from subtr.perturbation import PerturbationParams
+from subtr.training import TrainingParams
+
+
+class AutoencoderParams(Strict):
+    """Frames -> floats -> frames: what is built and how it is trained.
+
+    ``floats_per_tr``: one autoencoder is trained for each size. ``start``: "pca" starts the linear
+    maps of aggregator and decoder at the principal components of the training windows.
+    ``perturbation``: copies of the training time that are learned from too, components included.
+    ``fit_steps``: steps by which each test vector is fitted to the decoder, see
+    `subtr.fitting_vectors`. ``augmentation``, ``curriculum``: what changes in the windows that are
+    given and asked for in training. ``balance``: the errors within TRs and of their level pull
+    equally hard at the start. ``teacher``: a system that is trained before, and followed.
+    """
+
+    stream: StreamParams = StreamParams()
+    decoder: Part = Part(name="linear")
+    floats_per_tr: tuple[int, ...] = Field((128,), min_length=1)
+    start: Literal["random", "pca"] = "random"
+    perturbation: PerturbationParams = PerturbationParams()
+    fit_steps: int = Field(0, ge=0, le=1000)
+    augmentation: AugmentationParams | None = None
+    curriculum: CurriculumParams | None = None
+    teacher: DistillationParams | None = None
+    level_weight: float = Field(1.0, ge=0)
+    balance: bool = False
+    item_trs: int = Field(1, ge=1)
+    batch_size: int = Field(32, ge=1)
+    batches_per_epoch: int = Field(20, ge=1)
+    training: TrainingParams = TrainingParams()
+
+    @model_validator(mode="after")
+    def _known_decoder(self):
+        known = PICTURE_DECODERS if self.decoder.name in PICTURE_DECODERS.parts else DECODERS
+        known.check(self.decoder.name, self.decoder.options)
+        if self.stream.context_frames:
+            raise ValueError(
+                f"stream.context_frames = {self.stream.context_frames}: expected 0, for what a TR "
+                "is reconstructed from must come from that TR alone"
+            )
+        names = self.stream.aggregator.name, self.decoder.name
+        if self.start == "pca":
+            for name, registry in zip(names, (AGGREGATORS, known), strict=True):
+                parts = registry.parts
+                can = [one for one in parts if hasattr(parts[one], "start_from")]
+                if name not in can:
+                    raise ValueError(
+                        f"start = 'pca' needs the {registry.kind} {' or '.join(can)}, not {name!r}"
+                    )
+        if self.start == "pca" and self.balance:
+            raise ValueError(
+                "balance = true: expected false with start = 'pca', whose error within TRs has "
+                "hardly a gradient at the start"
+            )
+        if self.augmentation and self.augmentation.shift_frames:
+            raise ValueError(
+                f"augmentation.shift_frames = {self.augmentation.shift_frames}: expected 0, for "
+                "windows begin at any frame already, and are to be drawn as they were given"
+            )
+        return self
