@@ -6,11 +6,17 @@ A decoder is built from the vector's size, the frames of a TR and the size of a 
 from subtr.decoders.mel import HeldDecoder, LinearDecoder
 from subtr.decoders.pictures import LinearPictureDecoder, PictureDecoder
 from subtr.decoders.refined import RefinedDecoder
+from subtr.decoders.refined_pictures import RefinedPictureDecoder
 from subtr.registry import Registry
 
 DECODERS = Registry(
     "decoder", {"held": HeldDecoder, "linear": LinearDecoder, "refined": RefinedDecoder}
 )
 PICTURE_DECODERS = Registry(
-    "picture decoder", {"conv": PictureDecoder, "linear_pictures": LinearPictureDecoder}
+    "picture decoder",
+    {
+        "conv": PictureDecoder,
+        "linear_pictures": LinearPictureDecoder,
+        "refined_pictures": RefinedPictureDecoder,
+    },
 )
