@@ -15,8 +15,6 @@ from subtr.datasets import load_study
 from subtr.errors import SettingsError
 from subtr.experiment_params import StudyParams, SystemParams
 from subtr.params import Strict, load_params, nearest, params_folder, params_hash
-from subtr.prediction import BoldParams, predict_bold
-from subtr.reconstruction import reconstruct_pictures, reconstruct_sound
 from subtr.results import check_writable, git_hash, read_results, read_table, write_results
 from subtr.rivals import Rival, bold_rivals, picture_rivals, sound_rivals
 from subtr.run import run_folder
@@ -25,6 +23,7 @@ from subtr.splits import Split
 from subtr.stimulus.cache import file_digest
 from subtr.store import Store
 from subtr.study import Study
+from subtr.system_training import prediction_rows, reconstruction_rows
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,11 @@ class Experiment:
     @cached_property
     def reconstruction_trs(self) -> np.ndarray:
         """The test TRs that autoencoders reconstruct."""
-        return np.concatenate([split.test for split in self._reconstruction_splits])
+        return np.concatenate([split.test for split in self.reconstruction_splits])
 
     @property
-    def _reconstruction_splits(self) -> list[Split]:
+    def reconstruction_splits(self) -> list[Split]:
+        """The folds that autoencoders are trained on."""
         return self.splits[: self.params.reconstruction_folds]
 
     @cached_property
@@ -109,13 +109,11 @@ class Experiment:
         labels["params_hash"] = params_hash(self.params, system)
         rows: list[Row] = []
         if system.sound and self.study.mel is not None:
-            for n_floats in system.sound.floats_per_tr:
-                rows += self._train_autoencoder("sound", system.sound, n_floats, labels)
+            rows += reconstruction_rows(self, "sound", system.sound, labels)
         if system.pictures and self.study.pictures is not None:
-            for n_floats in system.pictures.floats_per_tr:
-                rows += self._train_autoencoder("pictures", system.pictures, n_floats, labels)
+            rows += reconstruction_rows(self, "pictures", system.pictures, labels)
         if system.bold and self.study.bold and self.study.mel is not None:
-            rows += self._train_predictor(system.bold, labels)
+            rows += prediction_rows(self, system.bold, labels)
         sizes = [part.floats_per_tr for part in (system.sound, system.pictures) if part]
         self.store.forget_other_sizes(name, seed, [size for of in sizes for size in of])
         return self._keep(f"{name}_seed{seed}", rows)
@@ -136,7 +134,7 @@ class Experiment:
             if set(kept["params_hash"]) == {of} and set(kept["git"]) == {git_hash()}:
                 return kept
         rows: list[Row] = []
-        splits, sizes = self._reconstruction_splits, self.params.pca_floats
+        splits, sizes = self.reconstruction_splits, self.params.pca_floats
         if self.study.mel is not None:
             rows += self._score_rivals("sound", sound_rivals(self.study, splits, sizes), labels)
         if self.study.pictures is not None:
@@ -178,50 +176,8 @@ class Experiment:
         text = "".join([params_hash(params, *parts), *map(file_digest, files)])
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
-    def _train_autoencoder(self, modality: str, params, n_floats: int, labels: Row) -> list[Row]:
-        name, seed = labels["system"], labels["seed"]
-        reconstruct = reconstruct_sound if modality == "sound" else reconstruct_pictures
-        training = f"{name}_{n_floats}_seed{seed}_{modality}"
-        of = self.training_hash(params)
-        parts, spent_s, histories = [], 0.0, []
-        for fold, split in enumerate(self._reconstruction_splits):
-            folder = self.folder / "checkpoints" / f"{training}_{of}" / f"fold{fold}"
-            label = f"{self.study.name}, {name}, {modality}, {n_floats} floats, seed {seed}"
-            found, history = reconstruct(
-                self.study, split, params, n_floats, folder, seed, f"{label}, fold {fold}"
-            )
-            parts.append(found)
-            histories.append(history.assign(fold=fold))
-            spent_s += history.attrs["training time_s"]
-        self.store.keep_history(training, pd.concat(histories))
-        found = np.concatenate(parts)
-        self.store.keep_windows(f"{name} {n_floats}", modality, found, seed)
-        labels = labels | {"floats_per_tr": n_floats}
-        time_row = {"modality": modality, "metric": "training time_s", "value": spent_s}
-        return [*self._score(modality, found, labels), labels | time_row]
-
-    def _train_predictor(self, params: BoldParams, labels: Row) -> list[Row]:
-        name, seed = labels["system"], labels["seed"]
-        of = self.training_hash(params)
-        folder = self.folder / "checkpoints" / f"{name}_seed{seed}_bold_{of}"
-        predictions, history = predict_bold(
-            self.study,
-            self.splits,
-            params,
-            self.params.drift_order,
-            folder,
-            seed,
-            f"{self.study.name}, {name}, BOLD, seed {seed},",
-        )
-        self.store.keep_history(f"{name}_seed{seed}_bold", history)
-        labels = labels | {"floats_per_tr": params.readout.vector_dim * params.readout.members}
-        rows = bold_scoring.bold_rows(predictions["mean"], self.held_out, **labels)
-        rows += bold_scoring.control_rows(predictions, self.held_out, **labels)
-        spent_s = history.attrs["training time_s"]
-        time_row = {"modality": "bold", "metric": "training time_s", "value": spent_s}
-        return [*rows, labels | time_row]
-
-    def _score(self, modality: str, found: np.ndarray, labels: Row) -> list[Row]:
+    def score(self, modality: str, found: np.ndarray, labels: Row) -> list[Row]:
+        """Rows of a reconstruction of `reconstruction_trs`."""
         rows_of = scoring.sound_rows if modality == "sound" else scoring.picture_rows
         values = self.study.mel if modality == "sound" else self.study.pictures
         original = np.asarray(values)[self.reconstruction_trs]
@@ -231,7 +187,7 @@ class Experiment:
         rows = []
         for name, n_floats, windows in found:
             named = labels | {"system": name, "floats_per_tr": n_floats}
-            rows += self._score(modality, windows, named)
+            rows += self.score(modality, windows, named)
             title = f"{name} {n_floats}" if name == "PCA" else name
             self.store.keep_windows(title, modality, windows, None)
         return rows

@@ -18,6 +18,7 @@ from subtr.items import consecutive, window_batches
 from subtr.models import BoldPredictor, Stream, TemporalAutoencoder
 from subtr.prediction import standardised_frames
 from subtr.scoring import sound_rows
+from subtr.system_training import autoencoder_folder, prediction_folder
 
 ALL = "all levels"
 
@@ -42,10 +43,10 @@ def levels_of_sound(experiment: Experiment, system: str, seed: int = 0) -> pd.Da
     stream = Stream(n_mels, n_frames, n_floats, params.stream)
     decoder = params.decoder.build(DECODERS, n_floats, n_frames, n_mels)
     model = TemporalAutoencoder(stream, decoder)
-    training = f"{system}_{n_floats}_seed{seed}_sound_{experiment.training_hash(params)}"
+    place = autoencoder_folder(experiment, system, "sound", params, n_floats, seed)
     found: dict[str, list[Tensor]] = {}
     for fold, split in enumerate(experiment.splits[: experiment.params.reconstruction_folds]):
-        _load(model, experiment, f"{training}/fold{fold}", system)
+        _load(model, place / f"fold{fold}", system)
         known = mel[torch.from_numpy(split.train)]
         center, scale = known.mean(dim=(0, 1)), known.std()
         stretches = consecutive(split.test, study.run_of_tr)
@@ -98,8 +99,8 @@ def trained_predictor(
         params.stream,
         params.readout,
     )
-    training = f"{system}_seed{seed}_bold_{experiment.training_hash(params)}"
-    _load(predictor, experiment, f"{training}/fold{fold}", system)
+    place = prediction_folder(experiment, system, params, seed)
+    _load(predictor, place / f"fold{fold}", system)
     return predictor, frames
 
 
@@ -126,7 +127,7 @@ def without_level(stream: Stream, index: int) -> Iterator[None]:
 def _without_each(streams, frame_hz: float) -> Iterator[str]:
     """Yields names; while one is out, that level of all the streams says nothing."""
     yield ALL
-    names = [f"{hz:.3g} Hz" for hz in streams[0].encoder.frame_hz(frame_hz)]
+    names = [f"the level at {hz:.3g} Hz" for hz in streams[0].encoder.frame_hz(frame_hz)]
     names = ["the input"] * streams[0].keep_input + names
     for index, name in enumerate(names):
         with ExitStack() as levels_out:
@@ -142,15 +143,18 @@ def _part(experiment: Experiment, system: str, name: str):
     return part
 
 
-def _load(model: nn.Module, experiment: Experiment, training: str, system: str) -> None:
-    folder: Path = experiment.folder / "checkpoints" / training
+def _load(model: nn.Module, folder: Path, system: str) -> None:
     if not (folder / "done.json").exists():
         raise SettingsError(
             f"{system} is not trained with these parameters: call experiment.train({system!r}) "
             "with this seed first."
         )
     state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
-    model.load_state_dict({name.removeprefix("model."): of for name, of in state.items()})
+    # Of one that had a teacher, what lies between the two is left out.
+    weights = {
+        name.removeprefix("model.").removeprefix("student."): of for name, of in state.items()
+    }
+    model.load_state_dict({name: of for name, of in weights.items() if name in model.state_dict()})
     model.eval()
 
 

@@ -12,6 +12,7 @@ from subtr.metrics import ModulationTransfer, modulation_transfer
 from subtr.metrics.modulation import System
 from subtr.reconstruction import reconstruct_sound
 from subtr.splits import Split
+from subtr.system_training import autoencoder_folder, teacher_of
 from subtr.training_windows import training_windows
 
 N_TRS = 8
@@ -51,16 +52,15 @@ def _trained(experiment: Experiment, name: str, seed: int) -> Iterator[tuple[str
     """Name with size, and the reconstruction, of each finished training of the first fold."""
     params = experiment.system(name).sound
     for n_floats in params.floats_per_tr if params else ():
-        training = f"{name}_{n_floats}_seed{seed}_sound_{experiment.training_hash(params)}"
-        folder = experiment.folder / "checkpoints" / training / "fold0"
+        folder = autoencoder_folder(experiment, name, "sound", params, n_floats, seed) / "fold0"
         if not (folder / "done.json").exists():
             continue
 
         def system(windows: Float[np.ndarray, "tr frame mel"], folder=folder, n_floats=n_floats):
-            # The trained weights are loaded over any start, so the cheap one does.
-            plain = params.model_copy(update={"start": "random"})
             driven, split = _with_test_windows(experiment, windows)
-            return reconstruct_sound(driven, split, plain, n_floats, folder, seed, name)[0]
+            teacher = teacher_of(experiment, "sound", params, n_floats, seed, fold=0)
+            more = (folder, seed, name, teacher)
+            return reconstruct_sound(driven, split, params, n_floats, *more)[0]
 
         yield f"{name} {n_floats}", system
 

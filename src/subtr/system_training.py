@@ -1,0 +1,154 @@
+"""Trains the parts of a system on an experiment's study, and scores them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from subtr import bold_scoring
+from subtr.autoencoder_params import AutoencoderParams
+from subtr.errors import SettingsError
+from subtr.params import Strict
+from subtr.prediction import BoldParams, predict_bold
+from subtr.reconstruction import (
+    Autoencoder,
+    reconstruct_pictures,
+    reconstruct_sound,
+    train_pictures,
+    train_sound,
+)
+from subtr.scoring import Row
+
+if TYPE_CHECKING:
+    from subtr.experiment import Experiment
+
+
+def reconstruction_rows(
+    experiment: "Experiment", modality: str, params: AutoencoderParams, labels: Row
+) -> list[Row]:
+    """Trains an autoencoder of each size on each fold; keeps what it gives, and scores it.
+
+    Arguments
+        modality: "sound" or "pictures".
+        labels: ``system``, ``seed`` and what else every row shall say.
+    """
+    rows = []
+    for n_floats in params.floats_per_tr:
+        rows += _of_size(experiment, modality, params, n_floats, labels)
+    return rows
+
+
+def prediction_rows(experiment: "Experiment", params: BoldParams, labels: Row) -> list[Row]:
+    """Trains a predictor of BOLD on each fold and scores it, with its controls."""
+    name, seed, study = labels["system"], labels["seed"], experiment.study
+    teacher = None
+    if getattr(params, "teacher", None) is not None:
+        theirs = _teacher_params(experiment, params, "bold")
+        teacher = (theirs, prediction_folder(experiment, params.teacher.teacher, theirs, seed))
+    found, history = predict_bold(
+        study,
+        experiment.splits,
+        params,
+        experiment.params.drift_order,
+        prediction_folder(experiment, name, params, seed),
+        seed,
+        f"{study.name}, {name}, BOLD, seed {seed},",
+        *([teacher] if teacher else []),
+    )
+    experiment.store.keep_history(f"{name}_seed{seed}_bold", history)
+    labels = labels | {"floats_per_tr": params.readout.vector_dim * params.readout.members}
+    rows = bold_scoring.bold_rows(found["mean"], experiment.held_out, **labels)
+    rows += bold_scoring.control_rows(found, experiment.held_out, **labels)
+    return [*rows, labels | _time_row("bold", history.attrs["training time_s"])]
+
+
+def autoencoder_folder(
+    experiment: "Experiment",
+    name: str,
+    modality: str,
+    params: AutoencoderParams,
+    n_floats: int,
+    seed: int,
+) -> Path:
+    """Where the checkpoints of an autoencoder lie, a folder a fold."""
+    of = _hash(experiment, params, modality)
+    training = f"{name}_{n_floats}_seed{seed}_{modality}_{of}"
+    return experiment.folder / "checkpoints" / training
+
+
+def prediction_folder(experiment: "Experiment", name: str, params: BoldParams, seed: int) -> Path:
+    """Where the checkpoints of a predictor lie, a folder a fold."""
+    of = _hash(experiment, params, "bold")
+    return experiment.folder / "checkpoints" / f"{name}_seed{seed}_bold_{of}"
+
+
+def _of_size(experiment, modality, params, n_floats, labels) -> list[Row]:
+    name, seed, study = labels["system"], labels["seed"], experiment.study
+    reconstruct = reconstruct_sound if modality == "sound" else reconstruct_pictures
+    place = autoencoder_folder(experiment, name, modality, params, n_floats, seed)
+    label = f"{study.name}, {name}, {modality}, {n_floats} floats, seed {seed}"
+    parts, spent_s, histories = [], 0.0, []
+    for fold, split in enumerate(experiment.reconstruction_splits):
+        teacher = teacher_of(experiment, modality, params, n_floats, seed, fold)
+        more = (place / f"fold{fold}", seed, f"{label}, fold {fold}", teacher)
+        found, history = reconstruct(study, split, params, n_floats, *more)
+        parts.append(found)
+        histories.append(history.assign(fold=fold))
+        spent_s += history.attrs["training time_s"]
+    experiment.store.keep_history(f"{name}_{n_floats}_seed{seed}_{modality}", pd.concat(histories))
+    found = np.concatenate(parts)
+    experiment.store.keep_windows(f"{name} {n_floats}", modality, found, seed)
+    labels = labels | {"floats_per_tr": n_floats}
+    return [*experiment.score(modality, found, labels), labels | _time_row(modality, spent_s)]
+
+
+def teacher_of(
+    experiment: "Experiment",
+    modality: str,
+    params: AutoencoderParams,
+    n_floats: int,
+    seed: int,
+    fold: int,
+) -> Autoencoder | None:
+    """The teacher of as many floats, or its largest; trained now if it has not been."""
+    if params.teacher is None:
+        return None
+    theirs, name = _teacher_params(experiment, params, modality), params.teacher.teacher
+    sizes = theirs.floats_per_tr
+    size = n_floats if n_floats in sizes else max(sizes)
+    train: Callable = train_sound if modality == "sound" else train_pictures
+    place = autoencoder_folder(experiment, name, modality, theirs, size, seed) / f"fold{fold}"
+    label = f"{experiment.study.name}, {name}, {modality}, {size} floats, seed {seed}, fold {fold}"
+    split = experiment.reconstruction_splits[fold]
+    above = teacher_of(experiment, modality, theirs, size, seed, fold)
+    return train(experiment.study, split, theirs, size, place, seed, label, above)
+
+
+def _teacher_params(experiment: "Experiment", params: Strict, part: str):
+    """A teacher's parameters of the same part; raises SettingsError if it has none."""
+    name = params.teacher.teacher
+    theirs = getattr(experiment.system(name), part)
+    if theirs is None:
+        raise SettingsError(
+            f"teacher = {name!r}: system_{name}.yaml has no {part}, so there is nothing to follow; "
+            f"name a system that has."
+        )
+    if theirs == params:
+        raise SettingsError(f"teacher = {name!r}: expected another system than the student.")
+    return theirs
+
+
+def _hash(experiment: "Experiment", params: Strict, part: str) -> str:
+    """Of all that a training depends on, its teachers included."""
+    chain = [params]
+    while getattr(chain[-1], "teacher", None) is not None:
+        chain.append(_teacher_params(experiment, chain[-1], part))
+        if len(chain) > 8:
+            raise SettingsError(f"teacher = {params.teacher.teacher!r}: teachers go in a circle.")
+    return experiment.training_hash(*chain)
+
+
+def _time_row(modality: str, spent_s: float) -> Row:
+    return {"modality": modality, "metric": "training time_s", "value": spent_s}

@@ -1,0 +1,68 @@
+"""A student gets its teacher: trained first, found again, and part of what a training is."""
+
+import pytest
+from tiny_experiment import STUDY, SYSTEM, write
+
+from subtr.errors import SettingsError
+from subtr.experiment import Experiment
+from subtr.system_training import autoencoder_folder, teacher_of
+
+SOUND = SYSTEM["sound"]
+STUDENT = SOUND | {"teacher": {"teacher": "large"}, "floats_per_tr": [2]}
+WIDE = {"encoder": {"name": "linear", "hidden_dim": 6}, "aggregator": {"name": "conv"}}
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch, _own_cache):
+    monkeypatch.setenv("SUBTR_PROGRESS", "lines")
+    files = {"study_simulated": STUDY, "system_large": {"sound": SOUND}}
+    files |= {"system_student": {"sound": STUDENT}}
+    write(tmp_path / "tiny", **files)
+    return Experiment.open("simulated", str(tmp_path / "tiny"), runs=str(tmp_path / "runs"))
+
+
+def folders(opened, name):
+    return sorted((opened.folder / "checkpoints").glob(f"{name}_*"))
+
+
+def test_the_teacher_is_trained_first_and_only_once(opened):
+    opened.train("student")
+    (teacher,) = folders(opened, "large")
+    # Of no size that the student has, so of the teacher's largest.
+    assert teacher.name.startswith("large_3_seed0_sound_")
+    weights = (teacher / "fold0" / "best.ckpt").stat().st_mtime_ns
+    opened.train("large")
+    assert folders(opened, "large") == [teacher]
+    assert (teacher / "fold0" / "best.ckpt").stat().st_mtime_ns == weights
+    history = opened.store.history("student_")
+    assert "distilled_output" in set(history["name"])
+
+
+def test_another_teacher_makes_another_student(opened):
+    before = autoencoder_folder(opened, "student", "sound", sound(opened, "student"), 2, 0)
+    write(opened.params_folder, system_large={"sound": SOUND | {"stream": WIDE}})
+    after = autoencoder_folder(opened, "student", "sound", sound(opened, "student"), 2, 0)
+    assert before != after
+
+
+def test_who_has_no_teacher_needs_none(opened):
+    assert teacher_of(opened, "sound", sound(opened, "large"), 3, 0, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("systems", "message"),
+    [
+        ({}, "system = 'nobody'"),
+        ({"system_nobody": {"pictures": SYSTEM["pictures"]}}, "has no sound"),
+        ({"system_nobody": {"sound": STUDENT | {"teacher": {"teacher": "student"}}}}, "circle"),
+    ],
+)
+def test_a_teacher_that_cannot_teach_is_named(opened, systems, message):
+    files = {"system_student": {"sound": STUDENT | {"teacher": {"teacher": "nobody"}}}}
+    write(opened.params_folder, **files | systems)
+    with pytest.raises(SettingsError, match=message):
+        opened.train("student")
+
+
+def sound(opened, name):
+    return opened.system(name).sound
