@@ -67,10 +67,17 @@ rule exploration:
         EXECUTE + FINISH
 
 
+def trained_before(wildcards):
+    """The video systems stand beside the averaging one, which is trained once."""
+    beside = wildcards.name.startswith("05_")
+    return [f"{DONE}/02_baseline_averaging_seed{wildcards.seed}.ipynb"] if beside else []
+
+
 rule training:
     # After the exploration, which decodes the film once and fills the cache.
     input:
         f"{DONE}/01_exploration.ipynb",
+        trained_before,
         "notebooks/{name}.ipynb",
     output:
         DONE + "/{name}_seed{seed}.ipynb",
@@ -86,7 +93,13 @@ rule training:
 
 TRAINED = expand(
     DONE + "/{name}_seed{seed}.ipynb",
-    name=["02_baseline_averaging", "03_tier1_multiscale"],
+    name=[
+        "02_baseline_averaging",
+        "03_tier1_multiscale",
+        "04_tier1_hierarchical",
+        "05_tier2_video3d",
+        "06_tier2_transformer",
+    ],
     seed=SEEDS,
 )
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from planted import low_rank_study
 
 from subtr.errors import SettingsError
-from subtr.notebooks import check_parameters
+from subtr.experiment import Experiment, StudyParams
+from subtr.notebooks import SystemReport, check_parameters, reports, trained_systems
 from subtr.results import read_results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,7 +66,63 @@ bold:
   readout: {vector_dim: 4}
   training: {max_epochs: 2}
 """,
+    "system_hierarchical": """
+sound:
+  stream:
+    encoder: {name: hierarchical, dims: [8, 8, 8], pool_frames: [4, 4]}
+    aggregator: {name: linear, hidden_dim: 8}
+    keep_input: true
+  start: pca
+  floats_per_tr: [8]
+  batches_per_epoch: 2
+  training: {max_epochs: 2}
+bold:
+  stream:
+    encoder: {name: hierarchical, dims: [8, 8], pool_frames: [4]}
+    aggregator: {name: kernels, n_kernels: 2}
+  readout: {vector_dim: 4}
+  training: {max_epochs: 2}
+""",
+    "system_transformer": """
+sound:
+  stream:
+    encoder: {name: transformer, hidden_dim: 8, n_heads: 2, depth: 1, feedforward_dim: 8}
+    aggregator: {name: attention}
+  floats_per_tr: [8]
+  batches_per_epoch: 2
+  training: {max_epochs: 2}
+bold:
+  stream:
+    encoder: {name: transformer, hidden_dim: 8, n_heads: 2, depth: 1, feedforward_dim: 8}
+    aggregator: {name: attention}
+    context_frames: 4
+  readout: {vector_dim: 4}
+  training: {max_epochs: 2}
+""",
 }
+for _name, _encoder in {
+    "s3d": "name: s3d, channels: [4, 4], hidden_dim: 8",
+    "slowfast": "name: slowfast, blocks: [1], slow_features: 4, hidden_dims: [4, 8]",
+    "timesformer": "name: timesformer, dim: 8, depth: 1, feedforward_dim: 8, hidden_dim: 8",
+    "two_stream": "name: two_stream, channels: [4], motion_channels: [4], hidden_dim: 8",
+}.items():
+    TINY[f"system_{_name}"] = f"""
+pictures:
+  stream: {{encoder: {{{_encoder}}}, aggregator: {{name: conv}}}}
+  decoder: {{name: conv}}
+  floats_per_tr: [8]
+  batches_per_epoch: 2
+  training: {{max_epochs: 2}}
+"""
+for _name, _positions in {"no_time": "none", "rotary": "rotary", "seconds": "absolute"}.items():
+    TINY[f"system_attention_{_name}"] = f"""
+bold:
+  stream:
+    encoder: {{name: transformer, hidden_dim: 8, depth: 1, positions: {_positions}}}
+    aggregator: {{name: attention}}
+  readout: {{vector_dim: 4}}
+  training: {{max_epochs: 2}}
+"""
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=NAMES)
@@ -85,6 +143,9 @@ def test_they_are_numbered_in_the_order_of_a_run():
         "01_exploration",
         "02_baseline_averaging",
         "03_tier1_multiscale",
+        "04_tier1_hierarchical",
+        "05_tier2_video3d",
+        "06_tier2_transformer",
         "08_evaluation",
         "09_listening_viewing",
     ]
@@ -166,10 +227,11 @@ def run(tmp_path_factory):
 def test_a_run_makes_every_notebook_table_figure_and_sound(run):
     folder, said = run
     made = {file.stem for file in (folder / "notebooks").glob("*.ipynb")}
-    assert made == {f"{name}_seed0" if name[1] in "23" else name for name in NAMES}
+    assert made == {f"{name}_seed0" if name[1] in "23456" else name for name in NAMES}
     systems = set(read_results(folder / "tables")["system"])
     assert {"averaging", "tier1", "PCA", "mean", "nearest", "Lanczos", "round trip"} <= systems
-    assert {"headline", "01_within_tr", "08_modulation_transfer"} <= {
+    assert {name.removeprefix("system_") for name in TINY if name.startswith("system_")} <= systems
+    assert {"headline", "01_within_tr", "08_modulation_transfer", "06_attention_seed0"} <= {
         file.stem for file in (folder / "figures").glob("*.png")
     }
     assert {"original.wav", "side_by_side.mp4"} <= {
@@ -179,12 +241,40 @@ def test_a_run_makes_every_notebook_table_figure_and_sound(run):
     assert str(folder / "media") in said
 
 
+def test_a_study_without_pictures_or_bold_is_told_so_and_nothing_stops(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUBTR_PROGRESS", "lines")
+    said = []
+    monkeypatch.setattr(reports, "say", said.append)
+    for name in ("system_tier1", "system_s3d", "system_attention_rotary"):
+        (tmp_path / f"{name}.yaml").write_text(TINY[name])
+    params = StudyParams(n_folds=3, gap_s=6.0)
+    sound_only = Experiment(low_rank_study(n_frames=16), params, tmp_path / "run", tmp_path)
+    report = SystemReport.train(sound_only, "05", ["s3d", "tier1", "attention_rotary"], seed=0)
+    # What the study has nothing for is not trained.
+    assert report.systems == ("tier1",)
+    assert set(report.rows["modality"]) == {"sound"}
+    for part in ("curves", "bands", "kept", "pictures", "bold"):
+        getattr(report, part)()
+    assert [text.split(" (")[0] for text in said] == [
+        "**tier1 8 seed0 sound**",
+        "Temporal preservation of sound: tier1",
+        "low rank has no pictures, or none of it was trained.",
+        "No BOLD was predicted: low rank lacks BOLD or sound.",
+    ]
+    nothing = SystemReport.train(sound_only, "05", ["s3d"], seed=0)
+    for part in ("curves", "bands", "kept", "pictures", "bold"):
+        getattr(nothing, part)()
+    kept = {file.stem for file in (tmp_path / "run" / "figures").glob("*.png")}
+    assert kept == {"05_tier1_8_seed0_sound", "05_preservation_by_band_seed0"}
+    assert trained_systems(sound_only) == ["tier1"]
+
+
 def test_executed_again_they_give_the_same_numbers(run):
     """By nbval: from what the run kept, without training, every marked output comes out equal."""
     folder, _ = run
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider"]
     command += ["-c", os.devnull, "--rootdir", str(folder)]
-    for name in ("03_tier1_multiscale_seed0", "08_evaluation"):
+    for name in ("03_tier1_multiscale_seed0", "04_tier1_hierarchical_seed0", "08_evaluation"):
         command.append(str(folder / "notebooks" / f"{name}.ipynb"))
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-6000:]

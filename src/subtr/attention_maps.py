@@ -10,21 +10,25 @@ from subtr.errors import SettingsError
 
 @torch.no_grad()
 def attention_maps(
-    encoder: nn.Module, frames: Float[Tensor, "batch frame feature"]
+    network: nn.Module, *given: Tensor | float
 ) -> list[Float[Tensor, "batch head query key"]]:
-    """What each frame attends to, in every softmax attention over frames of an encoder, in order.
+    """What each frame attends to, in every softmax attention over frames of a network, in order.
 
     Weights of a query sum to 1 over its keys.
 
+    Arguments
+        network: an encoder, or a stream or predictor that has one.
+        given: what the network is called with; of an encoder, frames (batch, frame, feature).
+
     Raises
-        SettingsError: the encoder has none.
+        SettingsError: the network has no such attention.
 
     Source: Vaswani et al. 2017, equation 1.
     """
-    layers = [part for part in encoder.modules() if isinstance(part, SoftmaxAttention)]
+    layers = [part for part in network.modules() if isinstance(part, SoftmaxAttention)]
     if not layers:
         raise SettingsError(
-            f"{type(encoder).__name__} has no attention over frames; expected an encoder such as "
+            f"{type(network).__name__} has no attention over frames; expected an encoder such as "
             "transformer or conv_transformer."
         )
     maps: list[Tensor] = []
@@ -33,7 +37,7 @@ def attention_maps(
         for layer in layers
     ]
     try:
-        encoder(frames)
+        network(*given)
     finally:
         for hook in hooks:
             hook.remove()

@@ -20,8 +20,8 @@ def attention_over_tr(
 ) -> Figure:
     """The spectrogram of a TR, how much each moment of it is attended to, and the heads' maps.
 
-    In a map a row is the moment that asks, a column the moment that is looked at, so columns lie
-    below the sound that they stand for. 1 would be attention spread evenly.
+    In a map a row is the moment that asks, a column the moment that is looked at. 1 would be
+    attention spread evenly.
 
     Arguments
         maps: weights of one layer; each row sums to 1, see `subtr.attention_maps`.

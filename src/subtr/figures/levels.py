@@ -26,7 +26,7 @@ def without_levels(rows: pd.DataFrame, score: str) -> Figure:
         index="group", columns="without", values="value", sort=False
     )
     groups, (whole, *levels) = list(values.index), list(values.columns)
-    figure, axes = panels(height_in=1.5 + len(groups) * (0.16 + 0.13 * len(levels)))
+    figure, axes = panels(height_in=1.7 + len(groups) * (0.16 + 0.13 * len(levels)))
     axis = axes[0, 0]
     shades = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(levels)))
     place = np.arange(len(groups))
@@ -43,5 +43,5 @@ def without_levels(rows: pd.DataFrame, score: str) -> Figure:
     axis.set_ylim(len(groups) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel(score)
-    figure.legend(loc="outside lower center", ncols=len(levels) + 1)
+    figure.legend(loc="outside lower center", ncols=min(len(levels) + 1, 3))
     return figure
