@@ -3,6 +3,7 @@
 A decoder is built from the vector's size, the frames of a TR and the size of a frame, and options.
 """
 
+from subtr.decoders.grid_pictures import GridPictureDecoder
 from subtr.decoders.mel import HeldDecoder, LinearDecoder
 from subtr.decoders.pictures import LinearPictureDecoder, PictureDecoder
 from subtr.decoders.refined import RefinedDecoder
@@ -18,5 +19,6 @@ PICTURE_DECODERS = Registry(
         "conv": PictureDecoder,
         "linear_pictures": LinearPictureDecoder,
         "refined_pictures": RefinedPictureDecoder,
+        "grid_pictures": GridPictureDecoder,
     },
 )
