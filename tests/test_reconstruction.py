@@ -2,17 +2,20 @@
 
 import numpy as np
 import pytest
+import torch
 from planted import low_rank_study
 
+from subtr import training_windows
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.baselines import PCARival
 from subtr.clock import Clock
 from subtr.errors import SettingsError
+from subtr.items import consecutive
 from subtr.metrics import temporal_preservation
 from subtr.params import validate
 from subtr.reconstruction import reconstruct_pictures, reconstruct_sound
 from subtr.study import Study
-from subtr.training_windows import training_windows
+from subtr.training_windows import fit_pca, holds_components, windows_of
 
 LINEAR = {
     "stream": {"encoder": {"name": "linear", "hidden_dim": 0}, "aggregator": {"name": "linear"}},
@@ -20,6 +23,7 @@ LINEAR = {
 }
 STUDY = low_rank_study()
 SPLIT = STUDY.splits(3, gap_s=6.0)[1]
+TRAIN = consecutive(SPLIT.train, STUDY.run_of_tr)
 
 
 def params(**changes):
@@ -53,13 +57,13 @@ def test_started_from_pca_it_is_pca_before_it_learns(tmp_path):
     scale = STUDY.mel[SPLIT.train].std()
     center = STUDY.mel[SPLIT.train].mean((0, 1))
     scaled = (STUDY.mel - center) / scale
-    rival = PCARival(3).fit(training_windows(scaled, STUDY, SPLIT))
+    rival = fit_pca(torch.from_numpy(scaled), TRAIN, 3)
     expected = rival.reconstruct(scaled[SPLIT.test]) * scale + center
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 def test_learning_from_pca_does_not_fall_behind_it(tmp_path):
-    rival = PCARival(3).fit(training_windows(STUDY.mel, STUDY, SPLIT))
+    rival = fit_pca(torch.from_numpy(STUDY.mel), TRAIN, 3)
     found, _ = sound(tmp_path, n_floats=3, start="pca", training={"max_epochs": 10})
     assert kept(found) > kept(rival.reconstruct(STUDY.mel[SPLIT.test])) - 0.02
 
@@ -86,14 +90,34 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(tmp_path):
 
 
 def test_training_windows_are_windows_of_training_trs_alone():
-    numbers = np.arange(160 * 8, dtype=np.float32).reshape(160, 8, 1)
-    windows = training_windows(numbers, STUDY, SPLIT)[..., 0]
+    numbers = torch.arange(160 * 8, dtype=torch.float32).reshape(160, 8, 1)
+    windows = windows_of(numbers, TRAIN)[..., 0]
     assert (np.diff(windows, axis=1) == 1).all()
     trs = np.unique(windows // 8).astype(int)
     assert trs.tolist() == SPLIT.train.tolist()
     # Those that begin with a TR are among them.
     begins = windows[:, 0][windows[:, 0] % 8 == 0] // 8
     assert sorted(begins.tolist()) == SPLIT.train.tolist()
+
+
+@pytest.mark.parametrize("most", [0, 10**6], ids=["by windows", "by covariance"])
+def test_components_are_those_of_windows_at_every_frame_either_way(monkeypatch, most):
+    monkeypatch.setattr(training_windows, "_COVARIANCE_UP_TO", most)
+    mel = torch.from_numpy(STUDY.mel)
+    expected = PCARival(3).fit(windows_of(mel, TRAIN))
+    found = fit_pca(mel, TRAIN, 3)
+    np.testing.assert_allclose(found.mean, expected.mean, atol=1e-4)
+    np.testing.assert_allclose(found.deviations, expected.deviations, rtol=1e-3)
+    np.testing.assert_allclose(
+        np.abs(found.components @ expected.components.T), np.eye(3), atol=1e-3
+    )
+
+
+def test_components_are_only_as_many_as_the_windows_tell_apart():
+    assert holds_components(STUDY.mel, TRAIN, STUDY.mel[0].size - 1)
+    assert not holds_components(STUDY.mel, TRAIN, STUDY.mel[0].size)
+    assert not holds_components(STUDY.mel, [np.arange(2)], 9)
+    assert holds_components(STUDY.mel, [np.arange(2)], 8)
 
 
 def moving_pictures():

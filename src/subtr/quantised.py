@@ -23,7 +23,7 @@ from subtr.quantisation import HierarchicalQuantiser, Quantised, QuantiserParams
 from subtr.splits import Split
 from subtr.study import Study
 from subtr.training import Fitting, TrainingParams, fit
-from subtr.training_windows import training_windows
+from subtr.training_windows import windows_of
 
 # More windows or latents than these would make the start slower, not better.
 _MOST_START_WINDOWS = 4096
@@ -185,7 +185,7 @@ def reconstruct_quantised(
     frames = (mel - center) / scale
     torch.manual_seed(seed)
     model = QuantisedAutoencoder(frames.shape[2], frames.shape[1], params)
-    windows = training_windows(frames.numpy(), study, split)
+    windows = windows_of(frames, consecutive(split.train, study.run_of_tr))
     started = _start(model, windows, params.start, tr_s, seed)
     stretches = consecutive(split.train, study.run_of_tr)
 

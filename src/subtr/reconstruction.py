@@ -21,7 +21,7 @@ from subtr.models import Stream, TemporalAutoencoder
 from subtr.perturbation import PerturbationParams, perturbed
 from subtr.splits import Split
 from subtr.study import Study
-from subtr.training_windows import windows_of
+from subtr.training_windows import fit_pca
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,7 @@ def _train(model, frames, learned, study, split, params, n_floats, folder, seed,
     started, clock = [], study.clock
     # Weights that are read anyway need no start.
     if params.start == "pca" and not (folder / "done.json").exists():
-        started = _start_at_pca(
-            model, windows_of(learned_frames.flatten(2), stretches), n_floats, seed
-        )
+        started = _start_at(fit_pca(learned_frames, stretches, n_floats, seed), model)
     mean = 0.0 if frames.ndim == 3 else frames[torch.from_numpy(split.train)].mean((0, 1))
 
     def batches(epoch: int) -> LessonBatches:
@@ -175,10 +173,7 @@ def _train(model, frames, learned, study, split, params, n_floats, folder, seed,
     )  # fmt: skip
 
 
-def _start_at_pca(
-    model: TemporalAutoencoder, windows: np.ndarray, n_floats: int, seed: int
-) -> list[nn.Parameter]:
-    pca = PCARival(n_floats, seed).fit(windows)
+def _start_at(pca: PCARival, model: TemporalAutoencoder) -> list[nn.Parameter]:
     components = torch.from_numpy(pca.components)
     # Codes of variance 1, so that what is added to them need not know their scale.
     spread = torch.from_numpy(pca.deviations).clamp_min(1e-6)

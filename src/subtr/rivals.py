@@ -3,16 +3,17 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Shaped
 
-from subtr.baselines import PCARival, lanczos_rival, mean_rival, nearest_rival
+from subtr.baselines import lanczos_rival, mean_rival, nearest_rival
 from subtr.decoders.vocoder import mel_to_sound
 from subtr.items import consecutive
 from subtr.prediction import ridge_features, ridge_prediction
 from subtr.splits import Split
 from subtr.stimulus.mel import log_mel_of_sound
 from subtr.study import Study
-from subtr.training_windows import training_windows
+from subtr.training_windows import fit_pca, holds_components
 
 
 class Rival(NamedTuple):
@@ -76,10 +77,11 @@ def _held(windows, splits: list[Split], study: Study, n_floats: int) -> list[Riv
 def _pca(windows, splits: list[Split], study: Study, n_floats: int, seed: int) -> list[Rival]:
     parts = []
     for split in splits:
-        known = training_windows(windows, study, split)
-        if n_floats >= min(len(known), known[0].size):
+        stretches = consecutive(split.train, study.run_of_tr)
+        if not holds_components(windows, stretches, n_floats):
             return []  # too little to learn so many components from
-        parts.append(PCARival(n_floats, seed).fit(known).reconstruct(windows[split.test]))
+        pca = fit_pca(torch.tensor(windows), stretches, n_floats, seed)
+        parts.append(pca.reconstruct(windows[split.test]))
     return [Rival("PCA", n_floats, np.concatenate(parts))]
 
 

@@ -4,16 +4,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32
 
-from subtr.baselines import PCARival, lanczos_rival, mean_rival, nearest_rival
+from subtr.baselines import lanczos_rival, mean_rival, nearest_rival
 from subtr.experiment import Experiment
+from subtr.items import consecutive
 from subtr.metrics import ModulationTransfer, modulation_transfer
 from subtr.metrics.modulation import System
 from subtr.reconstruction import reconstruct_sound
 from subtr.splits import Split
 from subtr.system_training import autoencoder_folder, teacher_of
-from subtr.training_windows import training_windows
+from subtr.training_windows import fit_pca, holds_components
 
 N_TRS = 8
 
@@ -36,10 +38,11 @@ def sound_transfers(
     rates = np.array([rate for rate in rates_hz if rate < 0.49 * clock.frame_hz])
     carrier, depth = known.mean(axis=(0, 1)), float(known.std())
     driven = {"mean": mean_rival, "nearest": nearest_rival, "Lanczos": lanczos_rival}
-    windows = training_windows(mel, study, split)
+    stretches = consecutive(split.train, study.run_of_tr)
     for n_floats in experiment.params.pca_floats[-1:]:
-        if n_floats < min(len(windows), windows[0].size):
-            driven[f"PCA {n_floats}"] = PCARival(n_floats).fit(windows).reconstruct
+        if holds_components(mel, stretches, n_floats):
+            pca = fit_pca(torch.tensor(mel), stretches, n_floats)
+            driven[f"PCA {n_floats}"] = pca.reconstruct
     for name in systems:
         driven |= dict(_trained(experiment, name, seed))
     return {

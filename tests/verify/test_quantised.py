@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from subtr.baselines import PCARival, mean_rival
+from subtr.baselines import mean_rival
 from subtr.clock import Clock
 from subtr.datasets.recordings import load_speech
 from subtr.metrics import block_bootstrap, preservation_sums, temporal_preservation
@@ -12,7 +12,7 @@ from subtr.quantised import QuantisedParams, reconstruct_quantised
 from subtr.scoring import block_trs, sound_rows
 from subtr.splits import Split
 from subtr.study import Study
-from subtr.training_windows import training_windows
+from subtr.training_windows import fit_pca
 
 SEEDS = (0, 1, 2)
 TR_S = 1.5
@@ -50,7 +50,7 @@ def components(speech):
     study, split = speech
     everything = Split(np.arange(split.test[0]), split.validation, split.test)
     return [
-        PCARival(max(SIZES)).fit(training_windows(study.mel, study, part))
+        fit_pca(torch.from_numpy(study.mel), consecutive(part.train, study.run_of_tr), max(SIZES))
         for part in (split, everything)
     ]
 

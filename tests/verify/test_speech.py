@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from subtr.baselines import PCARival, mean_rival
+from subtr.baselines import mean_rival
 from subtr.clock import Clock
 from subtr.datasets.recordings import load_speech
 from subtr.experiment_params import SystemParams
@@ -17,7 +17,7 @@ from subtr.reconstruction import reconstruct_sound
 from subtr.scoring import block_trs, sound_rows
 from subtr.splits import Split
 from subtr.study import Study
-from subtr.training_windows import windows_of
+from subtr.training_windows import fit_pca
 
 SEEDS = (0, 1, 2)
 TR_S = 1.5
@@ -78,9 +78,9 @@ def test_tier_1_keeps_more_than_pca(speech, scored_of, verify_folder, n_floats):
     # PCA may learn from the validation TRs too, which tier 1 only chooses its weights by.
     everything = consecutive(np.arange(split.test[0]), study.run_of_tr)
     mel = torch.from_numpy(study.mel)
-    plain = PCARival(n_floats).fit(windows_of(mel, everything)).reconstruct(original)
-    copies = windows_of(*perturbed(mel, everything, params.perturbation))
-    rival = PCARival(n_floats).fit(copies).reconstruct(original)
+    plain = fit_pca(mel, everything, n_floats).reconstruct(original)
+    copies = perturbed(mel, everything, params.perturbation)
+    rival = fit_pca(*copies, n_floats).reconstruct(original)
     averaged = mean_rival(original)
     found_of, rows = trained(speech, params, n_floats, "tier1", verify_folder / "trained")
     rows += sound_rows(original, plain, TR_S, system="PCA", **labels)

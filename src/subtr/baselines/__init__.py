@@ -9,11 +9,13 @@ from subtr.baselines.reconstruction import (
     sliding_windows,
 )
 from subtr.baselines.ridge import DEFAULT_ALPHAS, FirRidge, delayed
+from subtr.baselines.window_moments import WindowMoments, window_moments
 
 __all__ = [
     "DEFAULT_ALPHAS",
     "FirRidge",
     "PCARival",
+    "WindowMoments",
     "delayed",
     "lanczos_rival",
     "mean_mel",
@@ -22,4 +24,5 @@ __all__ = [
     "onset_flux",
     "sliding_windows",
     "sound_power",
+    "window_moments",
 ]

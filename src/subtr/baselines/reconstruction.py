@@ -4,11 +4,16 @@ Windows are (n_trs, F, feature): the stimulus of consecutive TRs, F frames each.
 """
 
 import numpy as np
+import torch
 from einops import rearrange, repeat
 from jaxtyping import Float, Float32
 from sklearn.decomposition import PCA
 
+from subtr.baselines.window_moments import WindowMoments
 from subtr.errors import SettingsError
+
+# Values of a window up to which all components are found, not the wanted ones alone.
+_EXACT_UP_TO = 2048
 
 
 def mean_rival(
@@ -91,7 +96,10 @@ class PCARival:
 
     Arguments
         n_floats: numbers kept of each TR.
-        seed: of the randomised solver that scikit-learn picks for large windows.
+        seed: of the randomised solver for large windows.
+
+    Fitted, it has ``components`` (float, flat), orthonormal windows by falling variance, their
+    ``deviations`` over the training windows, and the ``mean`` window.
     """
 
     def __init__(self, n_floats: int, seed: int = 0):
@@ -107,41 +115,53 @@ class PCARival:
             SettingsError: fewer windows, or smaller ones, than ``n_floats`` components need.
         """
         flat = windows.reshape(len(windows), -1).astype(np.float32)
-        rank = min(len(flat) - 1, flat.shape[1])
+        self._check_rank(*flat.shape)
+        found = PCA(self.n_floats, random_state=self.seed).fit(flat)
+        self._keep(found.components_, found.explained_variance_, found.mean_)
+        return self
+
+    def fit_moments(self, moments: WindowMoments) -> "PCARival":
+        """Learn from the moments of training windows; errors as `fit`."""
+        n_values = len(moments.mean)
+        self._check_rank(moments.n_windows, n_values)
+        if n_values <= _EXACT_UP_TO:
+            variances, components = torch.linalg.eigh(moments.covariance.double())
+            variances, components = variances.flip(0), components.flip(1)
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                q = min(self.n_floats + 32, n_values)
+                components, variances, _ = torch.svd_lowrank(moments.covariance, q, niter=3)
+        kept = slice(self.n_floats)
+        variances = variances[kept].clamp_min(0)
+        self._keep(components[:, kept].T.numpy(), variances.numpy(), moments.mean.numpy())
+        return self
+
+    def _check_rank(self, n_windows: int, n_values: int) -> None:
+        rank = min(n_windows - 1, n_values)
         if self.n_floats > rank:
             raise SettingsError(
-                f"n_floats = {self.n_floats}: {len(flat)} training windows of {flat.shape[1]} "
+                f"n_floats = {self.n_floats}: {n_windows} training windows of {n_values} "
                 f"values hold at most {rank} components. Use fewer floats, more training data, or "
                 "windows at more offsets (sliding_windows)."
             )
-        self._pca = PCA(self.n_floats, random_state=self.seed).fit(flat)
-        return self
 
-    @property
-    def components(self) -> Float32[np.ndarray, "float flat"]:
-        """Orthonormal windows, by falling variance."""
-        return self._pca.components_.astype(np.float32)
-
-    @property
-    def deviations(self) -> Float32[np.ndarray, " float"]:
-        """Standard deviation of each component over the training windows."""
-        return np.sqrt(self._pca.explained_variance_).astype(np.float32)
-
-    @property
-    def mean(self) -> Float32[np.ndarray, " flat"]:
-        """Mean training window."""
-        return self._pca.mean_.astype(np.float32)
+    def _keep(self, components: np.ndarray, variances: np.ndarray, mean: np.ndarray) -> None:
+        # Orthonormal windows by falling variance (float, flat), their deviations, the mean window.
+        self.components = np.ascontiguousarray(components, dtype=np.float32)
+        self.deviations = np.sqrt(variances).astype(np.float32)
+        self.mean = mean.astype(np.float32)
 
     def encode(
         self, windows: Float[np.ndarray, "tr frame feature"]
     ) -> Float32[np.ndarray, "tr float"]:
         """The ``n_floats`` numbers of each TR."""
         flat = windows.reshape(len(windows), -1).astype(np.float32)
-        return self._pca.transform(flat).astype(np.float32)
+        return (flat - self.mean) @ self.components.T
 
     def reconstruct(
         self, windows: Float[np.ndarray, "tr frame feature"]
     ) -> Float32[np.ndarray, "tr frame feature"]:
         """The windows as the kept components give them back."""
-        flat = self._pca.inverse_transform(self.encode(windows))
-        return flat.reshape(windows.shape).astype(np.float32)
+        flat = self.encode(windows) @ self.components + self.mean
+        return flat.reshape(windows.shape)
