@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.bold.hrf import HRF_DURATION_S
-from subtr.params import Strict
+from subtr.errors import SettingsError
+from subtr.params import Strict, validate
 from subtr.prediction import BoldParams
 from subtr.splits import Split
 from subtr.study import Study
@@ -39,8 +40,43 @@ class StudyParams(Strict):
 
 
 class SystemParams(Strict):
-    """What is trained; a part that is left out is not."""
+    """What is trained; a part that is left out is not.
+
+    ``ablations``: component -> what stands in its place, by dotted path, for `subtr.ablation`:
+    ``no encoder: {sound.stream.encoder: {name: linear}}``.
+    """
 
     sound: AutoencoderParams | None = None
     pictures: AutoencoderParams | None = None
     bold: BoldParams | None = None
+    ablations: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known_ablations(self):
+        for component in self.ablations:
+            self.without(component)
+        return self
+
+    def parts_of(self, component: str) -> list[str]:
+        """Of sound, pictures and bold, those that an ablation changes."""
+        return sorted({path.split(".")[0] for path in self.ablations[component]})
+
+    def without(self, component: str) -> "SystemParams":
+        """The system with something else in a component's place.
+
+        Raises
+            SettingsError: no such option, or no such value of it.
+        """
+        changed = self.model_dump(exclude={"ablations"}, exclude_none=True)
+        for path, value in self.ablations[component].items():
+            *above, last = path.split(".")
+            place = changed
+            for key in above:
+                place = place.get(key) if isinstance(place, dict) else None
+            if not isinstance(place, dict):
+                raise SettingsError(
+                    f"ablations.{component}: {path} is no option of this system; expected one such "
+                    "as sound.stream.encoder."
+                )
+            place[last] = value
+        return validate(SystemParams, changed, f"ablations.{component}")

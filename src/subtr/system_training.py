@@ -26,22 +26,33 @@ if TYPE_CHECKING:
 
 
 def reconstruction_rows(
-    experiment: "Experiment", modality: str, params: AutoencoderParams, labels: Row
+    experiment: "Experiment",
+    modality: str,
+    params: AutoencoderParams,
+    labels: Row,
+    keep: bool = True,
 ) -> list[Row]:
     """Trains an autoencoder of each size on each fold; keeps what it gives, and scores it.
 
     Arguments
         modality: "sound" or "pictures".
         labels: ``system``, ``seed`` and what else every row shall say.
+        keep: the histories and reconstructions, for notebooks to show.
     """
     rows = []
     for n_floats in params.floats_per_tr:
-        rows += _of_size(experiment, modality, params, n_floats, labels)
+        rows += _of_size(experiment, modality, params, n_floats, labels, keep)
     return rows
 
 
-def prediction_rows(experiment: "Experiment", params: BoldParams, labels: Row) -> list[Row]:
-    """Trains a predictor of BOLD on each fold and scores it, with its controls."""
+def prediction_rows(
+    experiment: "Experiment", params: BoldParams, labels: Row, keep: bool = True
+) -> list[Row]:
+    """Trains a predictor of BOLD on each fold and scores it, with its controls.
+
+    Arguments
+        labels, keep: see `reconstruction_rows`.
+    """
     name, seed, study = labels["system"], labels["seed"], experiment.study
     teacher = None
     if getattr(params, "teacher", None) is not None:
@@ -57,7 +68,8 @@ def prediction_rows(experiment: "Experiment", params: BoldParams, labels: Row) -
         f"{study.name}, {name}, BOLD, seed {seed},",
         *([teacher] if teacher else []),
     )
-    experiment.store.keep_history(f"{name}_seed{seed}_bold", history)
+    if keep:
+        experiment.store.keep_history(f"{name}_seed{seed}_bold", history)
     labels = labels | {"floats_per_tr": params.readout.vector_dim * params.readout.members}
     rows = bold_scoring.bold_rows(found["mean"], experiment.held_out, **labels)
     rows += bold_scoring.control_rows(found, experiment.held_out, **labels)
@@ -84,7 +96,7 @@ def prediction_folder(experiment: "Experiment", name: str, params: BoldParams, s
     return experiment.folder / "checkpoints" / f"{name}_seed{seed}_bold_{of}"
 
 
-def _of_size(experiment, modality, params, n_floats, labels) -> list[Row]:
+def _of_size(experiment, modality, params, n_floats, labels, keep) -> list[Row]:
     name, seed, study = labels["system"], labels["seed"], experiment.study
     reconstruct = reconstruct_sound if modality == "sound" else reconstruct_pictures
     place = autoencoder_folder(experiment, name, modality, params, n_floats, seed)
@@ -97,9 +109,11 @@ def _of_size(experiment, modality, params, n_floats, labels) -> list[Row]:
         parts.append(found)
         histories.append(history.assign(fold=fold))
         spent_s += history.attrs["training time_s"]
-    experiment.store.keep_history(f"{name}_{n_floats}_seed{seed}_{modality}", pd.concat(histories))
     found = np.concatenate(parts)
-    experiment.store.keep_windows(f"{name} {n_floats}", modality, found, seed)
+    if keep:
+        training = f"{name}_{n_floats}_seed{seed}_{modality}"
+        experiment.store.keep_history(training, pd.concat(histories))
+        experiment.store.keep_windows(f"{name} {n_floats}", modality, found, seed)
     labels = labels | {"floats_per_tr": n_floats}
     return [*experiment.score(modality, found, labels), labels | _time_row(modality, spent_s)]
 
