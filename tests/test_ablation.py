@@ -59,14 +59,12 @@ def test_the_whole_stands_beside_what_is_left_without_each_component(opened):
     opened.train("small")
     table = ablate(opened, "small")
     kept = table[table["metric"] == "temporal preservation"].set_index("system")["value"]
-    assert list(kept.index) == [WHOLE, "without time", "without encoder"]
+    assert kept.index[0] == WHOLE
+    assert set(kept.index[1:]) == {"without time", "without encoder"}
     # Averaging, by definition.
     assert kept["without time"] == pytest.approx(0, abs=1e-5)
-    trained = opened.results()
-    same = trained[
-        (trained["modality"] == "sound") & (trained["metric"] == "temporal preservation")
-    ]
-    assert kept[WHOLE] == pytest.approx(same["value"].item(), abs=1e-6)
+    trained = opened.results().set_index(["modality", "metric"])["value"]
+    assert kept[WHOLE] == pytest.approx(trained["sound", "temporal preservation"], abs=1e-6)
     assert set(table["modality"]) == {"sound"}
 
 
