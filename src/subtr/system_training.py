@@ -85,7 +85,8 @@ def autoencoder_folder(
     seed: int,
 ) -> Path:
     """Where the checkpoints of an autoencoder lie, a folder a fold."""
-    of = _hash(experiment, params, modality)
+    # Vectors are fitted after training, so that weights are the same with and without.
+    of = _hash(experiment, params.model_copy(update={"fit_steps": 0}), modality)
     training = f"{name}_{n_floats}_seed{seed}_{modality}_{of}"
     return experiment.folder / "checkpoints" / training
 
