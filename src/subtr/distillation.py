@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.errors import SettingsError
+from subtr.items import Stimulus
 from subtr.losses import Diagnostics
 from subtr.models import BoldPredictor, TemporalAutoencoder
 from subtr.params import Strict
@@ -55,9 +56,7 @@ def follow_autoencoder(
     return vectors[None], [model.decoder(vectors)]
 
 
-def follow_predictor(
-    model: BoldPredictor, frames: Float[Tensor, "batch tr frame feature"]
-) -> Followed:
+def follow_predictor(model: BoldPredictor, frames: Stimulus) -> Followed:
     """TR vectors and BOLD by subject of each member of a predictor."""
     vectors = model.vectors(frames)
     dropped = model.dropout(vectors)
@@ -85,7 +84,7 @@ class Distiller(nn.Module):
         self,
         student: nn.Module,
         teacher: nn.Module,
-        follow: Callable[[nn.Module, Tensor], Followed],
+        follow: Callable[[nn.Module, Stimulus], Followed],
         student_dim: int,
         teacher_dim: int,
         n_student: int = 1,
@@ -113,8 +112,8 @@ class Distiller(nn.Module):
 
     def forward(
         self,
-        frames: Float[Tensor, "batch tr frame *feature"],
-        teacher_frames: Float[Tensor, "batch tr _ ..."] | None = None,
+        frames: Stimulus,
+        teacher_frames: Stimulus | None = None,
     ) -> Pair:
         """Both of them, on the same stimulus.
 

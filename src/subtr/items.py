@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +13,34 @@ from torch import Tensor
 from subtr.errors import SettingsError
 
 Batch = dict[str, Tensor | dict[str, Tensor]]
+
+
+class SoundAndPictures(NamedTuple):
+    """Both of the same TRs, each at its own rate.
+
+    ``frames`` (item..., TR, frame, band) and ``pictures`` (item..., TR, picture, rgb, height,
+    width), each with its own context.
+    """
+
+    frames: Tensor
+    pictures: Tensor
+
+
+Stimulus = Tensor | SoundAndPictures
+
+
+def parts_of(stimulus: Stimulus) -> dict[str, Tensor]:
+    """What a batch holds of a stimulus: "frames", and "pictures" where they come beside sound."""
+    if isinstance(stimulus, SoundAndPictures):
+        return stimulus._asdict()
+    return {"frames": stimulus}
+
+
+def stimulus_of(parts: Mapping[str, Tensor | dict[str, Tensor]]) -> Stimulus:
+    """What `parts_of` took apart, of a batch."""
+    if "pictures" in parts:
+        return SoundAndPictures(parts["frames"], parts["pictures"])
+    return parts["frames"]
 
 
 def consecutive(
@@ -93,26 +122,25 @@ def window_batches(
 
 
 def with_context(
-    frames: Float[Tensor, "tr frame feature"],
+    frames: Float[Tensor, "tr frame *feature"],
     n_context: int,
     run_of_tr: Int[np.ndarray, " tr"],
-) -> Float[Tensor, "tr wider feature"]:
+) -> Float[Tensor, "tr wider *feature"]:
     """Each TR's frames with ``n_context`` of its neighbours' on either side; 0 outside of a run."""
     if not n_context:
         return frames
-    wider = []
+    wider, n_frames = [], frames.shape[1]
+    nothing = frames.new_zeros(n_context, *frames.shape[2:])
     for run in np.unique(run_of_tr):
         (trs,) = np.nonzero(run_of_tr == run)
-        stream = frames[torch.as_tensor(trs)].flatten(0, 1)
-        stream = torch.nn.functional.pad(stream, (0, 0, n_context, n_context))
-        n_frames = frames.shape[1]
+        stream = torch.cat([nothing, frames[torch.as_tensor(trs)].flatten(0, 1), nothing])
         windows = stream.unfold(0, n_frames + 2 * n_context, n_frames)
-        wider.append(rearrange(windows, "t m f -> t f m"))
+        wider.append(rearrange(windows, "t ... m -> t m ..."))
     return torch.cat(wider)
 
 
 def timeline_batch(
-    frames: Float[Tensor, "tr frame feature"],
+    stimulus: Stimulus,
     bold: Mapping[str, Float[Tensor, "tr parcel"]],
     stretches: list[Int[np.ndarray, " _"]],
     run_of_tr: Int[np.ndarray, " tr"],
@@ -125,14 +153,18 @@ def timeline_batch(
     look back to. BOLD is NaN there, and where an item would repeat a volume of the one before.
 
     Arguments
+        stimulus: of every TR, in order.
         stretches: the TRs whose BOLD may be learned from, see `consecutive`.
         item_trs: volumes of an item.
 
     Returns
-        ``frames`` (item, lead + volume, frame, feature), ``bold`` subject -> (item, lead + volume,
-        parcel).
+        ``frames`` (item, lead + volume, frame, feature), and ``pictures`` where they come beside
+        sound; ``bold`` subject -> (item, lead + volume, parcel); ``wanted`` (item, lead + volume),
+        the TRs whose BOLD is asked for.
     """
-    windows, targets = [], {subject: [] for subject in bold}
+    parts = parts_of(stimulus)
+    windows: dict[str, list[Tensor]] = {name: [] for name in parts}
+    wanted, targets = [], {subject: [] for subject in bold}
     for stretch in stretches:
         for first in range(stretch[0], stretch[-1] + 1, item_trs):
             trs = np.arange(first - n_lead_trs, first + item_trs)
@@ -140,11 +172,15 @@ def timeline_batch(
             clipped = np.clip(trs, 0, len(run_of_tr) - 1)
             inside &= run_of_tr[clipped] == run_of_tr[first]
             chosen, index = torch.as_tensor(inside), torch.as_tensor(clipped)
-            shape = (-1, *[1] * (frames.ndim - 1))
-            windows.append(torch.where(chosen.view(shape).to(frames.device), frames[index], 0))
-            wanted = torch.as_tensor(np.isin(trs, stretch) & (trs >= first))[:, None]
+            for name, frames in parts.items():
+                shape = (-1, *[1] * (frames.ndim - 1))
+                there = chosen.view(shape).to(frames.device)
+                windows[name].append(torch.where(there, frames[index], 0))
+            asked = torch.as_tensor(np.isin(trs, stretch) & (trs >= first))
+            wanted.append(asked)
             for subject, values in bold.items():
-                values = torch.where(wanted.to(values.device), values[index], torch.nan)
-                targets[subject].append(values)
+                there = asked[:, None].to(values.device)
+                targets[subject].append(torch.where(there, values[index], torch.nan))
     stacked = {subject: torch.stack(items) for subject, items in targets.items()}
-    return {"frames": torch.stack(windows), "bold": stacked}
+    shown = {name: torch.stack(items) for name, items in windows.items()}
+    return {**shown, "bold": stacked, "wanted": torch.stack(wanted)}

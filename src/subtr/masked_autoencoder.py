@@ -7,8 +7,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from subtr.models import Stream
 from subtr.patches import Patches
+from subtr.streams import EncoderPart, with_position
 
 
 class MaskedAutoencoder(nn.Module):
@@ -30,7 +30,7 @@ class MaskedAutoencoder(nn.Module):
 
     def __init__(
         self,
-        stream: Stream,
+        stream: EncoderPart,
         patches: Patches,
         tr_s: float,
         mean: Float[Tensor, " *feature"],
@@ -61,10 +61,8 @@ class MaskedAutoencoder(nn.Module):
         self, frames: Float[Tensor, "item frame *feature"], hidden: Bool[Tensor, "item time cell"]
     ) -> Float[Tensor, "item frame *feature"]:
         shown = self.filled(frames, hidden)
-        if shown.ndim == 3:
-            index = torch.arange(shown.shape[1], device=shown.device) - self.context_frames
-            times_s = (index + 0.5) / self.frames_per_tr * self.tr_s
-            shown = self.position(shown, times_s, self.tr_s)
+        window = self.tr_s, self.context_frames, self.frames_per_tr
+        shown = with_position(self.position, shown, *window)
         n_frames = frames.shape[1]
         levels = zip(self.maps, self.encoder(shown), strict=True)
         # Each frame takes the latent of a coarser level that covers it.

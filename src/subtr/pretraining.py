@@ -16,10 +16,10 @@ from subtr.errors import SettingsError
 from subtr.items import Batch, WindowBatches, consecutive
 from subtr.masked_autoencoder import MaskedAutoencoder
 from subtr.masking import dual_masks
-from subtr.models import Stream
 from subtr.params import Strict
 from subtr.patches import Patches
 from subtr.splits import Split
+from subtr.streams import EncoderPart
 from subtr.training import Fitting, TrainingParams, fit
 
 
@@ -72,7 +72,7 @@ class _MaskedBatches:
 
 
 def pretrain(
-    stream: Stream,
+    stream: EncoderPart,
     frames: Float[Tensor, "tr frame *feature"],
     stretches: list[Int[np.ndarray, " _"]],
     validation: list[Int[np.ndarray, " _"]],
@@ -147,7 +147,7 @@ def pretrain(
 
 
 def pretrain_members(
-    streams: Iterable[Stream],
+    streams: Iterable[EncoderPart],
     frames: Float[Tensor, "tr frame *feature"],
     split: Split,
     run_of_tr: Int[np.ndarray, " tr"],

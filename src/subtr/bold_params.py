@@ -1,0 +1,49 @@
+"""What ``bold`` of a system's file may say: how BOLD is predicted from sound and pictures."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from subtr.augmentation import AugmentationParams
+from subtr.distillation import DistillationParams
+from subtr.joint_stream import PictureStreamParams
+from subtr.models import ReadoutParams
+from subtr.params import Strict
+from subtr.pretraining import PretrainingParams
+from subtr.streams import StreamParams
+from subtr.training import TrainingParams
+
+
+class BoldParams(Strict):
+    """Stimulus -> TR vector -> BOLD: what is built and how it is trained.
+
+    ``pictures``: they are shown beside the sound, or alone where a study has none; None leaves
+    them out.
+    ``target``: the subjects' mean as one series, or each subject with a head of their own.
+    ``n_bands``: ranges of neighbouring mel bands that are averaged first, since minutes of BOLD
+    cannot tell what each of 128 bands is for; None keeps every band.
+    ``pretraining``: encoders of sound (of pictures, where they are alone) first learn to redraw
+    hidden patches of the stimulus, each member by itself; then they learn from BOLD at
+    ``training.started_rate``.
+    ``labelled_fraction``: share of the training TRs, in blocks, whose BOLD may be learned from; the
+    stimulus of all training TRs stays for pre-training and for scaling. Validation TRs keep their
+    BOLD, and when to stop is decided by them, so that what is labelled in all is more than this.
+    ``augmentation``: of the sound of training items, drawn anew each epoch; a shift moves it
+    against its BOLD.
+    ``teacher``: a trained system that is followed too, in training TRs without labels as well. What
+    labels the teacher had is its own affair: give it the same ``labelled_fraction`` if the student
+    is to be compared with others that had as few.
+    """
+
+    stream: StreamParams = StreamParams()
+    pictures: PictureStreamParams | None = None
+    readout: ReadoutParams = ReadoutParams()
+    training: TrainingParams = TrainingParams()
+    target: Literal["mean", "subjects"] = "mean"
+    loss: Literal["correlation", "mse"] = "correlation"
+    n_bands: int | None = Field(None, ge=1)
+    item_trs: int = Field(60, ge=8)
+    pretraining: PretrainingParams | None = None
+    labelled_fraction: float = Field(1.0, gt=0, le=1)
+    augmentation: AugmentationParams | None = None
+    teacher: DistillationParams | None = None

@@ -1,0 +1,181 @@
+"""Trains a predictor of BOLD on one fold: what it is shown, asked for, and whom it follows."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from subtr.bold_augmentation import batches_of_epoch
+from subtr.bold_params import BoldParams
+from subtr.bold_stimulus import (
+    bold_predictor,
+    bold_stimulus,
+    standardised_frames,
+    standardised_pictures,
+)
+from subtr.distillation import Distiller, Pair, distillation_loss, follow_predictor
+from subtr.errors import SettingsError
+from subtr.items import Batch, Stimulus, consecutive, parts_of, stimulus_of, timeline_batch
+from subtr.labelled import labelled_bold, labelled_trs
+from subtr.losses import Diagnostics, bold_loss
+from subtr.models import BoldPredictor
+from subtr.pretraining import pretrain_members
+from subtr.splits import Split
+from subtr.study import Study
+from subtr.training import Fitting, fit
+
+Teacher = tuple[BoldParams, Path]
+
+
+class Trained(NamedTuple):
+    """A predictor in eval mode, all that it is shown of the study, and how it was trained."""
+
+    predictor: BoldPredictor
+    stimulus: Stimulus
+    history: pd.DataFrame
+
+
+def fit_fold(
+    study: Study,
+    split: Split,
+    params: BoldParams,
+    drift_order: int,
+    folder: Path,
+    seed: int,
+    label: str,
+    teacher: Teacher | None = None,
+) -> Trained:
+    """Trains it, or reads it from ``folder``.
+
+    Arguments
+        teacher: parameters of the system to follow, and its folder for this fold; it is trained
+            there if it has not been. Its time is no part of the history.
+
+    Raises
+        SettingsError: as `bold_stimulus` and `_taught`.
+    """
+    taught = _taught(study, split, params, drift_order, seed, label, teacher)
+    labelled = labelled_trs(split, params.labelled_fraction, study, seed)
+    subjects, mean = labelled_bold(study, split, labelled, drift_order)
+    targets = {"mean": mean} if params.target == "mean" else subjects
+    bold = {name: torch.tensor(of, dtype=torch.float32) for name, of in targets.items()}
+    stimulus = bold_stimulus(study, split, params)
+    torch.manual_seed(seed)
+    predictor = bold_predictor(study, params)
+    learner: nn.Module = predictor if taught is None else _distiller(predictor, taught[0])
+    started, before_s = [], 0.0
+    if params.pretraining is not None:
+        if study.mel is not None:
+            bare = standardised_frames(study, split, 0, params.n_bands)
+        else:
+            bare = standardised_pictures(study, split, params.pictures, context=False)
+        started, before_s = pretrain_members(
+            predictor.encoder_parts(), bare, split, study.run_of_tr, study.clock.tr_s,
+            params.pretraining, folder / "pretraining", seed, label,
+        )  # fmt: skip
+
+    def items(shown: Stimulus, trs, bold: dict[str, Tensor]) -> Batch:
+        stretches, lead = consecutive(trs, study.run_of_tr), predictor.n_lead_trs
+        return timeline_batch(shown, bold, stretches, study.run_of_tr, lead, params.item_trs)
+
+    # The stimulus of all training TRs is known, so a teacher can be followed in all of them.
+    learned = labelled if taught is None else split.train
+    train = items(stimulus, learned, bold)
+    if taught is not None:
+        train["teacher"] = parts_of(stimulus_of(items(taught[1], learned, {})))
+    batches = batches_of_epoch(train, stimulus, params, split, seed, study.mel is not None)
+    fitting = Fitting(
+        learner,
+        _objective(params),
+        batches,
+        [items(stimulus, split.validation, bold)],
+        params.training,
+        seed,
+        started,
+    )
+    history = fit(fitting, folder, label)
+    history.attrs["training time_s"] += before_s
+    return Trained(predictor.eval(), stimulus, history)
+
+
+def load_weights(predictor: BoldPredictor, folder: Path) -> None:
+    """Puts the best weights of a finished training into it, those of a student too."""
+    state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    names = {name: name.removeprefix("model.").removeprefix("student.") for name in state}
+    # What lies between a student and its teacher is left out.
+    kept = {names[name]: of for name, of in state.items() if not names[name].startswith("maps.")}
+    predictor.load_state_dict(kept)
+    predictor.eval()
+
+
+def _objective(params: BoldParams) -> Callable[[nn.Module, Batch], tuple[Tensor, Diagnostics]]:
+    def task(found, wanted) -> tuple[Tensor, Diagnostics]:
+        return bold_loss(found, wanted, params.loss)
+
+    def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Diagnostics]:
+        shown, pair = stimulus_of(batch), None
+        if isinstance(model, Distiller) and model.training:
+            pair = model(shown, stimulus_of(batch["teacher"]))
+            outputs = pair.student_output
+        else:
+            student = model.student if isinstance(model, Distiller) else model
+            outputs = student.each(shown)
+        # Each member learns by itself; it is their mean that predicts.
+        each = [task(one, batch["bold"]) for one in outputs]
+        loss = torch.stack([value for value, _ in each]).mean()
+        named = {"r": torch.stack([named["r"] for _, named in each]).mean()}
+        if pair is None:
+            return loss, named
+        how = (params.teacher.vector_weight, params.teacher.output_weight)
+        followed, more = distillation_loss(*_asked(pair, batch), task, None, *how)
+        return loss + followed, named | more
+
+    return objective
+
+
+def _asked(pair: Pair, batch: Batch) -> Pair:
+    """Of the training TRs alone, as items hold others before and after; and of parcels with BOLD.
+
+    What a teacher says of a parcel that it has no BOLD of is noise.
+    """
+    asked, outputs = batch["wanted"], []
+    for output in pair.teacher_output:
+        kept = {}
+        for name, of in output.items():
+            measured = batch["bold"].get(name, of).isfinite().any((0, 1))
+            kept[name] = torch.where(asked[..., None] & measured, of, torch.nan)
+        outputs.append(kept)
+    vectors = [of[:, asked][:, None] for of in (pair.student_vectors, pair.teacher_vectors)]
+    return Pair(vectors[0], pair.student_output, vectors[1], outputs)
+
+
+def _distiller(predictor: BoldPredictor, teacher: BoldPredictor) -> Distiller:
+    sizes = [model.readouts[0].heads.shared.in_features for model in (predictor, teacher)]
+    members = [len(model.streams) for model in (predictor, teacher)]
+    return Distiller(predictor, teacher, follow_predictor, *sizes, *members)
+
+
+def _taught(study, split, params: BoldParams, drift_order, seed, label, teacher: Teacher | None):
+    """The teacher and what it is shown; None without one. SettingsError where it is missing."""
+    if params.teacher is None:
+        return None
+    name = params.teacher.teacher
+    if teacher is None:
+        raise SettingsError(
+            f"teacher = {name!r}: it has not been trained, and its parameters are not given."
+        )
+    theirs, folder = teacher
+    if (folder / "done.json").exists():
+        predictor = bold_predictor(study, theirs)
+        load_weights(predictor, folder)
+        return predictor, bold_stimulus(study, split, theirs)
+    if theirs.teacher is not None:
+        raise SettingsError(
+            f"teacher = {name!r}: it follows {theirs.teacher.teacher!r} and is not trained in "
+            f"{folder}; train {name!r} first."
+        )
+    said = f"{label} teacher {name}"
+    return fit_fold(study, split, theirs, drift_order, folder, seed, said)[:2]
