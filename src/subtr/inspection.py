@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from subtr.bold_scoring import bold_rows
+from subtr.bold_stimulus import bold_predictor, bold_stimulus
 from subtr.decoders import DECODERS
 from subtr.errors import SettingsError
 from subtr.experiment import Experiment
-from subtr.items import consecutive, window_batches
+from subtr.items import Stimulus, consecutive, window_batches
+from subtr.joint_stream import JointStream
 from subtr.models import BoldPredictor, Stream, TemporalAutoencoder
-from subtr.prediction import standardised_frames
+from subtr.prediction import bold_timeline
 from subtr.scoring import sound_rows
 from subtr.system_training import autoencoder_folder, prediction_folder
 
@@ -50,7 +51,7 @@ def levels_of_sound(experiment: Experiment, system: str, seed: int = 0) -> pd.Da
         known = mel[torch.from_numpy(split.train)]
         center, scale = known.mean(dim=(0, 1)), known.std()
         stretches = consecutive(split.test, study.run_of_tr)
-        for name in _without_each([stream], study.clock.frame_hz):
+        for name in _without_each([stream], study.clock.tr_s):
             for batch in window_batches((mel - center) / scale, stretches):
                 windows = model(batch["frames"], study.clock.tr_s)[0] * scale + center
                 found.setdefault(name, []).append(windows)
@@ -66,11 +67,11 @@ def levels_of_bold(experiment: Experiment, system: str, seed: int = 0) -> pd.Dat
     study, params = experiment.study, _part(experiment, system, "bold")
     found: dict[str, np.ndarray] = {}
     for fold, split in enumerate(experiment.splits):
-        predictor, frames = trained_predictor(experiment, system, seed, fold)
-        for name in _without_each(predictor.streams, study.clock.frame_hz):
+        predictor, stimulus = trained_predictor(experiment, system, seed, fold)
+        for name in _without_each(predictor.streams, study.clock.tr_s):
             prediction = found.setdefault(name, np.full(experiment.held_out.mean.shape, np.nan))
-            heads = _timeline(predictor, frames, study.run_of_tr)
-            prediction[split.test] = np.mean(heads, axis=0)[split.test]
+            heads = bold_timeline(predictor, stimulus, study)
+            prediction[split.test] = np.mean(list(heads.values()), axis=0)[split.test]
     rows = []
     for name, prediction in found.items():
         labels = {"study": study.name, "system": system, "seed": seed, "without": name}
@@ -81,31 +82,22 @@ def levels_of_bold(experiment: Experiment, system: str, seed: int = 0) -> pd.Dat
 
 def trained_predictor(
     experiment: Experiment, system: str, seed: int = 0, fold: int = 0
-) -> tuple[BoldPredictor, Float[Tensor, "tr wider band"]]:
-    """A system's network from sound to BOLD, and the frames that it is given, with context.
+) -> tuple[BoldPredictor, Stimulus]:
+    """A system's network to BOLD, and the stimulus that it is given of every TR, with context.
 
     Raises
         SettingsError: the system has no part for BOLD, or is not trained.
     """
     study, params = experiment.study, _part(experiment, system, "bold")
-    split = experiment.splits[fold]
-    frames = standardised_frames(study, split, params.stream.context_frames, params.n_bands)
-    predictor = BoldPredictor(
-        frames.shape[-1],
-        study.clock.frames_per_tr,
-        study.clock.tr_s,
-        ["mean"] if params.target == "mean" else study.subjects,
-        len(study.parcels),
-        params.stream,
-        params.readout,
-    )
+    stimulus = bold_stimulus(study, experiment.splits[fold], params)
+    predictor = bold_predictor(study, params)
     place = prediction_folder(experiment, system, params, seed)
     _load(predictor, place / f"fold{fold}", system)
-    return predictor, frames
+    return predictor, stimulus
 
 
 @contextmanager
-def without_level(stream: Stream, index: int) -> Iterator[None]:
+def without_level(stream: Stream | JointStream, index: int) -> Iterator[None]:
     """Within it the aggregator gets, of one level, the mean over the batch: nothing of this TR.
 
     Arguments
@@ -124,12 +116,10 @@ def without_level(stream: Stream, index: int) -> Iterator[None]:
         hook.remove()
 
 
-def _without_each(streams, frame_hz: float) -> Iterator[str]:
+def _without_each(streams, tr_s: float) -> Iterator[str]:
     """Yields names; while one is out, that level of all the streams says nothing."""
     yield ALL
-    names = [f"the level at {hz:.3g} Hz" for hz in streams[0].encoder.frame_hz(frame_hz)]
-    names = ["the input"] * streams[0].keep_input + names
-    for index, name in enumerate(names):
+    for index, name in enumerate(streams[0].level_names(tr_s)):
         with ExitStack() as levels_out:
             for stream in streams:
                 levels_out.enter_context(without_level(stream, index))
@@ -156,15 +146,3 @@ def _load(model: nn.Module, folder: Path, system: str) -> None:
     }
     model.load_state_dict({name: of for name, of in weights.items() if name in model.state_dict()})
     model.eval()
-
-
-@torch.no_grad()
-def _timeline(predictor: BoldPredictor, frames: Tensor, run_of_tr: np.ndarray) -> list[np.ndarray]:
-    """BOLD of the whole study, run by run, of each head."""
-    heads: dict[str, np.ndarray] = {}
-    for run in np.unique(run_of_tr):
-        (trs,) = np.nonzero(run_of_tr == run)
-        for name, bold in predictor(frames[torch.as_tensor(trs)][None]).items():
-            out = heads.setdefault(name, np.full((len(run_of_tr), bold.shape[-1]), np.nan))
-            out[trs] = bold[0].double().numpy()
-    return list(heads.values())
