@@ -19,7 +19,8 @@ class AutoencoderParams(Strict):
     """Frames -> floats -> frames: what is built and how it is trained.
 
     ``floats_per_tr``: one autoencoder is trained for each size. ``start``: "pca" starts the linear
-    maps of aggregator and decoder at the principal components of the training windows.
+    maps of aggregator and decoder at the principal components of the training windows, "blocks" at
+    those of blocks of the training pictures.
     ``perturbation``: copies of the training time that are learned from too, components included.
     ``fit_steps``: steps by which each test vector is fitted to the decoder, see
     `subtr.fitting_vectors`. ``augmentation``, ``curriculum``: what changes in the windows that are
@@ -30,7 +31,7 @@ class AutoencoderParams(Strict):
     stream: StreamParams = StreamParams()
     decoder: Part = Part(name="linear")
     floats_per_tr: tuple[int, ...] = Field((128,), min_length=1)
-    start: Literal["random", "pca"] = "random"
+    start: Literal["random", "pca", "blocks"] = "random"
     perturbation: PerturbationParams = PerturbationParams()
     fit_steps: int = Field(0, ge=0, le=1000)
     augmentation: AugmentationParams | None = None
@@ -53,18 +54,27 @@ class AutoencoderParams(Strict):
                 "is reconstructed from must come from that TR alone"
             )
         names = self.stream.aggregator.name, self.decoder.name
-        if self.start == "pca":
-            for name, registry in zip(names, (AGGREGATORS, known), strict=True):
+        if self.start != "random":
+            start = {"pca": "start_from", "blocks": "start_from_blocks"}[self.start]
+            # Only pictures have blocks.
+            decoders = known if self.start == "pca" else PICTURE_DECODERS
+            for name, registry in zip(names, (AGGREGATORS, decoders), strict=True):
                 parts = registry.parts
-                can = [one for one in parts if hasattr(parts[one], "start_from")]
+                can = [one for one in parts if hasattr(parts[one], start)]
                 if name not in can:
                     raise ValueError(
-                        f"start = 'pca' needs the {registry.kind} {' or '.join(can)}, not {name!r}"
+                        f"start = {self.start!r} needs the {registry.kind} {' or '.join(can)}, "
+                        f"not {name!r}"
                     )
-        if self.start == "pca" and self.balance:
+        if self.start == "blocks" and not self.stream.keep_input:
             raise ValueError(
-                "balance = true: expected false with start = 'pca', whose error within TRs has "
-                "hardly a gradient at the start"
+                "stream.keep_input = false: expected true with start = 'blocks', for blocks are "
+                "of the pictures themselves"
+            )
+        if self.start != "random" and self.balance:
+            raise ValueError(
+                f"balance = true: expected false with start = {self.start!r}, whose error within "
+                "TRs has hardly a gradient at the start"
             )
         if self.augmentation and self.augmentation.shift_frames:
             raise ValueError(

@@ -8,11 +8,10 @@ import pandas as pd
 import torch
 from einops import rearrange
 from jaxtyping import Float, Float32, Int, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.autoencoder_training import LessonBatches, Taught, train_autoencoder
-from subtr.baselines import PCARival
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.errors import SettingsError
 from subtr.fitting_vectors import fitted_vectors
@@ -20,8 +19,8 @@ from subtr.items import WindowBatches, consecutive, window_batches
 from subtr.models import Stream, TemporalAutoencoder
 from subtr.perturbation import PerturbationParams, perturbed
 from subtr.splits import Split
+from subtr.starts import start_model
 from subtr.study import Study
-from subtr.training_windows import fit_pca
 
 
 @dataclass(frozen=True)
@@ -150,8 +149,8 @@ def _train(model, frames, learned, study, split, params, n_floats, folder, seed,
     learned_frames, stretches = learned
     started, clock = [], study.clock
     # Weights that are read anyway need no start.
-    if params.start == "pca" and not (folder / "done.json").exists():
-        started = _start_at(fit_pca(learned_frames, stretches, n_floats, seed), model)
+    if not (folder / "done.json").exists():
+        started = start_model(model, params, learned_frames, stretches, n_floats, seed)
     mean = 0.0 if frames.ndim == 3 else frames[torch.from_numpy(split.train)].mean((0, 1))
 
     def batches(epoch: int) -> LessonBatches:
@@ -171,13 +170,3 @@ def _train(model, frames, learned, study, split, params, n_floats, folder, seed,
         model, batches, validation, clock.tr_s, params.training, folder, seed, label,
         params.level_weight, params.balance, started, taught,
     )  # fmt: skip
-
-
-def _start_at(pca: PCARival, model: TemporalAutoencoder) -> list[nn.Parameter]:
-    components = torch.from_numpy(pca.components)
-    # Codes of variance 1, so that what is added to them need not know their scale.
-    spread = torch.from_numpy(pca.deviations).clamp_min(1e-6)
-    mean = torch.from_numpy(pca.mean)
-    analysis = components / spread[:, None]
-    started = model.stream.aggregator.start_from(analysis, -analysis @ mean)
-    return started + model.decoder.start_from(components.T * spread, mean)

@@ -5,6 +5,7 @@ An aggregator is built from ``level_dims``, ``level_frames``, the vector's ``dim
 
 from subtr.aggregators.adaptive import AdaptiveAggregator
 from subtr.aggregators.attention import AttentionAggregator
+from subtr.aggregators.blocks import BlockAggregator
 from subtr.aggregators.conv import ConvAggregator
 from subtr.aggregators.kernels import KernelAggregator
 from subtr.aggregators.lanczos import LanczosAggregator
@@ -29,5 +30,6 @@ AGGREGATORS = Registry(
         "conv": ConvAggregator,
         "pyramid": PyramidAggregator,
         "linear": LinearAggregator,
+        "blocks": BlockAggregator,
     },
 )

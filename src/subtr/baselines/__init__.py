@@ -1,5 +1,6 @@
 """The rivals that stand in every results table."""
 
+from subtr.baselines.blocks import BlockPCARival
 from subtr.baselines.features import mean_mel, onset_flux, sound_power
 from subtr.baselines.reconstruction import (
     PCARival,
@@ -13,6 +14,7 @@ from subtr.baselines.window_moments import WindowMoments, window_moments
 
 __all__ = [
     "DEFAULT_ALPHAS",
+    "BlockPCARival",
     "FirRidge",
     "PCARival",
     "WindowMoments",

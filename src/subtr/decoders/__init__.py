@@ -3,6 +3,7 @@
 A decoder is built from the vector's size, the frames of a TR and the size of a frame, and options.
 """
 
+from subtr.decoders.block_pictures import BlockPictureDecoder
 from subtr.decoders.grid_pictures import GridPictureDecoder
 from subtr.decoders.mel import HeldDecoder, LinearDecoder
 from subtr.decoders.pictures import LinearPictureDecoder, PictureDecoder
@@ -20,5 +21,6 @@ PICTURE_DECODERS = Registry(
         "linear_pictures": LinearPictureDecoder,
         "refined_pictures": RefinedPictureDecoder,
         "grid_pictures": GridPictureDecoder,
+        "block_pictures": BlockPictureDecoder,
     },
 )
