@@ -38,7 +38,9 @@ ENCODERS = {
     "SA-MSTCN": lambda width: {
         "name": "attentive_dilated", "hidden_dim": width, "causal": False
     },
-    "hierarchical": lambda width: {"name": "hierarchical", "dims": [width] * 3, "pool_frames": [2, 4]},
+    "hierarchical": lambda width: {
+        "name": "hierarchical", "dims": [width] * 3, "pool_frames": [2, 4]
+    },
     "transformer": lambda width: {"name": "transformer", "hidden_dim": width} | ROTARY,
     "linear attention": lambda width: {"name": "linear_attention", "hidden_dim": width},
     "gated linear attention": lambda width: {
