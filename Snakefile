@@ -99,6 +99,7 @@ TRAINED = expand(
         "04_tier1_hierarchical",
         "05_tier2_video3d",
         "06_tier2_transformer",
+        "07_combined_and_distilled",
     ],
     seed=SEEDS,
 )

@@ -3,7 +3,7 @@
 import pytest
 from tiny_experiment import STUDY, SYSTEM, write
 
-from subtr.ablation import WHOLE, ablate
+from subtr.ablation import WHOLE, ablate, by_component
 from subtr.errors import SettingsError
 from subtr.experiment import Experiment
 from subtr.experiment_params import SystemParams
@@ -66,6 +66,9 @@ def test_the_whole_stands_beside_what_is_left_without_each_component(opened):
     trained = opened.results().set_index(["modality", "metric"])["value"]
     assert kept[WHOLE] == pytest.approx(trained["sound", "temporal preservation"], abs=1e-6)
     assert set(table["modality"]) == {"sound"}
+    drawn = by_component(table).set_index(["group", "without"])["value"]
+    assert drawn["sound", "time"] == kept["without time"]
+    assert drawn["sound", WHOLE] == kept[WHOLE]
 
 
 def test_tables_and_sounds_of_systems_are_left_alone(opened):

@@ -100,6 +100,19 @@ bold:
   training: {max_epochs: 2}
 """,
 }
+_SMALL = """
+sound:
+  stream: {encoder: {name: linear, hidden_dim: 4}, aggregator: {name: linear}}
+  floats_per_tr: [8]
+  batches_per_epoch: 2
+  training: {max_epochs: 2}
+"""
+TINY["system_small"] = _SMALL
+TINY["system_distilled"] = _SMALL + "  teacher: {teacher: combined}\n"
+TINY["system_combined"] = (
+    _SMALL.replace("hidden_dim: 4", "hidden_dim: 8")
+    + "ablations:\n  encoder: {sound.stream.encoder: {name: linear, hidden_dim: 0}}\n"
+)
 for _name, _encoder in {
     "s3d": "name: s3d, channels: [4, 4], hidden_dim: 8",
     "slowfast": "name: slowfast, blocks: [1], slow_features: 4, hidden_dims: [4, 8]",
@@ -146,6 +159,7 @@ def test_they_are_numbered_in_the_order_of_a_run():
         "04_tier1_hierarchical",
         "05_tier2_video3d",
         "06_tier2_transformer",
+        "07_combined_and_distilled",
         "08_evaluation",
         "09_listening_viewing",
     ]

@@ -69,3 +69,19 @@ def _present(experiment: "Experiment", parts: list[str]) -> list[str]:
         "bold": bool(study.bold) and study.mel is not None,
     }
     return [part for part in parts if there[part]]
+
+
+def by_component(table: pd.DataFrame) -> pd.DataFrame:
+    """What `ablate` gave, as `subtr.figures.without_levels` draws it.
+
+    Returns
+        Columns ``without``, ``group`` (sound, pictures, or class of parcels) and ``value``: of
+        reconstructions the temporal preservation, of BOLD r as a share of its ceiling where there
+        is one.
+    """
+    shared = "r / ceiling" if "r / ceiling" in set(table["metric"]) else "r"
+    of_bold = (table["metric"] == shared) & (table["group"] != "")
+    kept = table[of_bold | (table["metric"] == "temporal preservation")]
+    group = kept["group"].where(kept["modality"] == "bold", kept["modality"])
+    without = kept["system"].str.removeprefix("without ")
+    return pd.DataFrame({"without": without, "group": group, "value": kept["value"]})

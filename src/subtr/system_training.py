@@ -55,7 +55,7 @@ def prediction_rows(
     """
     name, seed, study = labels["system"], labels["seed"], experiment.study
     teacher = None
-    if getattr(params, "teacher", None) is not None:
+    if params.teacher is not None:
         theirs = _teacher_params(experiment, params, "bold")
         teacher = (theirs, prediction_folder(experiment, params.teacher.teacher, theirs, seed))
     found, history = predict_bold(
@@ -66,7 +66,7 @@ def prediction_rows(
         prediction_folder(experiment, name, params, seed),
         seed,
         f"{study.name}, {name}, BOLD, seed {seed},",
-        *([teacher] if teacher else []),
+        teacher,
     )
     if keep:
         experiment.store.keep_history(f"{name}_seed{seed}_bold", history)
@@ -158,7 +158,7 @@ def _teacher_params(experiment: "Experiment", params: Strict, part: str):
 def _hash(experiment: "Experiment", params: Strict, part: str) -> str:
     """Of all that a training depends on, its teachers included."""
     chain = [params]
-    while getattr(chain[-1], "teacher", None) is not None:
+    while chain[-1].teacher is not None:
         chain.append(_teacher_params(experiment, chain[-1], part))
         if len(chain) > 8:
             raise SettingsError(f"teacher = {params.teacher.teacher!r}: teachers go in a circle.")
