@@ -10,6 +10,7 @@ from subtr.figures.modulation import (
     modulation_transfer,
     transfer_by_training,
 )
+from subtr.figures.score_map import score_map
 from subtr.figures.scores import preservation_by_band, preservation_by_floats, training_curves
 from subtr.figures.stimulus import picture_strips, reconstructions, within_tr
 from subtr.figures.style import colour_of
@@ -30,6 +31,7 @@ __all__ = [
     "preservation_by_band",
     "preservation_by_floats",
     "reconstructions",
+    "score_map",
     "scores_of_systems",
     "training_curves",
     "transfer_by_training",

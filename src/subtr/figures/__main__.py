@@ -5,11 +5,29 @@ from pathlib import Path
 
 import matplotlib
 import pandas as pd
+from matplotlib.figure import Figure
 
 from subtr import figures
 from subtr.results import group_table, read_results, results_table, summary
 
-_SPEECH = ("speech_64", "speech_128", "speech_512", "speech_ablation")
+_SIZES = (64, 128, 256, 512)
+# Table -> folders of `make verify`; further ones that match a name with a star.
+_TABLES = {
+    "speech": (*(f"speech_{size}" for size in _SIZES), "speech_ablation"),
+    "simulated": ("simulated",),
+    "alice": ("alice",),
+    "speech_encoders": tuple(f"speech_encoders_{size}" for size in _SIZES),
+    "speech_aggregators": ("speech_aggregators",),
+    "speech_beside_pca": ("speech_beside_pca",),
+    "simulated_encoders": tuple(f"simulated_encoders_{size}" for size in _SIZES),
+    "simulated_aggregators": ("simulated_aggregators",),
+    "simulated_joint": ("simulated_joint",),
+    "pretraining": ("pretraining_simulated", "pretraining_alice"),
+    "quantised": ("quantised",),
+    "motion": ("motion_*",),
+}
+# Measurements of other columns, copied as they are.
+_COPIED = ("order", "modulation_transfer")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -21,8 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     matplotlib.use("Agg")
     verified, out = Path(given.runs) / "verify", Path(given.out)
     out.mkdir(parents=True, exist_ok=True)
-    found = {"speech": _of(verified, *_SPEECH)}
-    found |= {name: _of(verified, name) for name in ("simulated", "alice")}
+    found = {name: _of(verified, *folders) for name, folders in _TABLES.items()}
     for name, rows in found.items():
         if len(rows):
             summary(rows).to_csv(out / f"{name}.csv", index=False, float_format="%.4f")
@@ -39,14 +56,43 @@ def main(arguments: list[str] | None = None) -> None:
         both = pd.concat([found["speech"], bold])
         shown = both["system"].isin(["averaging", "mean", "PCA", "tier1"])
         drawn["headline"] = figures.headline(both[shown])
+    drawn |= _compared(found)
+    for name in _COPIED:
+        if (verified / f"{name}.csv").exists():
+            copied = pd.read_csv(verified / f"{name}.csv")
+            copied.to_csv(out / f"{name}.csv", index=False, float_format="%.4f")
+            if name == "modulation_transfer":
+                drawn[name] = figures.transfer_by_training(copied, tr_s=1.5, frames_per_tr=64)
     for name, figure in drawn.items():
         figure.savefig(out / f"{name}.png", dpi=150, bbox_inches="tight")
     (out / "results.md").write_text(_tables(found))
     print(f"{len(drawn)} figures and results.md in {out.resolve()}")
 
 
+def _compared(found: dict[str, pd.DataFrame]) -> dict[str, Figure]:
+    """Maps of the encoders and aggregators: by tuning class, and by band and by size of speech."""
+    drawn = {}
+    for part in ("encoders", "aggregators"):
+        rows = found[f"simulated_{part}"]
+        if len(rows):
+            chosen = (rows["metric"] == "r / ceiling") & (rows["group"] != "")
+            smallest = rows["floats_per_tr"] == rows["floats_per_tr"].min()
+            drawn[f"simulated_{part}"] = figures.score_map(rows[chosen & smallest], "r / ceiling")
+        rows = found[f"speech_{part}"]
+        if len(rows):
+            kept = rows[rows["metric"] == "temporal preservation"]
+            by = "floats_per_tr" if part == "encoders" else "metric"
+            if by == "metric":
+                kept = rows[rows["metric"].str.startswith("temporal preservation")]
+                kept = kept.assign(metric=kept["metric"].str.removeprefix("temporal preservation "))
+                kept = kept.replace({"metric": {"temporal preservation": "whole"}})
+            drawn[f"speech_{part}"] = figures.score_map(kept, "temporal preservation", by)
+    return drawn
+
+
 def _of(verified: Path, *names: str) -> pd.DataFrame:
-    tables = [verified / name for name in names if (verified / name / "scores.csv").exists()]
+    matching = [folder for name in names for folder in sorted(verified.glob(name))]
+    tables = [folder for folder in matching if (folder / "scores.csv").exists()]
     if not tables:
         print(f"{names[0]}: nothing in {verified}; run `make verify` first.")
         return pd.DataFrame()
@@ -66,10 +112,10 @@ def _tables(found: dict[str, pd.DataFrame]) -> str:
         if not len(rows):
             continue
         tables = [results_table(rows)]
-        if name == "simulated":
-            tables.append(group_table(rows))
-        elif name == "alice":
-            tables.append(group_table(rows, "r"))
+        metric = next((one for one in ("r / ceiling", "r") if one in set(rows["metric"])), None)
+        if metric and (rows["group"] != "").any():
+            sizes = rows.groupby("floats_per_tr") if "encoders" in name else [("", rows)]
+            tables += [group_table(of_size, metric) for _, of_size in sizes]
         further = summary(
             rows[rows["metric"].str.contains("gain|shuffled|time_s|^temporal preservation")]
         )
