@@ -87,6 +87,18 @@ def test_what_the_encoder_adds_is_as_measured():
     assert [number(said), *interval(said)] == pytest.approx(found, abs=6e-4)
 
 
+def test_what_fitting_and_copies_give_is_as_measured():
+    kept = measured("speech", "temporal preservation").set_index(["system", "floats_per_tr"])
+    before, after = re.search(r"lifts 128 floats\nfrom (\S+) to (\S+);", README).groups()
+    alone = float(kept.loc[("tier1, no encoder", 128.0), "value"])
+    assert number(before) == pytest.approx(alone, abs=6e-4)
+    assert number(after) == pytest.approx(float(kept.loc[("tier1", 128.0), "value"]), abs=6e-4)
+    copies = re.search(r"the\ncopies too comes to (\S+) at 512 floats", README)[1]
+    assert number(copies) == pytest.approx(
+        float(kept.loc[("PCA, copies too", 512.0), "value"]), abs=6e-4
+    )
+
+
 def test_every_file_and_target_that_it_names_is_there():
     for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / path).is_file(), path

@@ -97,14 +97,14 @@ class Classifier(nn.Module):
         return self.map(self.stream(windows[:, None], TR_S))[:, 0, 0]
 
 
-def trained(parts, encoder, aggregator, seed, n_most_steps):
+def trained(parts, encoder, aggregator, seed, n_most_steps, learning_rate=2e-3):
     """A classifier trained until it makes at most one mistake in the validation TRs, twice.
 
     Gives it, and a row of what it makes of the test TRs.
     """
     torch.manual_seed(seed)
     model = Classifier(parts.test, encoder, aggregator)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate)
     n_frames, n_good, began_s = parts.test.shape[1], 0, time.process_time()
     warm = torch.optim.lr_scheduler.LinearLR(optimiser, 0.02, total_iters=50)
     noise = 0.3 if parts.train.ndim == 2 else 0.0  # speech is short, and learned by heart without
