@@ -79,3 +79,23 @@ def test_strides_that_do_not_fit_are_refused():
         S3dEncoder(9, 16, channels=(4,), time_strides=(4,))
     with pytest.raises(SettingsError, match="7 frames cannot be taken 2 at a time"):
         S3dEncoder(9, 16, channels=(4,), time_strides=(2,))(torch.zeros(1, 7, 3, 9, 16))
+
+
+def test_differences_hide_all_that_rests_and_scale_with_what_moves():
+    torch.manual_seed(0)
+    options = {"channels": (4,), "kernel_frames": 1, "hidden_dim": 0, "space": "mean"}
+    encoder = S3dEncoder(
+        9, 16, **options, norm="none", activation="relu", shown="differences"
+    ).requires_grad_(False)
+    encoder.blocks[0].convolution.bias.zero_()
+    encoder.blocks[3].convolution.bias.zero_()
+    film = torch.rand(2, 5, 3, 9, 16)
+    (moving,), (resting,) = encoder(film), encoder(film[:, :1].expand_as(film))
+    assert moving[:, 1:].abs().max() > 0.01
+    assert not resting.any()
+    assert not moving[:, 0].any()
+    # Another scene that moves in the same way, and one of twice the contrast.
+    (brighter,), (stronger,) = encoder(film + torch.rand(3, 9, 16)), encoder(2 * film)
+    torch.testing.assert_close(brighter, moving)
+    torch.testing.assert_close(stronger, 2 * moving)
+    assert encoder.receptive_field_s(5.0) == [2 / 5.0]

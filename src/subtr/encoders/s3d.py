@@ -10,8 +10,12 @@ from torch import Tensor, nn
 
 from subtr.encoders.convolutions import activation_layer, receptive_frames
 from subtr.encoders.inception import InceptionEncoder
+from subtr.encoders.two_stream import differences
 from subtr.encoders.video_convolutions import PictureVector, VideoConvolution, halved, video_norm
 from subtr.errors import SettingsError
+
+# Pictures of a film differ from the ones before by about a fifth of how they differ in space.
+_GAIN = 5.0
 
 
 class S3dEncoder(nn.Module):
@@ -31,6 +35,8 @@ class S3dEncoder(nn.Module):
         norm: "layer" (each frame on its own), "batch" as in the report (statistics cross windows
             and frames in training), or "none".
         activation: "gelu", or "relu" as in the report.
+        shown: "pictures", or "differences" of each from the one before, made as large as pictures
+            are. Slow motion is a small part of a picture, and hard to find in minutes of it.
 
     Raises
         SettingsError: as many strides as blocks are expected, and none longer than the kernel; or,
@@ -56,8 +62,10 @@ class S3dEncoder(nn.Module):
         space: Literal["map", "mean", "grid"] = "map",
         norm: Literal["layer", "batch", "none"] = "layer",
         activation: Literal["relu", "gelu"] = "gelu",
+        shown: Literal["pictures", "differences"] = "pictures",
     ):
         super().__init__()
+        self.shown = shown
         self.time_strides = tuple(time_strides) or (1,) * len(channels)
         if len(self.time_strides) != len(channels):
             raise SettingsError(
@@ -83,11 +91,14 @@ class S3dEncoder(nn.Module):
     def receptive_field_s(self, input_frame_hz: float) -> list[float]:
         """Seconds of input that a latent sees, summed over the convolutions."""
         layers = [layer for layer in self.blocks if isinstance(layer, VideoConvolution)]
-        return [receptive_frames(layers) / input_frame_hz]
+        before = 1 if self.shown == "differences" else 0
+        return [(receptive_frames(layers) + before) / input_frame_hz]
 
     def forward(
         self, pictures: Float[Tensor, "batch frame rgb height width"]
     ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+        if self.shown == "differences":
+            pictures = _GAIN * differences(pictures)
         return [self.vector(self.blocks(rearrange(pictures, "b t c h w -> b c t h w")))]
 
 
