@@ -59,6 +59,18 @@ def test_known_truth_is_as_measured():
             assert number(cell) == pytest.approx(float(share[system, tuning]), abs=6e-3)
 
 
+@pytest.mark.parametrize("part", ["encoder", "aggregator"])
+def test_parts_are_compared_as_measured(part):
+    table = measured(f"simulated_{part}s", "r / ceiling")
+    table = table[table["floats_per_tr"].astype(float) == 64]
+    share = table.set_index(["system", "group"])["value"]
+    rows = rows_of_table(f"| {part}, behind")
+    assert len(rows) == 8
+    for name, *cells in rows:
+        for tuning, cell in zip(TUNING, cells, strict=False):
+            assert number(cell) == pytest.approx(float(share[name, tuning]), abs=6e-3)
+
+
 def test_real_bold_is_as_measured():
     r = measured("alice", "r")
     whole = r[r["group"] == ""].set_index("system")
