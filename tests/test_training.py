@@ -45,12 +45,15 @@ def test_a_linear_truth_is_learned_and_the_best_weights_are_returned(tmp_path):
     assert now == pytest.approx(loss.min(), rel=1e-5)
 
 
-def test_ctrl_c_keeps_a_checkpoint_and_the_same_call_ends_in_the_same_numbers(tmp_path, capsys):
-    whole, model = train(tmp_path / "whole")
+@pytest.mark.parametrize("every", [1, 3])
+def test_ctrl_c_keeps_a_checkpoint_and_the_same_call_ends_in_the_same_numbers(
+    tmp_path, capsys, every
+):
+    whole, model = train(tmp_path / "whole", check_every_epochs=every)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut", stop_at=7)
+        train(tmp_path / "cut", stop_at=7, check_every_epochs=every)
     assert f"kept {tmp_path / 'cut' / 'last.ckpt'}" in capsys.readouterr().out
-    resumed, again = train(tmp_path / "cut")
+    resumed, again = train(tmp_path / "cut", check_every_epochs=every)
     pd.testing.assert_frame_equal(whole, resumed)
     for one, other in zip(model.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)

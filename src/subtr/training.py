@@ -179,7 +179,10 @@ def _train(fitting: Fitting, folder: Path, label: str):
         enable_version_counter=False,
         save_on_train_epoch_end=False,
     )
-    stop = EarlyStopping("validation/loss", patience=params.patience_checks)
+    # After validation alone: on a resumed epoch there is nothing yet to stop by.
+    stop = EarlyStopping(
+        "validation/loss", patience=params.patience_checks, check_on_train_epoch_end=False
+    )
     record = Record(folder, label)
     on_gpu = torch.cuda.is_available()
     bf16 = params.precision == "bf16" or (params.precision == "auto" and on_gpu)
