@@ -71,6 +71,41 @@ def test_parts_are_compared_as_measured(part):
             assert number(cell) == pytest.approx(float(share[name, tuning]), abs=6e-3)
 
 
+def test_motion_is_as_measured():
+    named = {"average of each TR": "mean", "PCA of the whole TR": "PCA"}
+    named |= {"two-stream on block PCA": "two-stream, differences"}
+    coherence = measured("motion", "motion coherence").astype({"floats_per_tr": float})
+    found = coherence.set_index(["study", "system", "floats_per_tr"])["value"]
+    for name, floats, *cells in rows_of_table("| | floats per TR | generated film |"):
+        system = named.get(name, name.removesuffix(" on block PCA"))
+        films = ("generated", "tears of steel", "big buck bunny")
+        for film, cell in zip(films, cells, strict=True):
+            if cell:
+                value = float(found[film, system, float(floats)])
+                assert number(cell) == pytest.approx(value, abs=6e-3)
+
+
+def test_order_and_pre_training_are_as_measured():
+    order = pd.read_csv(ROOT / "figures" / "order.csv")
+    of = (
+        order[order["aggregator"] != "nearest"].groupby(["system", "aggregator"])["accuracy"].mean()
+    )
+    mean = of.xs("mean", level="aggregator")
+    blind = mean.index.str.contains("linear, |without position|frame2d|timesformer")
+    assert mean[~blind].min() >= 0.965
+    assert mean[blind].between(0.475, 0.525).all()
+    r = measured("pretraining", "r")
+    r = (
+        r[(r["group"] == "") & (r["study"] == "simulated")]
+        .set_index("system")["value"]
+        .astype(float)
+    )
+    said = re.search(r"changes by (\S+), (\S+) and (\S+)\.", README).groups()
+    for share, change in zip((10, 30, 100), said, strict=True):
+        gain = r[f"tier1, pre-trained, {share}% labelled"] - r[f"tier1, {share}% labelled"]
+        assert number(change) == pytest.approx(gain, abs=7e-3)
+
+
 def test_real_bold_is_as_measured():
     r = measured("alice", "r")
     whole = r[r["group"] == ""].set_index("system")
