@@ -71,6 +71,17 @@ def test_parts_are_compared_as_measured(part):
             assert number(cell) == pytest.approx(float(share[name, tuning]), abs=6e-3)
 
 
+def test_encoders_of_speech_are_as_measured():
+    kept = measured("speech_encoders", "temporal preservation")
+    kept = kept[kept["floats_per_tr"].astype(float) == 128].set_index("system")["value"]
+    kept = kept.astype(float).drop("mean")
+    said = re.search(r"keep\n(\S+) \(.*\) to (\S+) \(none.*\n.* the (\S+) of PCA", README).groups()
+    encoders = kept.drop("PCA")
+    found = [encoders.min(), encoders.max(), kept["PCA"]]
+    assert [encoders.idxmin(), encoders.idxmax()] == ["conv_transformer", "linear"]
+    assert [number(of) for of in said] == pytest.approx(found, abs=6e-3)
+
+
 def test_motion_is_as_measured():
     named = {"average of each TR": "mean", "PCA of the whole TR": "PCA"}
     named |= {"two-stream on block PCA": "two-stream, differences"}
