@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from subtr.code_prediction import CodePredictor, code_loss
 from subtr.errors import SettingsError, SubtrError
 from subtr.params import validate
-from subtr.quantisation import CodePredictor, HierarchicalQuantiser, QuantiserParams, code_loss
+from subtr.quantisation import HierarchicalQuantiser, QuantiserParams
 
 N_FRAMES = 4
 

@@ -9,7 +9,8 @@ from subtr.clock import Clock
 from subtr.errors import SettingsError
 from subtr.metrics import temporal_preservation
 from subtr.params import validate
-from subtr.quantised import QuantisedAutoencoder, QuantisedParams, reconstruct_quantised
+from subtr.quantised import QuantisedAutoencoder, QuantisedParams
+from subtr.quantised_training import reconstruct_quantised
 from subtr.study import Study
 
 STUDY = low_rank_study()

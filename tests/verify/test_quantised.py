@@ -8,7 +8,8 @@ from subtr.clock import Clock
 from subtr.datasets.recordings import load_speech
 from subtr.metrics import block_bootstrap, preservation_sums, temporal_preservation
 from subtr.params import params_hash, validate
-from subtr.quantised import QuantisedParams, reconstruct_quantised
+from subtr.quantised import QuantisedParams
+from subtr.quantised_training import reconstruct_quantised
 from subtr.scoring import block_trs, sound_rows
 from subtr.splits import Split
 from subtr.study import Study
