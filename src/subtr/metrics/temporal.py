@@ -7,7 +7,7 @@ own mean is taken out, feature by feature, so a constant per TR neither helps no
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Float64, Shaped
 
 from subtr.errors import SettingsError
 
@@ -147,10 +147,23 @@ def frame_correlation(
     Each frame is correlated over its own values (pixels, or mel bands). Frames that are constant in
     the original or the reconstruction have no correlation and are left out; NaN if all are.
     """
-    n_frames = original.shape[0] * original.shape[1]
-    a = original.astype(np.float64).reshape(n_frames, -1)
-    b = reconstruction.astype(np.float64).reshape(n_frames, -1)
-    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
-    norm = np.sqrt((a * a).sum(1) * (b * b).sum(1))
-    kept = norm > 1e-12
-    return float(((a * b).sum(1)[kept] / norm[kept]).mean()) if kept.any() else float("nan")
+    return mean_known(frame_correlations(original, reconstruction))
+
+
+def frame_correlations(
+    original: Shaped[np.ndarray, "tr frame *feature"],
+    reconstruction: Shaped[np.ndarray, "tr frame *feature"],
+) -> Float64[np.ndarray, "tr frame"]:
+    """The correlation of each frame, see `frame_correlation`; NaN where there is none."""
+    n_trs, n_frames = original.shape[:2]
+    a = original.astype(np.float64).reshape(n_trs, n_frames, -1)
+    b = reconstruction.astype(np.float64).reshape(n_trs, n_frames, -1)
+    a, b = a - a.mean(2, keepdims=True), b - b.mean(2, keepdims=True)
+    norm = np.sqrt((a * a).sum(2) * (b * b).sum(2))
+    return np.where(norm > 1e-12, (a * b).sum(2) / np.maximum(norm, 1e-12), np.nan)
+
+
+def mean_known(values: Float64[np.ndarray, "*any"]) -> float:
+    """Mean of what is not NaN; NaN if nothing is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
