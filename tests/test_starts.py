@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from subtr.aggregators import AGGREGATORS
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.baselines import BlockPCARival
 from subtr.blocks import Blocks
@@ -84,3 +85,9 @@ def test_aggregator_and_decoder_must_cut_alike(tmp_path):
 def test_what_cannot_start_at_blocks_is_refused_when_the_file_is_read(changes, message):
     with pytest.raises(SettingsError, match=message):
         validate(AutoencoderParams, settings(**changes), "system.yaml")
+
+
+def test_components_of_something_else_than_the_finest_level_are_refused():
+    aggregator = AGGREGATORS.parts["linear"]([6], [4], 2)
+    with pytest.raises(SettingsError, match="components of 20 values, .* has 24; set .*keep_input"):
+        aggregator.start_from(torch.zeros(2, 20), torch.zeros(2))

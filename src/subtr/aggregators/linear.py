@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.aggregators.conv import ConvReduction
+from subtr.errors import SettingsError
 
 
 class LinearAggregator(nn.Module):
@@ -52,7 +53,16 @@ class LinearAggregator(nn.Module):
         """Sets the basis, a row for each number of the vector, and what is added to each.
 
         Gives what it set.
+
+        Raises
+            SettingsError: the finest level is not what the analysis is of.
         """
+        n_values = self.basis.in_features
+        if analysis.shape[1] != n_values:
+            raise SettingsError(
+                f"start = 'pca': components of {analysis.shape[1]} values, but the finest level has "
+                f"{n_values}; set stream.keep_input = true, so that the frames themselves are it."
+            )
         self.basis.weight.copy_(analysis)
         self.basis.bias.copy_(offset)
         return [self.basis.weight, self.basis.bias]
