@@ -89,5 +89,5 @@ def test_what_cannot_start_at_blocks_is_refused_when_the_file_is_read(changes, m
 
 def test_components_of_something_else_than_the_finest_level_are_refused():
     aggregator = AGGREGATORS.parts["linear"]([6], [4], 2)
-    with pytest.raises(SettingsError, match="components of 20 values, .* has 24; set .*keep_input"):
+    with pytest.raises(SettingsError, match=r"of 20 values, .* has 24; set .*keep_input"):
         aggregator.start_from(torch.zeros(2, 20), torch.zeros(2))
