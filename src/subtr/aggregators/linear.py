@@ -61,7 +61,7 @@ class LinearAggregator(nn.Module):
         if analysis.shape[1] != n_values:
             raise SettingsError(
                 f"start = 'pca': components of {analysis.shape[1]} values, but the finest level "
-                f"has {n_values}; set stream.keep_input = true, so that the frames themselves are it."
+                f"has {n_values}; set stream.keep_input = true, so that the frames are it."
             )
         self.basis.weight.copy_(analysis)
         self.basis.bias.copy_(offset)
