@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from subtr.bold.hrf import HRF_DURATION_S, hrf_kernel
-from subtr.readouts import BoldReadout, HrfLayer, SubjectHeads
+from subtr.hrf_layer import HrfLayer
+from subtr.readouts import BoldReadout
+from subtr.subject_heads import SubjectHeads
 
 TRS_S = [1.0, 1.49, 1.5, 2.0]
 
