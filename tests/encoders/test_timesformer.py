@@ -75,7 +75,9 @@ def test_patches_are_pieces_of_the_picture_filled_up_with_zeros():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("positions", "tells_order"), [("absolute", True), ("none", False)])
+@pytest.mark.parametrize(
+    ("positions", "tells_order"), [("absolute", True), ("rotary", True), ("none", False)]
+)
 def test_order_is_told_by_positions_alone(positions, tells_order):
     torch.manual_seed(0)
     encoder = TimesformerEncoder(9, 16, dim=8, positions=positions)

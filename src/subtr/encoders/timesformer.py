@@ -22,6 +22,7 @@ class DividedBlock(nn.Module):
         n_heads: attentions side by side, in time and in space.
         feedforward_dim: features between the two maps.
         dropout: fraction of features and attention weights dropped in training.
+        rotary: attention in time knows how far apart frames are, see `SoftmaxAttention`.
 
     A layer norm comes before each of the three, and each is added to what came in.
 
@@ -32,10 +33,17 @@ class DividedBlock(nn.Module):
     linear map that the authors' code adds after attention in time is left out.
     """
 
-    def __init__(self, dim: int, n_heads: int, feedforward_dim: int, dropout: float = 0.0):
+    def __init__(
+        self,
+        dim: int,
+        n_heads: int,
+        feedforward_dim: int,
+        dropout: float = 0.0,
+        rotary: bool = False,
+    ):
         super().__init__()
         self.time_norm = nn.LayerNorm(dim)
-        self.time = SoftmaxAttention(dim, n_heads, dropout=dropout)
+        self.time = SoftmaxAttention(dim, n_heads, rotary=rotary, dropout=dropout)
         self.dropout = nn.Dropout(dropout)
         self.space = TransformerBlock(
             SoftmaxAttention(dim, n_heads, dropout=dropout), dim, feedforward_dim, dropout=dropout
@@ -65,8 +73,9 @@ class TimesformerEncoder(nn.Module):
         space: "map", a linear map of all patches, "mean" over patches first, or "grid", see
             `PictureVector`.
         positions: what tells frames apart: "absolute", sines and cosines of the frame's number, so
-            that any number of frames is taken; "none", and time has no order. Where a patch lies is
-            learned.
+            that any number of frames is taken; "rotary", attention in time knows how far apart two
+            frames are, from which the direction of motion is learned far sooner; "none", and time
+            has no order. Where a patch lies is learned.
         dropout: fraction of features and attention weights dropped in training.
 
     Raises
@@ -88,7 +97,7 @@ class TimesformerEncoder(nn.Module):
         feedforward_dim: Annotated[int, Field(ge=1, le=65536)] = 128,
         hidden_dim: Annotated[int, Field(ge=0, le=8192)] = 128,
         space: Literal["map", "mean", "grid"] = "map",
-        positions: Literal["absolute", "none"] = "absolute",
+        positions: Literal["absolute", "rotary", "none"] = "absolute",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ):
         super().__init__()
@@ -98,7 +107,10 @@ class TimesformerEncoder(nn.Module):
         self.patches = nn.Conv2d(3, dim, patch_pixels, stride=patch_pixels)
         self.places = nn.Parameter(0.02 * torch.randn(rows * columns, dim))
         self.blocks = nn.Sequential(
-            *(DividedBlock(dim, n_heads, feedforward_dim, dropout) for _ in range(depth))
+            *(
+                DividedBlock(dim, n_heads, feedforward_dim, dropout, positions == "rotary")
+                for _ in range(depth)
+            )
         )
         self.norm = nn.LayerNorm(dim)
         self.vector = PictureVector(dim, rows, columns, hidden_dim, space)
