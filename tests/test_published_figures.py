@@ -40,3 +40,16 @@ def test_what_was_not_measured_is_said_and_the_rest_is_drawn(tmp_path, capsys):
     assert "simulated: nothing in" in said
     assert "run `make verify` first" in said
     assert [file.stem for file in (tmp_path / "figures").glob("*.png")] == ["alice"]
+
+
+def test_tables_whose_results_are_gone_stay_as_they_were(tmp_path):
+    scores, out = rows("alice", "bold", "r", {"tier1": [0.5]}), tmp_path / "figures"
+    for runs, folder in (("first", "alice"), ("second", "pretraining_alice")):
+        write_results(tmp_path / runs / "verify" / folder / "scores.csv", scores)
+    main(["--runs", str(tmp_path / "first"), "--out", str(out)])
+    before = (out / "results.md").read_text()
+    assert before.count("\n## ") == 1
+    main(["--runs", str(tmp_path / "second"), "--out", str(out)])
+    after = (out / "results.md").read_text()
+    assert after.startswith(before)
+    assert after.count("\n## ") == 2

@@ -26,6 +26,7 @@ _TABLES = {
     "quantised": ("quantised",),
     "motion": ("motion_*",),
 }
+_TITLE = "# Measured\n\nMade by `make verify && make figures`; intervals are of 95 %.\n"
 # Measurements of other columns, copied as they are.
 _COPIED = ("order", "modulation_transfer")
 
@@ -65,7 +66,9 @@ def main(arguments: list[str] | None = None) -> None:
                 drawn[name] = figures.transfer_by_training(copied, tr_s=1.5, frames_per_tr=64)
     for name, figure in drawn.items():
         figure.savefig(out / f"{name}.png", dpi=150, bbox_inches="tight")
-    (out / "results.md").write_text(_tables(found))
+    text = out / "results.md"
+    sections = (_sections(text.read_text()) if text.exists() else {}) | _tables(found)
+    text.write_text(_TITLE + "".join(f"\n## {name}\n{of}" for name, of in sections.items()))
     print(f"{len(drawn)} figures and results.md in {out.resolve()}")
 
 
@@ -105,9 +108,15 @@ def _learning(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["system"].isin(["PCA", "tier1"]) & smallest]
 
 
-def _tables(found: dict[str, pd.DataFrame]) -> str:
+def _sections(text: str) -> dict[str, str]:
+    """Table -> its text, of what earlier runs left; those whose results are gone stay."""
+    parts = [part.partition("\n") for part in text.split("\n## ")[1:]]
+    return {name: of for name, _, of in parts}
+
+
+def _tables(found: dict[str, pd.DataFrame]) -> dict[str, str]:
     """All tables as text: score, 95 % interval, floor and ceiling; gains and controls."""
-    parts = ["# Measured\n\nMade by `make verify && make figures`; intervals are of 95 %.\n"]
+    sections = {}
     for name, rows in found.items():
         if not len(rows):
             continue
@@ -121,10 +130,9 @@ def _tables(found: dict[str, pd.DataFrame]) -> str:
         )
         columns = ["system", "floats_per_tr", "metric", "value", "low", "high", "n_seeds"]
         further = further[columns].round(3).fillna("").set_index("system")
-        parts.append(f"## {name}\n")
         tables += [further] if len(further) else []
-        parts += [f"```\n{table.to_string()}\n```\n" for table in tables]
-    return "\n".join(parts)
+        sections[name] = "".join(f"\n```\n{table.to_string()}\n```\n" for table in tables)
+    return sections
 
 
 if __name__ == "__main__":
