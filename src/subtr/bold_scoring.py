@@ -30,13 +30,15 @@ def cleaned_bold(
 
     Drift, means and deviations are those of the training TRs.
     """
-    subjects = {}
+    subjects, total, count = {}, 0.0, 0
     for subject, bold in study.bold.items():
-        cleaner = Cleaner(study.clock.tr_s, drift_order).fit(bold, split.train)
-        subjects[subject] = cleaner.transform(bold)
-    known = np.stack(list(subjects.values()))
-    count = np.isfinite(known).sum(axis=0)
-    mean = np.where(count, np.nansum(known, axis=0) / np.maximum(count, 1), np.nan)
+        confounds = study.confounds.get(subject)
+        cleaner = Cleaner(study.clock.tr_s, drift_order, confounds).fit(bold, split.train)
+        subjects[subject] = cleaned = cleaner.transform(bold)
+        # Summed one by one: a stack of many subjects would be held twice.
+        known = np.isfinite(cleaned)
+        total, count = total + np.where(known, cleaned, 0.0), count + known
+    mean = np.where(count, total / np.maximum(count, 1), np.nan)
     return subjects, Cleaner(study.clock.tr_s, 0).fit(mean, split.train).transform(mean)
 
 
@@ -88,6 +90,8 @@ def bold_rows(
     mean r when predictions are shifted along in time by 16 s or more.
     """
     trs = np.sort(np.concatenate(bold.tests))
+    # Both are standardised over the same volumes, those that are not masked.
+    prediction = np.where(np.isfinite(bold.mean), prediction, np.nan)
     predicted = standardise_by_fold(prediction, bold.tests)[trs]
     measured = bold.mean[trs]
     n_trs, least_shift = len(trs), int(np.ceil(16 / bold.tr_s))

@@ -11,3 +11,7 @@ class SettingsError(SubtrError, ValueError):
 
 class StudyError(SubtrError, ValueError):
     """The stimulus and the BOLD of a study do not fit together, or a part of it is missing."""
+
+
+class StudyWarning(UserWarning):
+    """A part of a study is unusable and was masked or left out; the message names it."""

@@ -71,5 +71,6 @@ def _correlation(predicted: Tensor, measured: Tensor, known: Tensor) -> Tensor:
     n = known.sum(0).clamp_min(1)
     a = torch.where(known, predicted - (predicted * known).sum(0) / n, 0)
     b = torch.where(known, measured - (measured * known).sum(0) / n, 0)
-    norm = (a.square().sum(0) * b.square().sum(0)).sqrt()
-    return (a * b).sum(0) / norm.clamp_min(1e-6)
+    # Clamped before the root, whose slope at 0 would make the gradient NaN.
+    norm = (a.square().sum(0) * b.square().sum(0)).clamp_min(1e-12).sqrt()
+    return (a * b).sum(0) / norm

@@ -1,7 +1,6 @@
 """A study: one stimulus on one clock, the BOLD of those who met it, and how time is split."""
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,15 +10,12 @@ from jaxtyping import Float, Float32, Float64, Int64, UInt8
 
 from subtr.bold.hrf import HRF_DURATION_S
 from subtr.clock import Clock
-from subtr.errors import StudyError
+from subtr.errors import StudyError, StudyWarning
+from subtr.masked_bold import masked_bold
 from subtr.splits import Split, assert_fitted_on_train, assert_no_leak, block_splits
 from subtr.stimulus.mel import MelSettings
 
 __all__ = ["Split", "Study", "StudyWarning", "assert_fitted_on_train", "assert_no_leak"]
-
-
-class StudyWarning(UserWarning):
-    """A part of a study is unusable and was masked; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -32,22 +28,37 @@ class Study:
         mel: log-mel spectrogram (TR, frame, mel), or None for a silent stimulus.
         mel_settings: how it was made.
         pictures: 0 to 255 (TR, frame, height, width, rgb), or None without a picture track.
+        features: what people noted about the stimulus, frame by frame (TR, frame, feature), so that
+            it keeps when within a TR something began; None without. Predictors of BOLD are shown
+            it as they would be shown sound, where there is no sound (see ``frames``).
+        feature_names: of the features.
         bold: subject -> BOLD (TR, parcel), any unit. NaN marks what must not be used. Empty for a
             study without BOLD.
         parcels: index: names of parcels; column ``tuning``: their class, or region.
         regressors: name -> per-TR values (TR, value) of what is known about the stimulus.
+        confounds: subject -> (TR, confound), such as head motion, that models and scores regress
+            out of the BOLD, by weights of the training TRs.
         run_of_tr: run of each TR; one run when omitted.
+        run_stimuli: for each run, its media file and the second of it at which the run's first TR
+            begins; empty where one file goes on along the clock.
         bold_lag_s: by how much BOLD should lag the stimulus in a lag scan; 0 if already shifted.
-        hrf_applied: whether the regressors went through an HRF already.
+        hrf_applied: whether regressors went through an HRF already, or the BOLD was shifted back
+            by its lag: then stimulus and BOLD of the same TR belong together, and another delay
+            would count the lag twice.
         truth: subject -> name -> what only a simulation knows, such as noise-free BOLD.
-        media: the stimulus file.
+        media: the stimulus file; None without, or with one for each run.
+        sources: files of the user's that all this was read from.
         labels: one row a TR, of a simulation.
         notes: what a reader of results must know.
 
-    Constant parcels and parcels with missing volumes are masked by NaN with a ``StudyWarning``.
+    Missing volumes, volumes that only repeat the last one of a scan that was cut short, and
+    constant parcels are masked by NaN, and a subject of whom nothing remains is left out: each
+    with a ``StudyWarning`` and a note, see `subtr.masked_bold`. BOLD may lie on disk (np.memmap, as
+    `subtr.datasets.bold_folder` gives it); it is then read subject by subject.
 
     Raises
-        StudyError: BOLD and stimulus differ in length, or subjects or tables in their parcels.
+        StudyError: BOLD and stimulus differ in length, or subjects or tables in their parcels; or
+            no subject's BOLD can be used.
     """
 
     name: str
@@ -56,14 +67,19 @@ class Study:
     mel: Float32[np.ndarray, "_ frame mel"] | None = None
     mel_settings: MelSettings = field(default_factory=MelSettings)
     pictures: UInt8[np.ndarray, "_ picture height width 3"] | None = None
+    features: Float32[np.ndarray, "_ frame feature"] | None = None
+    feature_names: tuple[str, ...] = ()
     bold: dict[str, Float[np.ndarray, "_ _"]] = field(default_factory=dict)
     parcels: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"tuning": []}))
     regressors: dict[str, Float[np.ndarray, "_ _"]] = field(default_factory=dict)
+    confounds: dict[str, Float[np.ndarray, "_ _"]] = field(default_factory=dict)
     run_of_tr: Int64[np.ndarray, " _"] | None = None
+    run_stimuli: tuple[tuple[Path | None, float], ...] = ()
     bold_lag_s: float = 5.0
     hrf_applied: bool = False
     truth: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     media: Path | None = None
+    sources: tuple[Path, ...] = ()
     labels: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
 
@@ -71,7 +87,9 @@ class Study:
         if self.run_of_tr is None:
             object.__setattr__(self, "run_of_tr", np.zeros(self.clock.n_trs, np.int64))
         lengths = {"run_of_tr": self.run_of_tr, "mel": self.mel, "pictures": self.pictures}
+        lengths["features"] = self.features
         lengths |= {f"regressor {name}": values for name, values in self.regressors.items()}
+        lengths |= {f"confounds of {name}": values for name, values in self.confounds.items()}
         for name, values in lengths.items():
             if values is not None and len(values) != self.clock.n_trs:
                 raise StudyError(_length_message(self.name, name, len(values), self.clock))
@@ -85,13 +103,38 @@ class Study:
                     f"{len(self.parcels)} ({', '.join(map(str, self.parcels.index[:6]))}, ...). "
                     "Give one column of BOLD per row of the table."
                 )
+        n_features = 0 if self.features is None else self.features.shape[-1]
+        if len(self.feature_names) != n_features:
+            raise StudyError(
+                f"{self.name}: {n_features} features, {len(self.feature_names)} names of features. "
+                "Give one name a feature."
+            )
         if self.bold:
-            object.__setattr__(self, "bold", _masked(self.name, self.bold, self.parcels))
+            bold, notes = masked_bold(
+                self.name, self.bold, self.parcels, self.run_of_tr, self.notes
+            )
+            object.__setattr__(self, "bold", bold)
+            object.__setattr__(self, "notes", notes)
 
     @property
     def subjects(self) -> list[str]:
         """Names of the subjects."""
         return list(self.bold)
+
+    @property
+    def frames(self) -> Float32[np.ndarray, "tr frame value"] | None:
+        """What a predictor of BOLD is shown frame by frame: sound, else features, else None."""
+        return self.features if self.mel is None else self.mel
+
+    def stimulus_at(self, tr: int) -> tuple[Path | None, float]:
+        """The media file that was on at the start of a TR, and the second of it."""
+        if not self.run_stimuli:
+            return self.media, self.clock.onset_s + tr * self.clock.tr_s
+        runs = list(dict.fromkeys(self.run_of_tr.tolist()))
+        run = int(self.run_of_tr[tr])
+        media, onset_s = self.run_stimuli[runs.index(run)]
+        first = int(np.flatnonzero(self.run_of_tr == run)[0])
+        return media, onset_s + (tr - first) * self.clock.tr_s
 
     def group_mean(self) -> Float64[np.ndarray, "tr parcel"]:
         """Mean over subjects of z-scored BOLD, leaving out what is masked; for description.
@@ -102,6 +145,7 @@ class Study:
             raise StudyError(f"{self.name} has no BOLD to average.")
         z = []
         for bold in self.bold.values():
+            bold = np.asarray(bold, dtype=np.float64)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)
                 z.append((bold - np.nanmean(bold, axis=0)) / np.nanstd(bold, axis=0))
@@ -127,31 +171,3 @@ def _length_message(study: str, what: str, n_trs: int, clock: Clock) -> str:
         "and onset_s to the volumes that the stimulus covers, or cut the other; if both last "
         f"equally long, the TR is {clock.duration_s / n_trs:.4g} s: set tr_s."
     )
-
-
-def _masked(
-    study: str, bold_of: Mapping[str, np.ndarray], parcels: pd.DataFrame
-) -> dict[str, np.ndarray]:
-    """Infinite values and constant parcels become NaN; a warning names subject and parcels."""
-    masked = {}
-    for subject, bold in bold_of.items():
-        finite = np.isfinite(bold)
-        missing = ~finite.all(axis=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            spread = np.nanstd(np.where(finite, bold, np.nan), axis=0)
-            level = np.nanmean(np.abs(np.where(finite, bold, np.nan)), axis=0)
-        constant = ~(spread > 1e-6 * level)
-        for flaw, of in (("missing (NaN) volumes in", missing), ("no variation in", constant)):
-            if of.any():
-                names = ", ".join(map(str, parcels.index[of]))
-                warnings.warn(
-                    f"{study}: BOLD of {subject} has {flaw} {of.sum()} of {len(of)} parcels "
-                    f"({names}): masked by NaN, left out of training and scores.",
-                    StudyWarning,
-                    stacklevel=4,
-                )
-        if (missing | constant).any():
-            bold = np.where(finite & ~constant, bold, np.nan).astype(bold.dtype)
-        masked[subject] = bold
-    return masked

@@ -45,14 +45,19 @@ class Cleaner:
         n_parcels = bold.shape[1]
         self.weights = np.full((design.shape[1], n_parcels), np.nan)
         self.deviation = np.full(n_parcels, np.nan)
-        for parcel in range(n_parcels):
-            known = np.isfinite(bold[train, parcel])
-            if known.sum() > design.shape[1]:
-                values = bold[train, parcel][known].astype(np.float64)
-                weights = np.linalg.lstsq(design[known], values, rcond=None)[0]
-                self.weights[:, parcel] = weights
-                deviation = (values - design[known] @ weights).std()
-                self.deviation[parcel] = deviation if deviation > 0 else np.nan
+        known = np.isfinite(bold[train])
+        # Parcels that miss the same volumes are solved together.
+        alike: dict[bytes, list[int]] = {}
+        for parcel, column in enumerate(np.packbits(known, axis=0).T):
+            alike.setdefault(column.tobytes(), []).append(parcel)
+        for parcels in alike.values():
+            here = known[:, parcels[0]]
+            if here.sum() > design.shape[1]:
+                values = bold[np.ix_(train[here], parcels)].astype(np.float64)
+                weights = np.linalg.lstsq(design[here], values, rcond=None)[0]
+                self.weights[:, parcels] = weights
+                deviation = (values - design[here] @ weights).std(axis=0)
+                self.deviation[parcels] = np.where(deviation > 0, deviation, np.nan)
         return self
 
     def transform(self, bold: Float[np.ndarray, "tr parcel"]) -> Float64[np.ndarray, "tr parcel"]:
