@@ -66,7 +66,7 @@ def _present(experiment: "Experiment", parts: list[str]) -> list[str]:
     there = {
         "sound": study.mel is not None,
         "pictures": study.pictures is not None,
-        "bold": bool(study.bold) and study.mel is not None,
+        "bold": bool(study.bold) and study.frames is not None,
     }
     return [part for part in parts if there[part]]
 

@@ -11,6 +11,7 @@ from subtr.errors import SettingsError
 from subtr.items import SoundAndPictures, Stimulus, with_context
 from subtr.joint_stream import PictureStreamParams
 from subtr.models import BoldPredictor
+from subtr.readout_params import readout_of
 from subtr.splits import Split
 from subtr.study import Study
 
@@ -20,11 +21,14 @@ def standardised_frames(
 ) -> Float[Tensor, "tr wider band"]:
     """Log-mel, each band brought to mean 0 and variance 1 on the training TRs, with context.
 
+    Of a study without sound, its features. They have no neighbours to be averaged with, so
+    ``n_bands`` is for sound alone.
+
     Raises
         SettingsError: more bands than the log-mel has.
     """
-    mel = np.asarray(study.mel, dtype=np.float32)
-    if n_bands is not None:
+    mel = np.asarray(study.frames, dtype=np.float32)
+    if n_bands is not None and study.mel is not None:
         if n_bands > mel.shape[-1]:
             raise SettingsError(f"n_bands = {n_bands}: the log-mel has {mel.shape[-1]} bands.")
         ranges = np.array_split(mel, n_bands, axis=-1)
@@ -65,11 +69,12 @@ def bold_stimulus(study: Study, split: Split, params: BoldParams) -> Stimulus:
     sound = pictures = None
     if params.pictures is not None:
         pictures = standardised_pictures(study, split, params.pictures)
-    if study.mel is not None:
+    if study.frames is not None:
         sound = standardised_frames(study, split, params.stream.context_frames, params.n_bands)
     if sound is None and pictures is None:
         raise SettingsError(
-            f"{study.name} has no sound: give the system's bold pictures to predict from."
+            f"{study.name} has no sound and no features: give the system's bold pictures to "
+            "predict from."
         )
     if sound is None or pictures is None:
         return pictures if sound is None else sound
@@ -77,10 +82,14 @@ def bold_stimulus(study: Study, split: Split, params: BoldParams) -> Stimulus:
 
 
 def bold_predictor(study: Study, params: BoldParams) -> BoldPredictor:
-    """The untrained network for a study; what is random in it comes from torch's generator."""
+    """The untrained network for a study; what is random in it comes from torch's generator.
+
+    Raises
+        SettingsError: as `readout_of`, or `BoldPredictor`.
+    """
     n_bands = None
-    if study.mel is not None:
-        n_bands = params.n_bands or study.mel.shape[-1]
+    if study.frames is not None:
+        n_bands = (study.mel is not None and params.n_bands) or study.frames.shape[-1]
     return BoldPredictor(
         n_bands,
         study.clock.frames_per_tr,
@@ -88,7 +97,7 @@ def bold_predictor(study: Study, params: BoldParams) -> BoldPredictor:
         ["mean"] if params.target == "mean" else study.subjects,
         len(study.parcels),
         params.stream,
-        params.readout,
+        readout_of(study, params.readout),
         params.pictures,
         None if study.pictures is None else study.pictures.shape[1:4],
     )

@@ -68,7 +68,7 @@ def fit_fold(
     learner: nn.Module = predictor if taught is None else _distiller(predictor, taught[0])
     started, before_s = [], 0.0
     if params.pretraining is not None:
-        if study.mel is not None:
+        if study.frames is not None:
             bare = standardised_frames(study, split, 0, params.n_bands)
         else:
             bare = standardised_pictures(study, split, params.pictures, context=False)
@@ -79,14 +79,15 @@ def fit_fold(
 
     def items(shown: Stimulus, trs, bold: dict[str, Tensor]) -> Batch:
         stretches, lead = consecutive(trs, study.run_of_tr), predictor.n_lead_trs
-        return timeline_batch(shown, bold, stretches, study.run_of_tr, lead, params.item_trs)
+        more = (lead, params.item_trs, predictor.n_after_trs)
+        return timeline_batch(shown, bold, stretches, study.run_of_tr, *more)
 
     # The stimulus of all training TRs is known, so a teacher can be followed in all of them.
     learned = labelled if taught is None else split.train
     train = items(stimulus, learned, bold)
     if taught is not None:
         train["teacher"] = parts_of(stimulus_of(items(taught[1], learned, {})))
-    batches = batches_of_epoch(train, stimulus, params, split, seed, study.mel is not None)
+    batches = batches_of_epoch(train, stimulus, params, split, seed, study.frames is not None)
     fitting = Fitting(
         learner,
         _objective(params),
@@ -153,7 +154,7 @@ def _asked(pair: Pair, batch: Batch) -> Pair:
 
 
 def _distiller(predictor: BoldPredictor, teacher: BoldPredictor) -> Distiller:
-    sizes = [model.readouts[0].heads.shared.in_features for model in (predictor, teacher)]
+    sizes = [model.readouts[0].dim for model in (predictor, teacher)]
     members = [len(model.streams) for model in (predictor, teacher)]
     return Distiller(predictor, teacher, follow_predictor, *sizes, *members)
 

@@ -112,7 +112,8 @@ class Experiment:
             rows += reconstruction_rows(self, "sound", system.sound, labels)
         if system.pictures and self.study.pictures is not None:
             rows += reconstruction_rows(self, "pictures", system.pictures, labels)
-        if system.bold and self.study.bold and self.study.mel is not None:
+        shown = self.study.frames is not None or (system.bold and system.bold.pictures)
+        if system.bold and self.study.bold and shown:
             rows += prediction_rows(self, system.bold, labels)
         sizes = [part.floats_per_tr for part in (system.sound, system.pictures) if part]
         self.store.forget_other_sizes(name, seed, [size for of in sizes for size in of])
@@ -170,7 +171,9 @@ class Experiment:
         """Of all that a training depends on; the user's own files count by their content."""
         # What rivals and other seeds are asked for is of no matter to a training.
         params = self.params.model_copy(update={"pca_floats": (), "seeds": ()})
-        files = [self.study.media] if self.identity.get("film") else []
+        film = self.identity.get("film")
+        files = [Path(film).expanduser()] if film else []
+        files += self.study.sources
         if folder := self.params.load.get("bold"):
             files += sorted(file for file in Path(folder).expanduser().iterdir() if file.is_file())
         text = "".join([params_hash(params, *parts), *map(file_digest, files)])

@@ -5,6 +5,7 @@ from jaxtyping import Float64
 
 from subtr.baselines import FirRidge, mean_mel, onset_flux, sound_power
 from subtr.bold_scoring import cleaned_bold
+from subtr.errors import SettingsError
 from subtr.splits import Split
 from subtr.study import Study
 
@@ -16,6 +17,8 @@ def ridge_features(study: Study) -> dict[str, Float64[np.ndarray, "tr feature"]]
         features["mean mel"] = mean_mel(study.mel)
         features["sound power"] = sound_power(study.mel)
         features["onset flux"] = onset_flux(study.mel)
+    if study.features is not None:
+        features["mean features"] = np.asarray(study.features, float).mean(axis=1)
     return features | {name: np.asarray(of, float) for name, of in study.regressors.items()}
 
 
@@ -24,17 +27,32 @@ def ridge_prediction(
     splits: list[Split],
     features: Float64[np.ndarray, "tr feature"],
     drift_order: int,
-    fir_s: float = 16.0,
+    fir_s: float | None = None,
 ) -> Float64[np.ndarray, "tr parcel"]:
     """FIR ridge's prediction of every test block.
 
     It learns from training and validation TRs, as it chooses its penalty by blocks within them.
+
+    Arguments
+        fir_s: longest lag in seconds; None for 16, and for 0 where the BOLD of a study already lies
+            beside its stimulus.
+
+    Raises
+        SettingsError: lags on top of BOLD that was shifted or deconvolved already.
     """
+    if fir_s and study.hrf_applied:
+        raise SettingsError(
+            f"fir_s = {fir_s:g}: the BOLD of {study.name} already lies beside its stimulus "
+            "(hrf_applied), so further lags would shift it twice (double shifting). Leave fir_s "
+            "out; if the BOLD does lag its stimulus, load the study with hrf_applied = False."
+        )
+    if fir_s is None:
+        fir_s = 0.0 if study.hrf_applied else 16.0
     prediction = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
     for split in splits:
         _, mean = cleaned_bold(study, split, drift_order)
         known = np.sort(np.concatenate([split.train, split.validation]))
-        ridge = FirRidge(study.clock.tr_s, 0.0 if study.hrf_applied else fir_s)
+        ridge = FirRidge(study.clock.tr_s, fir_s)
         ridge.fit(features, mean, known, study.run_of_tr)
         prediction[split.test] = ridge.predict(features, split.test, study.run_of_tr)
     return prediction

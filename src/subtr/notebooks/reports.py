@@ -145,6 +145,6 @@ def _present(experiment: Experiment) -> list[str]:
     there = {
         "sound": study.mel is not None,
         "pictures": study.pictures is not None,
-        "bold": bool(study.bold) and study.mel is not None,
+        "bold": bool(study.bold) and study.frames is not None,
     }
     return [name for name in MODALITIES if there[name]]

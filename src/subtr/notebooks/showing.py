@@ -68,11 +68,11 @@ def excerpt(
         mels, pictures: name -> log-mel or pictures of these TRs alone.
     """
     trs = checked_trs(trs, study.clock.n_trs)
-    onset_s = study.clock.onset_s + trs[0] * study.clock.tr_s
+    media, onset_s = study.stimulus_at(int(trs[0]))
     clock = replace(study.clock, onset_s=float(onset_s), n_trs=len(trs))
     recording, rate_hz = None, None
-    if study.media is not None and mels:
-        recording, rate_hz = _recording(study.media, onset_s, onset_s + clock.duration_s)
+    if media is not None and mels:
+        recording, rate_hz = _recording(media, onset_s, onset_s + clock.duration_s)
     return Gallery(clock, study.mel_settings, mels or {}, pictures or {}, recording, rate_hz)
 
 

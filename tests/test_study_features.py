@@ -1,0 +1,99 @@
+"""What a study may carry beside sound and BOLD: features by frame, confounds, a stimulus a run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import order_study
+
+from subtr.bold_scoring import cleaned_bold
+from subtr.bold_stimulus import bold_predictor, standardised_frames
+from subtr.errors import StudyError
+from subtr.prediction import BoldParams, predict_bold, ridge_features
+from subtr.streams import Part, StreamParams
+from subtr.training import TrainingParams
+
+
+def annotated(**options):
+    """The planted study, told by features rather than by sound."""
+    heard = order_study(**options)
+    names = ("a", "b", "c", "d")
+    return replace(heard, mel=None, features=heard.mel, feature_names=names)
+
+
+def test_features_stand_in_for_sound_and_are_scaled_on_training_trs():
+    study = annotated()
+    split = study.splits(n_folds=3)[1]
+    frames = standardised_frames(study, split, n_bands=2).numpy()
+    assert frames.shape == study.features.shape  # ranges of bands are of sound alone
+    known = frames[split.train]
+    np.testing.assert_allclose(known.mean((0, 1)), 0, atol=1e-5)
+    np.testing.assert_allclose(known.std((0, 1)), 1, atol=1e-4)
+    others = replace(study, features=np.where(np.isin(np.arange(260), split.train)[:, None, None],
+                                              study.features, study.features * 9))  # fmt: skip
+    np.testing.assert_array_equal(standardised_frames(others, split).numpy()[split.train], known)
+
+
+def test_sound_is_shown_where_there_is_both():
+    both = replace(order_study(), features=np.zeros((260, 8, 1), np.float32), feature_names=("x",))
+    assert both.frames is both.mel
+    stream = StreamParams(aggregator=Part(name="conv"))
+    predictor = bold_predictor(both, BoldParams(stream=stream))
+    assert predictor.vectors(standardised_frames(both, both.splits(3)[0])[None]).shape[2] == 260
+    assert set(ridge_features(both)) == {"mean mel", "sound power", "onset flux", "mean features"}
+
+
+def test_order_within_a_tr_is_learned_from_features(tmp_path):
+    study = annotated(n_trs=200, noise=0.1)
+    stream = StreamParams(
+        encoder=Part(name="linear", hidden_dim=8), aggregator=Part(name="kernels", n_kernels=2)
+    )
+    training = TrainingParams(max_epochs=40, learning_rate=0.01)
+    params = BoldParams(stream=stream, training=training)
+    split = study.splits(n_folds=3)[:1]
+    found, _ = predict_bold(study, split, params, 1, tmp_path, 0, "planted")
+    test = split[0].test
+    r = np.corrcoef(found["mean"][test, 0], study.truth["group"]["signal"][test, 0])[0, 1]
+    # The mean of each TR is noise, so whoever averages stays at 0.
+    assert r > 0.8
+
+
+def test_names_and_lengths_of_features_are_checked():
+    study = annotated()
+    with pytest.raises(StudyError, match="4 features, 1 names of features"):
+        replace(study, feature_names=("a",))
+    with pytest.raises(StudyError, match="features has 259 TRs"):
+        replace(study, features=study.features[1:])
+    with pytest.raises(StudyError, match="confounds of s1 has 100 TRs"):
+        replace(study, confounds={"s1": np.zeros((100, 2))})
+
+
+def test_confounds_are_regressed_out_by_weights_of_the_training_trs():
+    study = order_study(noise=0.5)
+    moved = np.random.default_rng(1).normal(size=(260, 1)).cumsum(axis=0)
+    bold = study.bold | {"s1": study.bold["s1"] + 10 * moved}
+    split = study.splits(n_folds=3)[0]
+    still = replace(study, bold=bold, confounds={"s1": moved})
+    wanted, found = (cleaned_bold(of, split, 1)[0]["s1"][split.test] for of in (study, still))
+    plain = cleaned_bold(replace(study, bold=bold), split, 1)[0]["s1"][split.test]
+    for parcel in range(3):
+        assert np.corrcoef(wanted[:, parcel], found[:, parcel])[0, 1] > 0.95
+        assert np.corrcoef(wanted[:, parcel], plain[:, parcel])[0, 1] < 0.7
+    # What is in the test TRs has no say: the planted fault would give it one.
+    louder = bold | {"s1": bold["s1"].copy()}
+    louder["s1"][split.test] *= 100
+    cleaned = cleaned_bold(replace(still, bold=louder), split, 1)[0]["s1"]
+    again = cleaned_bold(still, split, 1)[0]["s1"]
+    np.testing.assert_allclose(cleaned[split.train], again[split.train])
+
+
+def test_each_run_has_its_own_stimulus():
+    study = order_study(n_trs=100, n_runs=2, tr_s=2.0)
+    assert study.stimulus_at(7) == (None, 14.0)
+    a, b = Path("a.mp4"), Path("b.mp4")
+    two = replace(study, run_stimuli=((a, -4.0), (b, 10.0)))
+    assert two.stimulus_at(3) == (a, 2.0)
+    assert two.stimulus_at(49) == (a, 94.0)
+    assert two.stimulus_at(50) == (b, 10.0)
+    assert two.stimulus_at(53) == (b, 16.0)
