@@ -43,7 +43,8 @@ def test_what_was_not_measured_is_said_and_the_rest_is_drawn(tmp_path, capsys):
 
 
 def test_tables_whose_results_are_gone_stay_as_they_were(tmp_path):
-    scores, out = rows("alice", "bold", "r", {"tier1": [0.5]}), tmp_path / "figures"
+    scores = rows("alice", "bold", "r", {"tier1": [0.5]}, "LATL")
+    scores, out = scores + rows("alice", "bold", "r", {"tier1": [0.5]}), tmp_path / "figures"
     for runs, folder in (("first", "alice"), ("second", "pretraining_alice")):
         write_results(tmp_path / runs / "verify" / folder / "scores.csv", scores)
     main(["--runs", str(tmp_path / "first"), "--out", str(out)])

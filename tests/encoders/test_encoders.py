@@ -66,8 +66,6 @@ PICTURE_ROWS = [
     ("slowfast", {"slow_features": 8, "slow_frames": 8, "blocks": (1, 1), "space": "mean"}),
     ("timesformer", {"dim": 8, "feedforward_dim": 16, "hidden_dim": 5}),
     ("timesformer", {"dim": 8, "patch_pixels": 4, "space": "mean", "positions": "none"}),
-    ("s3d", {"channels": (4, 6), "space": "grid", "hidden_dim": 2}),
-    ("timesformer", {"dim": 8, "space": "grid", "hidden_dim": 0, "feedforward_dim": 16}),
 ]
 
 

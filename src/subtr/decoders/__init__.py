@@ -4,11 +4,9 @@ A decoder is built from the vector's size, the frames of a TR and the size of a 
 """
 
 from subtr.decoders.block_pictures import BlockPictureDecoder
-from subtr.decoders.grid_pictures import GridPictureDecoder
 from subtr.decoders.mel import HeldDecoder, LinearDecoder
 from subtr.decoders.pictures import LinearPictureDecoder, PictureDecoder
 from subtr.decoders.refined import RefinedDecoder
-from subtr.decoders.refined_pictures import RefinedPictureDecoder
 from subtr.registry import Registry
 
 DECODERS = Registry(
@@ -19,8 +17,6 @@ PICTURE_DECODERS = Registry(
     {
         "conv": PictureDecoder,
         "linear_pictures": LinearPictureDecoder,
-        "refined_pictures": RefinedPictureDecoder,
-        "grid_pictures": GridPictureDecoder,
         "block_pictures": BlockPictureDecoder,
     },
 )

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.blocks import Blocks
-from subtr.decoders.refined_pictures import FilmRefinement
+from subtr.decoders.film_refinement import FilmRefinement
 
 Side = Annotated[int, Field(ge=1, le=4096)]
 

@@ -119,8 +119,8 @@ class InceptionEncoder(nn.Module):
             1, 1, 1.
         slimming: by how much features of every layer are divided; the papers have 1.
         hidden_dim: features of a latent; 0 leaves out the linear map.
-        space: "map", a linear map of all pixels that are left, "mean" over them first as in the
-            papers, or "grid", see `PictureVector`.
+        space: "map", a linear map of all pixels that are left, or "mean" over them first as in
+            the papers.
         norm: "layer" (each frame on its own), "batch" as in the papers, or "none".
         activation: "gelu", or "relu" as in the papers.
 
@@ -141,7 +141,7 @@ class InceptionEncoder(nn.Module):
         ] = (),
         slimming: Literal[1, 2, 4, 8] = 4,
         hidden_dim: Annotated[int, Field(ge=0, le=8192)] = 128,
-        space: Literal["map", "mean", "grid"] = "map",
+        space: Literal["map", "mean"] = "map",
         norm: Literal["layer", "batch", "none"] = "layer",
         activation: Literal["relu", "gelu"] = "gelu",
     ):

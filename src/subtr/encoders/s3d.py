@@ -30,8 +30,7 @@ class S3dEncoder(nn.Module):
             has 1, 2, 2, 2, so that one latent stands for 8 frames.
         kernel_frames: length of the convolutions over frames.
         hidden_dim: features of a latent; 0 leaves out the linear map.
-        space: "map", a linear map of all pixels, "mean" over pixels first as in the report, or
-            "grid", see `PictureVector`.
+        space: "map", a linear map of all pixels, or "mean" over pixels first as in the report.
         norm: "layer" (each frame on its own), "batch" as in the report (statistics cross windows
             and frames in training), or "none".
         activation: "gelu", or "relu" as in the report.
@@ -59,7 +58,7 @@ class S3dEncoder(nn.Module):
         ] = (),
         kernel_frames: Annotated[int, Field(ge=1, le=63)] = 3,
         hidden_dim: Annotated[int, Field(ge=0, le=8192)] = 128,
-        space: Literal["map", "mean", "grid"] = "map",
+        space: Literal["map", "mean"] = "map",
         norm: Literal["layer", "batch", "none"] = "layer",
         activation: Literal["relu", "gelu"] = "gelu",
         shown: Literal["pictures", "differences"] = "pictures",

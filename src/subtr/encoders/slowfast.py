@@ -65,8 +65,7 @@ class SlowfastEncoder(nn.Module):
             (the earlier of two); the paper's alpha, 8 or 4.
         lateral_frames: length of the convolutions from fast to slow; the paper has 5.
         hidden_dims: features of the fast and of the slow level; 0 leaves out the linear map.
-        space: "map", a linear map of all pixels, "mean" over pixels first as in the paper, or
-            "grid", see `PictureVector`.
+        space: "map", a linear map of all pixels, or "mean" over pixels first as in the paper.
         norm: "layer" (each frame on its own), "batch" as in the paper, or "none".
         activation: "gelu", or "relu" as in the paper.
 
@@ -93,7 +92,7 @@ class SlowfastEncoder(nn.Module):
         hidden_dims: tuple[
             Annotated[int, Field(ge=0, le=8192)], Annotated[int, Field(ge=0, le=8192)]
         ] = (32, 128),
-        space: Literal["map", "mean", "grid"] = "map",
+        space: Literal["map", "mean"] = "map",
         norm: Literal["layer", "batch", "none"] = "layer",
         activation: Literal["relu", "gelu"] = "gelu",
     ):

@@ -70,8 +70,7 @@ class TimesformerEncoder(nn.Module):
         depth: blocks.
         feedforward_dim: features between the two maps of a block.
         hidden_dim: features of a picture in the result; 0 leaves out the linear map.
-        space: "map", a linear map of all patches, "mean" over patches first, or "grid", see
-            `PictureVector`.
+        space: "map", a linear map of all patches, or "mean" over patches first.
         positions: what tells frames apart: "absolute", sines and cosines of the frame's number, so
             that any number of frames is taken; "rotary", attention in time knows how far apart two
             frames are, from which the direction of motion is learned far sooner; "none", and time
@@ -96,7 +95,7 @@ class TimesformerEncoder(nn.Module):
         depth: Annotated[int, Field(ge=1, le=64)] = 2,
         feedforward_dim: Annotated[int, Field(ge=1, le=65536)] = 128,
         hidden_dim: Annotated[int, Field(ge=0, le=8192)] = 128,
-        space: Literal["map", "mean", "grid"] = "map",
+        space: Literal["map", "mean"] = "map",
         positions: Literal["absolute", "rotary", "none"] = "absolute",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ):

@@ -100,10 +100,8 @@ class PictureVector(nn.Module):
 
     Arguments
         dim, height, width: features and pixels of a frame.
-        hidden_dim: features of the vector, or of each pixel of it with "grid"; 0 for no linear map.
-        space: "map" keeps where things are, "mean" takes the mean over pixels first, "grid" maps
-            each pixel alone, so that what moves looks alike wherever it is. A grid is flattened in
-            the order feature, row, column, as `subtr.decoders.grid_pictures` reads it.
+        hidden_dim: features of the vector; 0 for no linear map.
+        space: "map" keeps where things are, "mean" takes the mean over pixels first.
 
     ``out_dim`` is the size of the vector.
     """
@@ -113,16 +111,13 @@ class PictureVector(nn.Module):
         self.space = space
         in_dim = dim * height * width if space == "map" else dim
         self.map = nn.Linear(in_dim, hidden_dim) if hidden_dim else nn.Identity()
-        self.out_dim = (hidden_dim or in_dim) * (height * width if space == "grid" else 1)
+        self.out_dim = hidden_dim or in_dim
 
     def forward(
         self, film: Float[Tensor, "batch dim frame height width"]
     ) -> Float[Tensor, "batch frame out"]:
         if self.space == "mean":
             return self.map(rearrange(film.mean((3, 4)), "b c t -> b t c"))
-        if self.space == "grid":
-            pixels = self.map(rearrange(film, "b c t h w -> b t h w c"))
-            return rearrange(pixels, "b t h w c -> b t (c h w)")
         return self.map(torch.flatten(rearrange(film, "b c t h w -> b t c h w"), 2))
 
 

@@ -1,14 +1,8 @@
-"""A linear decoder whose film is drawn sharper by what it knows of how things move."""
-
-from typing import Annotated
+"""A film is drawn sharper by what convolutions know of how things move."""
 
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor, nn
-
-from subtr.decoders.pictures import LinearPictureDecoder
 
 
 class FilmRefinement(nn.Module):
@@ -50,43 +44,3 @@ class FilmRefinement(nn.Module):
         for block in self.blocks:
             latents = latents + block(F.gelu(latents))
         return film + self.give(F.gelu(latents))[..., :height, :width]
-
-
-class RefinedPictureDecoder(nn.Module):
-    """All pixels of a TR as a linear function of its vector, then refined TR by TR.
-
-    Arguments
-        dim: size of the vector.
-        n_pictures, height, width: pictures of a TR and their pixels.
-        hidden_dim, depth, patch_pixels: see `FilmRefinement`.
-
-    Returns pictures as they enter the encoder: (batch, tr, picture, rgb, height, width).
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        n_pictures: int,
-        height: int,
-        width: int,
-        *,
-        hidden_dim: Annotated[int, Field(ge=1, le=1024)] = 48,
-        depth: Annotated[int, Field(ge=0, le=32)] = 2,
-        patch_pixels: Annotated[int, Field(ge=2, le=32, multiple_of=2)] = 4,
-    ):
-        super().__init__()
-        self.linear = LinearPictureDecoder(dim, n_pictures, height, width)
-        self.refinement = FilmRefinement(hidden_dim, depth, patch_pixels)
-
-    def start_from(
-        self, synthesis: Float[Tensor, "flat dim"], mean: Float[Tensor, " flat"]
-    ) -> list[nn.Parameter]:
-        """Sets the linear part: one column for each number of the vector. Gives what it set."""
-        return self.linear.start_from(synthesis, mean)
-
-    def forward(
-        self, vectors: Float[Tensor, "batch tr dim"]
-    ) -> Float[Tensor, "batch tr picture rgb height width"]:
-        n_trs = vectors.shape[1]
-        film = rearrange(self.linear(vectors), "b t p c h w -> (b t) c p h w")
-        return rearrange(self.refinement(film), "(b t) c p h w -> b t p c h w", t=n_trs)
