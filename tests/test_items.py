@@ -102,12 +102,13 @@ def test_context_is_the_neighbours_frames_and_nothing_from_another_run(n_context
         assert wider[tr].tolist() == np.where(inside, numbers + 1, 0).tolist()
 
 
-def timeline(trs, run_of_tr=TWO_RUNS, n_lead_trs=3, item_trs=8):
+def timeline(trs, run_of_tr=TWO_RUNS, n_lead_trs=3, item_trs=8, n_after_trs=0):
     # Volume t measures t, in the second subject 100 + t: the item tells which it holds.
     numbers = torch.arange(N_TRS, dtype=torch.float32)[:, None]
     bold = {"a": numbers, "b": numbers + 100}
     stretches = consecutive(trs, run_of_tr)
-    return timeline_batch(FRAMES + 1, bold, stretches, run_of_tr, n_lead_trs, item_trs)
+    more = (n_lead_trs, item_trs, n_after_trs)
+    return timeline_batch(FRAMES + 1, bold, stretches, run_of_tr, *more)
 
 
 def test_each_permitted_volume_is_asked_for_once_and_no_other():
@@ -117,6 +118,23 @@ def test_each_permitted_volume_is_asked_for_once_and_no_other():
         wanted = batch["bold"][subject][..., 0]
         known = wanted[wanted.isfinite()] - offset
         assert sorted(known.tolist()) == trs.tolist()
+
+
+@pytest.mark.parametrize("n_after_trs", [1, 5])
+def test_trs_after_an_item_are_shown_and_asked_for_by_none_but_their_own(n_after_trs):
+    trs = np.r_[2:13, 15:31]
+    batch = timeline(trs, n_after_trs=n_after_trs)
+    wanted = batch["bold"]["a"][..., 0]
+    assert sorted(wanted[wanted.isfinite()].tolist()) == trs.tolist()
+    assert wanted.shape[1] == batch["frames"].shape[1] == 3 + 8 + n_after_trs
+    assert torch.equal(batch["wanted"], wanted.isfinite())
+    for frames, bold in zip(batch["frames"], wanted, strict=True):
+        for place in torch.nonzero(bold.isfinite())[:, 0]:
+            for ahead in range(n_after_trs + 1):
+                after = int(bold[place]) + ahead
+                shown = after < N_TRS and TWO_RUNS[after] == TWO_RUNS[after - ahead]
+                expected = FRAMES[after] + 1 if shown else torch.zeros_like(FRAMES[0])
+                assert torch.equal(frames[place + ahead], expected)
 
 
 def test_bold_lies_beside_the_stimulus_of_its_own_tr_with_its_lead_before():

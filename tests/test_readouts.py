@@ -1,63 +1,23 @@
-"""The response layer is causal and is the response; heads start from what all subjects share."""
+"""Heads start from what all subjects share; neighbouring TRs reach a volume as far as asked."""
+
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from planted import order_study
 
-from subtr.bold.hrf import HRF_DURATION_S, hrf_kernel
-from subtr.hrf_layer import HrfLayer
+from subtr.bold.hrf import hrf_kernel
+from subtr.bold_params import BoldParams
+from subtr.bold_stimulus import bold_predictor
+from subtr.errors import SettingsError
+from subtr.params import validate
+from subtr.readout_params import ReadoutParams
 from subtr.readouts import BoldReadout
+from subtr.responses import RESPONSES
+from subtr.study import StudyWarning
 from subtr.subject_heads import SubjectHeads
-
-TRS_S = [1.0, 1.49, 1.5, 2.0]
-
-
-def impulse(n_trs=40, at=7, n_parcels=2):
-    activity = torch.zeros(1, n_trs, n_parcels)
-    activity[0, at] = 1
-    return activity
-
-
-@pytest.mark.parametrize("response", ["canonical", "fir"])
-@pytest.mark.parametrize("tr_s", TRS_S)
-def test_an_impulse_gives_the_response_and_nothing_before_it(tr_s, response):
-    layer = HrfLayer(2, tr_s, response)
-    bold = layer(impulse())[0].detach().numpy()
-    kernel = hrf_kernel(tr_s)
-    expected = np.zeros(40)
-    expected[7 : 7 + len(kernel)] = kernel[: 40 - 7]
-    for parcel in range(2):
-        np.testing.assert_allclose(bold[:, parcel], expected, atol=1e-6)
-    assert (bold[:7] == 0).all()
-
-
-@pytest.mark.parametrize("tr_s", TRS_S)
-def test_the_lead_reaches_as_far_back_as_the_response_lasts(tr_s):
-    layer = HrfLayer(1, tr_s)
-    assert layer.n_lead_trs * tr_s >= HRF_DURATION_S - tr_s
-    activity = torch.randn(1, 60, 1, generator=torch.Generator().manual_seed(0))
-    older = activity.clone()
-    older[:, : 59 - layer.n_lead_trs] += 9.0
-    assert layer(activity)[0, -1] == layer(older)[0, -1]
-
-
-def test_the_future_never_reaches_a_volume_even_after_learning():
-    torch.manual_seed(0)
-    layer = HrfLayer(3, 1.5)
-    with torch.no_grad():
-        layer.kernel.normal_()
-    activity = torch.randn(2, 50, 3, requires_grad=True)
-    layer(activity)[:, 20].sum().backward()
-    assert (activity.grad[:, 21:] == 0).all()
-    assert (activity.grad[:, 20] != 0).all()
-
-
-def test_only_the_fir_response_learns_and_each_parcel_its_own():
-    assert list(HrfLayer(2, 1.5, "canonical").parameters()) == []
-    layer = HrfLayer(2, 1.5, "fir")
-    layer(impulse())[..., 0].sum().backward()
-    assert (layer.kernel.grad[0] != 0).any()
-    assert (layer.kernel.grad[1] == 0).all()
 
 
 def test_a_canonical_response_is_not_tied_to_a_checkpoints_tr():
@@ -87,6 +47,74 @@ def test_head_and_response_commute():
     with torch.no_grad():
         readout.heads.own.normal_()
     vectors = torch.randn(2, 40, 3)
-    before = HrfLayer(3, 1.5, "canonical")(vectors)
+    before = RESPONSES.build("canonical", 3, 1.5)(vectors)
     for subject, bold in zip(["a", "b"], readout.heads(before), strict=True):
         torch.testing.assert_close(readout(vectors)[subject], bold, rtol=1e-4, atol=1e-5)
+
+
+def reach(readout, n_trs=60, at=30):
+    """The TRs whose vectors a volume's prediction depends on, relative to it."""
+    vectors = torch.randn(1, n_trs, readout.dim, requires_grad=True)
+    readout(vectors)["a"][0, at].sum().backward()
+    (trs,) = np.nonzero(vectors.grad[0].abs().sum(1).numpy())
+    return trs - at
+
+
+@pytest.mark.parametrize(
+    ("response", "options", "context_trs", "first", "last"),
+    [
+        ("applied", {}, (0, 0), 0, 0),
+        ("applied", {}, (2, 3), -2, 3),
+        ("lag", {"lag_s": 4.5}, (2, 0), -5, -3),
+        ("canonical", {}, (0, 0), -16, 0),
+        ("canonical", {}, (4, 0), -20, 0),
+    ],
+)
+def test_a_volume_sees_its_context_and_no_more(response, options, context_trs, first, last):
+    readout = BoldReadout(3, ["a"], 2, 1.5, response, options, context_trs)
+    seen = reach(readout)
+    assert (seen[0], seen[-1]) == (first, last)
+    assert (-readout.n_lead_trs, readout.n_after_trs) == (first, max(last, 0))
+
+
+def test_context_gives_each_neighbour_weights_of_its_own():
+    readout = BoldReadout(3, ["a"], 2, 1.5, "applied", {}, (1, 1))
+    vectors = torch.randn(1, 10, 3)
+    weights = readout.heads.shared.weight
+    by_hand = torch.cat([vectors[0, 3], vectors[0, 4], vectors[0, 5]]) @ weights.T
+    torch.testing.assert_close(readout(vectors)["a"][0, 4], by_hand)
+    at_start = torch.cat([torch.zeros(3), vectors[0, 0], vectors[0, 1]]) @ weights.T
+    torch.testing.assert_close(readout(vectors)["a"][0, 0], at_start)
+
+
+@pytest.mark.parametrize("response", [None, "fir", {"name": "lag", "lag_s": 3.0}])
+def test_what_comes_after_a_volume_is_refused_unless_it_was_shifted(response):
+    with pytest.raises(SettingsError, match=r"after a volume cannot have caused it.*applied"):
+        validate(ReadoutParams, {"response": response, "context_trs": [1, 2]}, "system.yaml")
+    shifted = validate(ReadoutParams, {"response": "applied", "context_trs": [1, 2]}, "a")
+    assert shifted.context_trs == (1, 2)
+
+
+def made(study, **readout):
+    stream = {"encoder": {"name": "linear", "hidden_dim": 2}}
+    settings = {"stream": stream, "readout": {"vector_dim": 2} | readout}
+    return bold_predictor(study, validate(BoldParams, settings, "system.yaml"))
+
+
+def test_a_response_on_top_of_shifted_bold_is_refused_with_what_to_set():
+    study, shifted = order_study(60), replace(order_study(60), hrf_applied=True, bold_lag_s=0.0)
+    for response in ("fir", "canonical", "kernel", {"name": "lag", "lag_s": 4.5}, "bin"):
+        with pytest.raises(SettingsError, match=r"double shifting.*response: applied"):
+            made(shifted, response=response)
+        made(study, response=response)
+    assert type(made(shifted, response="applied").readouts[0].hrf) is RESPONSES["applied"]
+    assert type(made(shifted).readouts[0].hrf) is RESPONSES["applied"]
+    assert type(made(study).readouts[0].hrf) is RESPONSES["fir"]
+
+
+def test_applied_where_bold_lags_warns_unless_the_context_reaches_it():
+    with pytest.warns(StudyWarning, match="lags its stimulus by about 5 s"):
+        made(order_study(60), response="applied")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made(order_study(60), response="applied", context_trs=[4, 0])

@@ -146,11 +146,13 @@ def timeline_batch(
     run_of_tr: Int[np.ndarray, " tr"],
     n_lead_trs: int,
     item_trs: int,
+    n_after_trs: int = 0,
 ) -> Batch:
     """Runs of TRs of one length with their BOLD, all in one batch.
 
     Each item has ``n_lead_trs`` of stimulus before its volumes, for the haemodynamic response to
-    look back to. BOLD is NaN there, and where an item would repeat a volume of the one before.
+    look back to, and ``n_after_trs`` after them. BOLD is NaN there, and where an item would repeat
+    a volume of another.
 
     Arguments
         stimulus: of every TR, in order.
@@ -158,16 +160,16 @@ def timeline_batch(
         item_trs: volumes of an item.
 
     Returns
-        ``frames`` (item, lead + volume, frame, feature), and ``pictures`` where they come beside
-        sound; ``bold`` subject -> (item, lead + volume, parcel); ``wanted`` (item, lead + volume),
-        the TRs whose BOLD is asked for.
+        ``frames`` (item, TR, frame, feature), and ``pictures`` where they come beside sound;
+        ``bold`` subject -> (item, TR, parcel); ``wanted`` (item, TR), the TRs whose BOLD is asked
+        for. The TRs of an item are lead, volumes and those after.
     """
     parts = parts_of(stimulus)
     windows: dict[str, list[Tensor]] = {name: [] for name in parts}
     wanted, targets = [], {subject: [] for subject in bold}
     for stretch in stretches:
         for first in range(stretch[0], stretch[-1] + 1, item_trs):
-            trs = np.arange(first - n_lead_trs, first + item_trs)
+            trs = np.arange(first - n_lead_trs, first + item_trs + n_after_trs)
             inside = (trs >= 0) & (trs < len(run_of_tr))
             clipped = np.clip(trs, 0, len(run_of_tr) - 1)
             inside &= run_of_tr[clipped] == run_of_tr[first]
@@ -176,7 +178,8 @@ def timeline_batch(
                 shape = (-1, *[1] * (frames.ndim - 1))
                 there = chosen.view(shape).to(frames.device)
                 windows[name].append(torch.where(there, frames[index], 0))
-            asked = torch.as_tensor(np.isin(trs, stretch) & (trs >= first))
+            own = (trs >= first) & (trs < first + item_trs)
+            asked = torch.as_tensor(np.isin(trs, stretch) & own)
             wanted.append(asked)
             for subject, values in bold.items():
                 there = asked[:, None].to(values.device)

@@ -1,16 +1,13 @@
 """Parts put together: what is made of a stream's vectors, and the networks that result."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.errors import SettingsError
 from subtr.items import Stimulus
 from subtr.joint_stream import JointStream, PictureStreamParams
-from subtr.params import Strict
+from subtr.readout_params import ReadoutParams
 from subtr.readouts import BoldReadout
 from subtr.streams import EncoderPart, Part, Stream, StreamParams
 
@@ -40,15 +37,6 @@ class TemporalAutoencoder(nn.Module):
         self, frames: Float[Tensor, "batch tr frame *feature"], tr_s: float
     ) -> Float[Tensor, "batch tr frame *feature"]:
         return self.decoder(self.stream(frames, tr_s))
-
-
-class ReadoutParams(Strict):
-    """TR vectors -> BOLD."""
-
-    vector_dim: int = Field(16, ge=1, le=8192)
-    response: Literal["canonical", "fir"] = "fir"
-    dropout: float = Field(0.0, ge=0, lt=1)
-    members: int = Field(1, ge=1, le=64)
 
 
 class BoldPredictor(nn.Module):
@@ -96,8 +84,14 @@ class BoldPredictor(nn.Module):
             return JointStream(in_dim, frames_per_tr, picture_shape, dim, stream, pictures)
 
         self.streams = nn.ModuleList(one() for _ in range(readout.members))
+        name, options = "fir", {}
+        if readout.response is not None:
+            name, options = readout.response.name, readout.response.options
+        embedding_dim = readout.embedding_dim if readout.heads == "embedding" else None
         self.readouts = nn.ModuleList(
-            BoldReadout(dim, subjects, n_parcels, tr_s, readout.response)
+            BoldReadout(
+                dim, subjects, n_parcels, tr_s, name, options, readout.context_trs, embedding_dim
+            )
             for _ in range(readout.members)
         )
         self.dropout = nn.Dropout(readout.dropout)
@@ -105,7 +99,12 @@ class BoldPredictor(nn.Module):
     @property
     def n_lead_trs(self) -> int:
         """TRs of stimulus needed before the first volume to predict."""
-        return self.readouts[0].hrf.n_lead_trs
+        return self.readouts[0].n_lead_trs
+
+    @property
+    def n_after_trs(self) -> int:
+        """TRs of stimulus needed after the last volume to predict."""
+        return self.readouts[0].n_after_trs
 
     def encoder_parts(self) -> list[EncoderPart]:
         """What pre-training may teach of each member: that of sound, where there is sound."""
