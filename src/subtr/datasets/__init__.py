@@ -5,6 +5,7 @@ from typing import Any
 
 from subtr.datasets.alice import load_alice
 from subtr.datasets.film import load_film
+from subtr.datasets.sherlock import load_sherlock
 from subtr.datasets.simulated import load_simulated
 from subtr.registry import Registry
 from subtr.study import Study
@@ -14,6 +15,7 @@ STUDIES = Registry(
     {
         "simulated": load_simulated,
         "alice": load_alice,
+        "sherlock": load_sherlock,
         "film": load_film,
     },
 )

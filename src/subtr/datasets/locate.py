@@ -15,6 +15,11 @@ _SOURCES = {
         "Get alice_data_shared and alice_stim_shared (CC BY 4.0) from their authors, or from "
         "github.com/daandouwe/Thesis at commit ec54039b, folder brain-data/syntax-in-rnng"
     ),
+    "sherlock": (
+        "Get roicorr and Sherlock_Segments_1000_NN_2017.xlsx from their authors, who state no "
+        "licence: use and cite them (Chen et al. 2017), never pass them on. They are also in "
+        "github.com/Summer-MIND/mind_2018, folder tutorials/sherlock_nifti_kit_v2_withdata"
+    ),
     "speech/hifi_6097": (
         "Give it 16-bit recordings and a manifest.json, with audio_filepath and text on each line"
     ),
