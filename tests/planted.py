@@ -5,6 +5,7 @@ import pandas as pd
 
 from subtr.bold.hrf import hrf_kernel
 from subtr.clock import Clock
+from subtr.datasets.simulated_bold import noise_free_bold, subject_bold
 from subtr.study import Study
 
 
@@ -85,3 +86,26 @@ def motion_study(n_trs=240, tr_s=2.0, noise=0.2, seed=0, n_pictures=4):
         parcels=parcels,
         truth={"group": {"signal": signal}},
     )
+
+
+def subjects_of(n_trs, n_subjects, n_parcels, snr, rng, tr_s=1.5):
+    """BOLD (subject, TR, parcel) of one signal, noise as in the simulated study; true ceilings.
+
+    Those are of the mean of z-scored subjects, and of one subject against the mean of the others.
+    """
+    peaks_s = rng.uniform(4.5, 6.5, n_parcels)
+    signal = noise_free_bold(rng.standard_normal((n_trs, n_parcels)), tr_s, peaks_s)
+    bold = np.stack([subject_bold(signal, tr_s, snr, rng)[0] for _ in range(n_subjects)])
+
+    def reliability(n):
+        return snr * n / (1 + snr * n)
+
+    between = np.sqrt(reliability(1) * reliability(n_subjects - 1))
+    return bold, np.sqrt(reliability(n_subjects)), between
+
+
+def smooth_series(n_trs, n_series, rng, width=5):
+    """Series that resemble their past, as BOLD does: white noise under a moving Hann window."""
+    white = rng.normal(size=(n_trs + 4 * width, n_series))
+    window = np.hanning(2 * width + 1)
+    return np.stack([np.convolve(of, window, "same") for of in white.T], 1)[2 * width : -2 * width]

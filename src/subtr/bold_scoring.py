@@ -9,10 +9,15 @@ import pandas as pd
 from jaxtyping import Float, Float64, Int
 
 from subtr.bold.cleaning import Cleaner
+from subtr.bold_pattern_scoring import pattern_rows
 from subtr.metrics import (
     block_bootstrap,
-    circular_shift_null,
+    cross_subject_r,
+    false_discovery_q,
     pearson_r,
+    permutation_p,
+    r2_score,
+    shift_null,
     split_half_ceiling,
     standardise_by_fold,
     wrong_subject_p,
@@ -51,7 +56,9 @@ class HeldOutBold:
         subjects: the same of each subject.
         ceiling: highest r a model of the shared signal can reach, per parcel; NaN with one subject.
         tests: the test blocks.
-        groups: tuning class or region of each parcel.
+        groups: tuning class or region of each parcel, by its name.
+        mean_z: subjects' mean as the training TRs z-score it, for R2; None leaves R2 out.
+        run_of_tr: run of each TR; one run if None.
     """
 
     mean: Float64[np.ndarray, "tr parcel"]
@@ -60,6 +67,13 @@ class HeldOutBold:
     tests: list[Int[np.ndarray, " _"]]
     groups: pd.Series
     tr_s: float
+    mean_z: Float64[np.ndarray, "tr parcel"] | None = None
+    run_of_tr: Int[np.ndarray, " tr"] | None = None
+
+    @property
+    def trs(self) -> Int[np.ndarray, " _"]:
+        """All tested TRs, ascending."""
+        return np.sort(np.concatenate(self.tests))
 
 
 def held_out_bold(study: Study, splits: list[Split], drift_order: int) -> HeldOutBold:
@@ -77,53 +91,81 @@ def held_out_bold(study: Study, splits: list[Split], drift_order: int) -> HeldOu
     ceiling = np.full(shape[1], np.nan)
     if len(subjects) > 1:
         ceiling = split_half_ceiling(subjects)
-    mean = standardise_by_fold(mean, tests)
-    return HeldOutBold(mean, subjects, ceiling, tests, study.parcels["tuning"], study.clock.tr_s)
+    return HeldOutBold(
+        standardise_by_fold(mean, tests),
+        subjects,
+        ceiling,
+        tests,
+        study.parcels["tuning"],
+        study.clock.tr_s,
+        mean,
+        study.run_of_tr,
+    )
 
 
 def bold_rows(
     prediction: Float[np.ndarray, "tr parcel"], bold: HeldOutBold, **labels: Any
 ) -> list[Row]:
-    """Held-out r and r / ceiling: of all parcels together, and of each tuning class or region.
+    """Scores of all parcels together, and of each tuning class or region.
 
-    Classes average r and divide by the mean ceiling. The floor is the 95th percentile of the same
-    mean r when predictions are shifted along in time by 16 s or more.
+    "r" and "r / ceiling" average r and divide by the mean ceiling; the floor is the 95th percentile
+    of the same mean r when predictions are shifted along in time by 16 s or more. "R2" is the share
+    of the variance around the training mean, its floor; it takes predictions at their word, so they
+    must come z-scored as BOLD is (see ``metrics.calibrated``). "p (shift)" of the whole and of each
+    parcel is the share of such shifts that do as well, "q (FDR)" what it is worth among so many
+    parcels; ``group`` then is the parcel's name. Patterns: see `pattern_rows`.
     """
-    trs = np.sort(np.concatenate(bold.tests))
-    # Both are standardised over the same volumes, those that are not masked.
-    prediction = np.where(np.isfinite(bold.mean), prediction, np.nan)
+    trs = bold.trs
+    blocks = [np.searchsorted(trs, test) for test in bold.tests]
     predicted = standardise_by_fold(prediction, bold.tests)[trs]
     measured = bold.mean[trs]
     n_trs, least_shift = len(trs), int(np.ceil(16 / bold.tr_s))
-    null = circular_shift_null(predicted, measured, min(least_shift, n_trs // 2), n_draws=200)
+    _, null = shift_null(predicted, measured, min(least_shift, n_trs // 2), blocks)
     names = ["", *dict.fromkeys(bold.groups)]
     chosen = [np.ones(len(bold.groups), bool)] + [bold.groups.eq(n).to_numpy() for n in names[1:]]
+    deviation = None if bold.mean_z is None else bold.mean_z[trs]
 
-    def by_group(r):
-        return np.array([_mean(r[of]) for of in chosen])
+    def by_group(values):
+        return np.array([_mean(values[of]) for of in chosen])
 
-    values = by_group(pearson_r(predicted, measured))
-    interval = block_bootstrap(
-        lambda index: by_group(pearson_r(predicted[index], measured[index])),
-        n_trs,
-        block_trs(n_trs, bold.tr_s),
-        n_boot=300,
-    )
+    def scores(index):
+        r = by_group(pearson_r(predicted[index], measured[index]))
+        if deviation is None:
+            return np.stack([r, np.full_like(r, np.nan)])
+        return np.stack([r, by_group(r2_score(prediction[trs[index]], deviation[index]))])
+
+    values = scores(np.arange(n_trs))
+    low, high = block_bootstrap(scores, n_trs, block_trs(n_trs, bold.tr_s), n_boot=300)
     floors = np.array([np.percentile([_mean(row[of]) for row in null], 95) for of in chosen])
     rows = []
     for index, name in enumerate(names):
         ceiling = _mean(bold.ceiling[chosen[index]])
-        r = {
-            "value": values[index],
-            "low": interval.low[index],
-            "high": interval.high[index],
-            "floor": floors[index],
-        }
+        ends = {"value": values, "low": low, "high": high}
+        r, r2 = ({key: float(of[score, index]) for key, of in ends.items()} for score in (0, 1))
+        r["floor"] = floors[index]
         rows.append({"metric": "r", "group": name, **r, "ceiling": ceiling})
         if ceiling > 0.1:
             share = {key: value / ceiling for key, value in r.items()}
             rows.append({"metric": "r / ceiling", "group": name, **share, "ceiling": 1.0})
+        if np.isfinite(r2["value"]):
+            reachable = _mean(bold.ceiling[chosen[index]] ** 2)
+            rows.append({"metric": "R2", "group": name, **r2, "floor": 0.0, "ceiling": reachable})
+    rows += _chance_rows(pearson_r(predicted, measured), null, bold.groups.index)
+    rows += pattern_rows(predicted, measured, trs, bold.tr_s, bold.run_of_tr)
     return [labels | {"modality": "bold"} | row for row in rows]
+
+
+def _chance_rows(r: np.ndarray, null: np.ndarray, parcels: pd.Index) -> list[Row]:
+    """p and q of shifts: of the mean r, and of each parcel."""
+    p = np.atleast_1d(permutation_p(r, null))
+    of_mean = permutation_p(_mean(r), np.array([_mean(row) for row in null]))
+    rows = [{"metric": "p (shift)", "group": "", "value": of_mean}]
+    for metric, values in (("p (shift)", p), ("q (FDR)", false_discovery_q(p))):
+        rows += [
+            {"metric": metric, "group": str(parcel), "value": float(value)}
+            for parcel, value in zip(parcels, values, strict=True)
+        ]
+    return rows
 
 
 def control_rows(
@@ -131,12 +173,21 @@ def control_rows(
 ) -> list[Row]:
     """What a prediction owes to the order of frames, and what heads owe to their own subject.
 
+    "r, single subjects" is how the prediction of the group, or of all heads together, carries to
+    each subject, with the inter-subject ceiling in ``ceiling_rows``.
+
     Arguments
         predictions: "frames shuffled" -> what the same networks predict when each TR's frames come
-            in random order; subject -> the prediction of their own head, where there are such.
+            in random order; "phases randomised" -> the same of a stimulus of random phases; "mean"
+            -> their prediction; subject -> that of their own head, where there are such.
     """
-    mixed = standardise_by_fold(predictions["frames shuffled"], bold.tests)
-    rows = [{"metric": "r, frames shuffled", "value": _mean(pearson_r(mixed, bold.mean))}]
+    rows = []
+    for control in ("frames shuffled", "phases randomised"):
+        if control in predictions:
+            found = standardise_by_fold(predictions[control], bold.tests)
+            rows.append({"metric": f"r, {control}", "value": _mean(pearson_r(found, bold.mean))})
+    if "mean" in predictions and len(bold.subjects) > 1:
+        rows.append(_single_subjects(standardise_by_fold(predictions["mean"], bold.tests), bold))
     heads = {
         name: standardise_by_fold(predictions[name], bold.tests)
         for name in bold.subjects
@@ -149,6 +200,15 @@ def control_rows(
         rows.append({"metric": "r, wrong subject", "value": _mean(wrong)})
         rows.append({"metric": "p, own against wrong subject", "value": _mean(p)})
     return [labels | {"modality": "bold"} | row for row in rows]
+
+
+def _single_subjects(prediction: np.ndarray, bold: HeldOutBold) -> Row:
+    """Mean r with each subject by themselves, and its interval over subjects."""
+    each = cross_subject_r({"": prediction}, bold.subjects)[0]
+    r = np.array([_mean(of_subject) for of_subject in each])
+    interval = block_bootstrap(lambda of: _mean(r[of]), len(r), 1)
+    row = {"metric": "r, single subjects", "value": _mean(r)}
+    return row | {"low": interval.low, "high": interval.high}
 
 
 def _mean(values: np.ndarray) -> float:

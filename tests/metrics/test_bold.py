@@ -1,14 +1,16 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import r2_score as r2_of_sklearn
 
 from subtr.errors import SettingsError
 from subtr.metrics.bold import (
+    calibrated,
     check_lag,
     lag_scan,
     pearson_r,
-    r_over_ceiling,
-    split_half_ceiling,
+    r2_score,
+    region_means,
     standardise_by_fold,
 )
 
@@ -50,44 +52,46 @@ def test_folds_combine_to_the_mean_of_their_r_weighted_by_length():
         standardise_by_fold(x, [np.arange(10), np.arange(5, 20)])
 
 
-@pytest.mark.parametrize("n_subjects", [4, 7])
-def test_ceiling_is_what_the_true_signal_reaches(n_subjects):
-    rng = np.random.default_rng(2)
-    ceilings, reached = [], []
-    for number in range(100):
-        signal = rng.normal(size=(200, 2))
-        noise = rng.normal(size=(n_subjects, 200, 2)) * np.array([1.0, 3.0])
-        bold = signal + noise
-        ceilings.append(split_half_ceiling(bold, n_splits=20, seed=number))
-        reached.append(pearson_r(signal, bold.mean(0)))
-    np.testing.assert_allclose(np.mean(ceilings, 0), np.mean(reached, 0), atol=0.03)
+def test_r2_is_scikit_learns_where_the_training_mean_is_the_mean():
+    rng = np.random.default_rng(7)
+    bold = rng.normal(size=(80, 3)) + 5
+    prediction = bold + rng.normal(size=bold.shape)
+    want = r2_of_sklearn(bold, prediction, multioutput="raw_values")
+    np.testing.assert_allclose(r2_score(prediction, bold, bold.mean(0)), want)
+    # Around another mean there is more to explain.
+    assert (r2_score(prediction, bold, bold.mean(0) + 3) > want).all()
+    bold[:40, 0] = np.nan
+    half = r2_of_sklearn(bold[40:, 0], prediction[40:, 0])
+    mean = np.nanmean(bold, axis=0)
+    assert r2_score(prediction, bold, mean)[0] == pytest.approx(half)
 
 
-def test_single_subject_ceiling_is_what_the_true_signal_reaches_in_one():
-    rng = np.random.default_rng(3)
-    signal = rng.normal(size=(2000, 1))
-    bold = signal + 2.0 * rng.normal(size=(8, 2000, 1))
-    want = 1 / np.sqrt(1 + 4)
-    assert split_half_ceiling(bold, scored_subjects=1)[0] == pytest.approx(want, abs=0.03)
+def test_the_training_mean_has_an_r2_of_0_and_the_wrong_units_less():
+    bold = np.random.default_rng(8).normal(size=(200, 2))
+    np.testing.assert_allclose(r2_score(np.zeros_like(bold), bold), 0)
+    assert (r2_score(10 * bold, bold) < -50).all()
 
 
-def test_ceiling_takes_masked_volumes_and_refuses_one_subject():
-    rng = np.random.default_rng(4)
-    signal = rng.normal(size=(300, 1))
-    bold = {f"s{i}": signal + rng.normal(size=signal.shape) for i in range(6)}
-    whole = split_half_ceiling(bold)
-    bold["s5"][250:] = np.nan
-    assert split_half_ceiling(bold)[0] == pytest.approx(whole[0], abs=0.03)
-    with pytest.raises(SettingsError, match="at least two"):
-        split_half_ceiling({"s0": signal})
+def test_calibration_finds_planted_units_from_other_trs_and_leaves_r_alone():
+    rng = np.random.default_rng(9)
+    bold = rng.normal(size=(400, 2))
+    prediction = (bold + 0.5 * rng.normal(size=bold.shape)) * [0.1, 30] + [4, -2]
+    found = calibrated(prediction, bold, np.arange(200))
+    later = slice(200, None)
+    r = pearson_r(prediction[later], bold[later])
+    np.testing.assert_allclose(pearson_r(found[later], bold[later]), r)
+    # A calibrated prediction explains the square of its r.
+    np.testing.assert_allclose(r2_score(found[later], bold[later]), r**2, atol=0.03)
+    upside_down = calibrated(-prediction, bold, np.arange(200))
+    np.testing.assert_allclose(upside_down, np.broadcast_to(bold[:200].mean(0), bold.shape))
 
 
-def test_pure_noise_has_no_ceiling_worth_dividing_by():
-    bold = np.random.default_rng(5).normal(size=(10, 500, 1))
-    assert split_half_ceiling(bold)[0] < 0.4
-    shares = r_over_ceiling(np.array([0.4, 0.4]), np.array([0.8, 0.05]))
-    assert shares[0] == pytest.approx(0.5)
-    assert np.isnan(shares[1])
+def test_region_means_leave_out_what_is_unknown():
+    values = np.array([[1.0, 3.0, np.nan], [2.0, np.nan, np.nan]])
+    means = region_means(values, ["b", "b", "a"])
+    assert list(means) == ["b", "a"]
+    np.testing.assert_allclose(means["b"], [2.0, 2.0])
+    assert np.isnan(means["a"]).all()
 
 
 def test_lag_scan_finds_the_planted_lag_and_warns_elsewhere():

@@ -1,26 +1,50 @@
 """Scores, their intervals, ceilings and controls."""
 
 from subtr.metrics.bold import (
+    calibrated,
     check_lag,
     lag_scan,
     pearson_r,
-    r_over_ceiling,
-    split_half_ceiling,
+    r2_score,
+    region_means,
     standardise_by_fold,
 )
-from subtr.metrics.bootstrap import Interval, block_bootstrap, block_indices
+from subtr.metrics.bootstrap import Interval, block_bootstrap, block_indices, jackknife_interval
+from subtr.metrics.ceilings import (
+    intersubject_ceiling,
+    intersubject_correlation,
+    intersubject_interval,
+    r_over_ceiling,
+    split_half_ceiling,
+    split_half_interval,
+)
 from subtr.metrics.controls import (
     circular_shift_null,
+    cross_subject_r,
+    false_discovery_q,
     permutation_p,
+    phase_null,
+    phase_randomised,
+    phase_randomised_frames,
     shuffle_frames,
     wrong_subject_p,
     wrong_subject_scores,
 )
+from subtr.metrics.identification import Identified, cut_segments, identify
 from subtr.metrics.modulation import (
     ModulationTransfer,
     averaging_gain,
     modulation_spectrum,
     modulation_transfer,
+)
+from subtr.metrics.shifts import shift_null, shifted_r
+from subtr.metrics.spatial import (
+    comparable_pairs,
+    dissimilarities,
+    pattern_correlation,
+    representational_interval,
+    representational_similarity,
+    segment_patterns,
 )
 from subtr.metrics.temporal import (
     BANDS_HZ,
@@ -38,6 +62,7 @@ from subtr.metrics.video import MotionSums, motion_coherence, motion_sums
 
 __all__ = [
     "BANDS_HZ",
+    "Identified",
     "Interval",
     "ModulationTransfer",
     "MotionSums",
@@ -45,10 +70,21 @@ __all__ = [
     "averaging_gain",
     "block_bootstrap",
     "block_indices",
+    "calibrated",
     "check_lag",
     "circular_shift_null",
+    "comparable_pairs",
+    "cross_subject_r",
+    "cut_segments",
+    "dissimilarities",
+    "false_discovery_q",
     "frame_correlation",
     "frame_correlations",
+    "identify",
+    "intersubject_ceiling",
+    "intersubject_correlation",
+    "intersubject_interval",
+    "jackknife_interval",
     "lag_scan",
     "mean_known",
     "mel_correlation",
@@ -56,13 +92,25 @@ __all__ = [
     "modulation_transfer",
     "motion_coherence",
     "motion_sums",
+    "pattern_correlation",
     "pearson_r",
     "permutation_p",
+    "phase_null",
+    "phase_randomised",
+    "phase_randomised_frames",
     "preservation_sums",
     "preservation_sums_by_band",
+    "r2_score",
     "r_over_ceiling",
+    "region_means",
+    "representational_interval",
+    "representational_similarity",
+    "segment_patterns",
+    "shift_null",
+    "shifted_r",
     "shuffle_frames",
     "split_half_ceiling",
+    "split_half_interval",
     "standardise_by_fold",
     "temporal_preservation",
     "temporal_preservation_by_band",

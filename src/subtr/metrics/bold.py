@@ -1,7 +1,7 @@
-"""Scores of predicted BOLD, and the ceilings that noise puts on them. NaN marks masked volumes."""
+"""Scores of predicted BOLD, parcel by parcel. NaN marks masked volumes."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Float64, Int, Shaped
@@ -58,59 +58,62 @@ def standardise_by_fold(
     return out
 
 
-def split_half_ceiling(
-    bold_by_subject: Mapping[str, Float[np.ndarray, "tr parcel"]]
-    | Float[np.ndarray, "subject tr parcel"],
-    n_splits: int = 100,
-    seed: int = 0,
-    scored_subjects: int | None = None,
+def r2_score(
+    prediction: Float[np.ndarray, "tr parcel"],
+    bold: Float[np.ndarray, "tr parcel"],
+    training_mean: Float[np.ndarray, " parcel"] | float | int = 0.0,
 ) -> Float64[np.ndarray, " parcel"]:
-    """The highest r that a model of the shared signal can reach, per parcel.
+    """Share of the held-out variance around the training mean that is predicted, per parcel.
 
-    Square root of the reliability of the group mean: subjects are split into random halves, the
-    halves' means correlated, r averaged over splits and carried to the whole group by the
-    Spearman-Brown formula. 0 where the reliability is negative.
+    1 is perfection, 0 what the training mean reaches; below 0 the mean would have been better.
 
     Arguments
-        scored_subjects: how many subjects the scored series averages; all by default, 1 for the
-            ceiling of a single subject's BOLD (which counts what is that subject's own as noise).
+        prediction: in the units of ``bold``.
+        training_mean: 0 where BOLD is z-scored by its training volumes.
 
-    Raises
-        SettingsError: fewer than two subjects; no reliability can come from one.
+    NaN for a parcel with fewer than 3 known volumes.
     """
-    if isinstance(bold_by_subject, Mapping):
-        bold_by_subject = np.stack(list(bold_by_subject.values()))
-    bold = bold_by_subject.astype(np.float64)
-    n_subjects = len(bold)
-    if n_subjects < 2:
-        raise SettingsError(f"{n_subjects} subject(s): a split-half ceiling needs at least two.")
-    half = n_subjects // 2
-    rng = np.random.default_rng(seed)
-    draws = []
-    with warnings.catch_warnings():  # volumes masked in a whole half are NaN, and left out
+    known = np.isfinite(prediction) & np.isfinite(bold)
+    error = np.where(known, bold - prediction, 0.0).astype(np.float64)
+    deviation = np.where(known, bold - training_mean, 0.0).astype(np.float64)
+    total = (deviation**2).sum(axis=0)
+    usable = (known.sum(axis=0) >= 3) & (total > 0)
+    share = 1 - (error**2).sum(axis=0) / np.where(usable, total, 1.0)
+    return np.where(usable, share, np.nan)
+
+
+def calibrated(
+    prediction: Float[np.ndarray, "tr parcel"],
+    bold: Float[np.ndarray, "tr parcel"],
+    trs: Int[np.ndarray, " _"],
+) -> Float64[np.ndarray, "tr parcel"]:
+    """Predictions brought to the units of BOLD: offset and slope of each parcel, fitted on ``trs``.
+
+    What learns by correlation has no units of its own, so R2 needs this; slopes below 0 become 0.
+    Give TRs that it has not learned from and is not scored on, such as those of validation.
+    """
+    x, y = prediction[trs].astype(np.float64), bold[trs].astype(np.float64)
+    known = np.isfinite(x) & np.isfinite(y)
+    n = np.maximum(known.sum(axis=0), 1)
+    x_mean, y_mean = (np.where(known, of, 0.0).sum(axis=0) / n for of in (x, y))
+    dx, dy = np.where(known, x - x_mean, 0.0), np.where(known, y - y_mean, 0.0)
+    power = (dx * dx).sum(axis=0)
+    slope = np.maximum((dx * dy).sum(axis=0) / np.where(power > 0, power, np.inf), 0.0)
+    offset = np.where(known.any(axis=0), y_mean, np.nan)
+    return (prediction - x_mean) * slope + offset
+
+
+def region_means(
+    values: Float[np.ndarray, "*item parcel"], regions: Sequence[str]
+) -> dict[str, Float64[np.ndarray, "*item"]]:
+    """Region -> mean over its parcels of what is known, in the order in which regions appear."""
+    named = np.asarray(list(regions), dtype=str)
+    with warnings.catch_warnings():  # a region without any known parcel is NaN
         warnings.simplefilter("ignore", RuntimeWarning)
-        for _ in range(n_splits):
-            order = rng.permutation(n_subjects)
-            first = np.nanmean(bold[order[:half]], axis=0)
-            second = np.nanmean(bold[order[half : 2 * half]], axis=0)
-            draws.append(pearson_r(first, second))
-        r = np.nanmean(draws, axis=0)
-    r = np.clip(r, 0.0, 1.0)
-    length = (scored_subjects or n_subjects) / half
-    return np.sqrt(length * r / (1 + (length - 1) * r))
-
-
-def r_over_ceiling(
-    r: Float[np.ndarray, " parcel"],
-    ceiling: Float[np.ndarray, " parcel"],
-    least_ceiling: float = 0.1,
-) -> Float64[np.ndarray, " parcel"]:
-    """r as a share of what noise allows; NaN where the ceiling is below ``least_ceiling``.
-
-    A share of next to nothing is noise divided by noise; such parcels are better left out.
-    """
-    usable = ceiling >= least_ceiling
-    return np.where(usable, r / np.where(usable, ceiling, 1.0), np.nan).astype(np.float64)
+        return {
+            region: np.nanmean(values[..., named == region].astype(np.float64), axis=-1)
+            for region in dict.fromkeys(named.tolist())
+        }
 
 
 def lag_scan(

@@ -1,10 +1,11 @@
-"""Intervals for series whose neighbours resemble each other: the circular block bootstrap."""
+"""Intervals: by blocks of time, resampled; and by what is left without each part."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int, Int64
+from scipy import stats
 
 from subtr.errors import SettingsError
 
@@ -67,3 +68,28 @@ def block_bootstrap(
         return Interval(float(ends[0]), float(ends[1]))
     ends[:, kept] = np.nanpercentile(draws[:, kept], tails, axis=0)
     return Interval(ends[0], ends[1])
+
+
+def jackknife_interval(
+    whole: Float[np.ndarray, "*value"],
+    without_each: Float[np.ndarray, "part *value"],
+    level: float = 0.95,
+) -> Interval:
+    """Interval of a statistic from its values without each part, with Student's t.
+
+    Arguments
+        whole: the statistic of all parts, on a scale on which its spread is even, such as Fisher's
+            z of a correlation.
+        without_each: the statistic without each of the independent parts, such as subjects.
+
+    Raises
+        SettingsError: fewer than two parts.
+
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 11.
+    """
+    n = len(without_each)
+    if n < 2:
+        raise SettingsError(f"{n} part(s) to leave out: an interval needs at least two.")
+    spread = np.sqrt((n - 1) * np.var(without_each, axis=0))
+    reach = stats.t.ppf((1 + level) / 2, n - 1) * spread
+    return Interval(whole - reach, whole + reach)

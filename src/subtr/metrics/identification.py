@@ -1,0 +1,172 @@
+"""Which segment was it? Measured patterns are matched with those predicted for all segments."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int, Int64, Shaped
+
+from subtr.errors import SettingsError
+from subtr.metrics.bootstrap import Interval, block_bootstrap
+from subtr.metrics.controls import permutation_p
+
+
+def cut_segments(
+    stretches: Sequence[Int[np.ndarray, " _"]], segment_trs: int
+) -> Int64[np.ndarray, "segment tr"]:
+    """TRs of consecutive segments of equal length; a shorter rest of a stretch is not used.
+
+    Arguments
+        stretches: consecutive TRs each, such as test blocks, see `subtr.items.consecutive`.
+        segment_trs: TRs of a segment.
+
+    Raises
+        SettingsError: fewer than two segments.
+    """
+    segments = [
+        stretch[first : first + segment_trs]
+        for stretch in stretches
+        for first in range(0, len(stretch) - segment_trs + 1, segment_trs)
+    ]
+    if segment_trs < 1 or len(segments) < 2:
+        raise SettingsError(
+            f"segment_trs = {segment_trs}: {len(segments)} such segments fit into stretches of at "
+            f"most {max(map(len, stretches), default=0)} TRs, expected at least two; use shorter "
+            "segments."
+        )
+    return np.stack(segments).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Identified:
+    """How well each segment was told from its distractors.
+
+    Arguments
+        top1: 1 where no distractor resembles the segment more; of equals each counts its share.
+        pairwise: share of the distractors that resemble it less; of equals the half.
+        chance_top1: 1 / (1 + number of distractors). That of ``pairwise`` is 0.5.
+        null_top1, null_pairwise: means over segments when predictions are moved along in time.
+    """
+
+    top1: Float64[np.ndarray, " segment"]
+    pairwise: Float64[np.ndarray, " segment"]
+    chance_top1: Float64[np.ndarray, " segment"]
+    null_top1: Float64[np.ndarray, " draw"]
+    null_pairwise: Float64[np.ndarray, " draw"]
+
+    def value(self, name: str) -> float:
+        """Mean over segments of "top1" or "pairwise"."""
+        return float(np.mean(getattr(self, name)))
+
+    def chance(self, name: str) -> float:
+        """What guessing reaches."""
+        return float(np.mean(self.chance_top1)) if name == "top1" else 0.5
+
+    def floor(self, name: str) -> float:
+        """The 95th percentile of what predictions moved along in time reach."""
+        null = getattr(self, f"null_{name}")
+        return float(np.percentile(null, 95)) if len(null) else self.chance(name)
+
+    def p(self, name: str) -> float:
+        """p that predictions moved along in time do as well."""
+        return float(permutation_p(self.value(name), getattr(self, f"null_{name}")))
+
+    def interval(self, name: str, block_segments: int = 2) -> Interval:
+        """Block bootstrap over segments in their order."""
+        scores = getattr(self, name)
+        block = min(block_segments, max(len(scores) // 2, 1))
+        return block_bootstrap(lambda of: scores[of].mean(), len(scores), block)
+
+
+def identify(
+    measured: Shaped[np.ndarray, "tr *feature"],
+    predicted: Shaped[np.ndarray, "tr *feature"],
+    segments: Int[np.ndarray, "segment segment_tr"],
+    overlap_trs: int,
+    run_of_tr: Int[np.ndarray, " tr"] | None = None,
+    n_draws: int = 200,
+    seed: int = 0,
+) -> Identified:
+    """Identifies measured segments among those predicted, by the correlation of their patterns.
+
+    A pattern is all features of all TRs of a segment, less its mean. Segments of the same run that
+    are less than ``overlap_trs`` from the one to be identified are no distractors, as the slow
+    response makes neighbours alike. Chance is found by moving the predictions along in time, in a
+    circle of all TRs that have segments, by at least a segment and the overlap.
+
+    Arguments
+        measured, predicted: features standardised on training TRs or by test block; what is
+            missing (NaN) in one says nothing. A pattern without variation resembles nothing.
+        segments: see `cut_segments`.
+        overlap_trs: TRs between two segments below which they are not compared: the length of the
+            response, about 16 s / tr_s.
+        run_of_tr: one run if omitted.
+        n_draws: shifts; every possible one where they are fewer.
+
+    Raises
+        SettingsError: a segment is left without any distractor.
+
+    Source: Kay et al. 2008, Identifying natural images from human brain activity.
+    """
+    segment_trs = segments.shape[1]
+    runs = np.zeros(len(measured), int) if run_of_tr is None else run_of_tr
+    first, run = segments[:, 0], runs[segments[:, 0]]
+    apart = np.abs(first[:, None] - first[None, :]) >= segment_trs + overlap_trs
+    rivals = apart | (run[:, None] != run[None, :])
+    if not rivals.any(axis=1).all():
+        raise SettingsError(
+            f"overlap_trs = {overlap_trs}: of {len(segments)} segments of {segment_trs} TRs, some "
+            "have no other that is so far away; use shorter segments or score more TRs."
+        )
+    products = _Products(measured, predicted, segments)
+    top1, pairwise = _scores(products.similarity(0), rivals)
+    n_trs = segments.size
+    least = min(segment_trs + overlap_trs, n_trs // 2)
+    shifts = np.arange(least, n_trs - least + 1)
+    if len(shifts) > n_draws:
+        shifts = np.random.default_rng(seed).choice(shifts, n_draws, replace=False)
+    null = [[of.mean() for of in _scores(products.similarity(int(s)), rivals)] for s in shifts]
+    null_top1, null_pairwise = np.array(null, dtype=np.float64).reshape(-1, 2).T
+    return Identified(top1, pairwise, 1 / (1 + rivals.sum(axis=1)), null_top1, null_pairwise)
+
+
+class _Products:
+    """Inner products of all TRs, of which those of segments at any shift are sums."""
+
+    def __init__(self, measured, predicted, segments):
+        trs = segments.ravel()
+        self.shape = segments.shape
+        a, b = (
+            np.nan_to_num(np.reshape(of, (len(of), -1))[trs].astype(np.float64))
+            for of in (measured, predicted)
+        )
+        self.n_values = segments.shape[1] * a.shape[1]
+        self.cross = a @ b.T
+        self.sums = [of.sum(axis=1) for of in (a, b)]
+        self.squares = [(of**2).sum(axis=1) for of in (a, b)]
+
+    def similarity(self, shift: int) -> np.ndarray:
+        """Correlation of each measured segment with each predicted one, moved by ``shift`` TRs."""
+        n_segments, n_trs = self.shape
+        cross = np.roll(self.cross, shift, axis=1).reshape(n_segments, n_trs, n_segments, n_trs)
+        cross = np.einsum("atbt->ab", cross)
+        sums, squares = (
+            [of[0].reshape(self.shape).sum(1), np.roll(of[1], shift).reshape(self.shape).sum(1)]
+            for of in (self.sums, self.squares)
+        )
+        covariance = cross - np.outer(*sums) / self.n_values
+        variances = [
+            square - total**2 / self.n_values for square, total in zip(squares, sums, strict=True)
+        ]
+        flat = [v <= 1e-10 * of + 1e-300 for v, of in zip(variances, squares, strict=True)]
+        spread = [np.sqrt(np.where(f, 1.0, v)) for f, v in zip(flat, variances, strict=True)]
+        return np.where(np.logical_or.outer(*flat), 0.0, covariance / np.outer(*spread))
+
+
+def _scores(similarity: np.ndarray, rivals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    own = np.diagonal(similarity)[:, None]
+    # Rounding must not break ties.
+    equal = np.isclose(similarity, own, rtol=0, atol=1e-9) & rivals
+    above, below = (similarity > own) & rivals & ~equal, (similarity < own) & rivals & ~equal
+    top1 = np.where(above.any(axis=1), 0.0, 1 / (1 + equal.sum(axis=1)))
+    return top1, (below.sum(axis=1) + 0.5 * equal.sum(axis=1)) / rivals.sum(axis=1)
