@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from subtr.datasets.alice import load_alice
+from subtr.datasets.bids import load_bids
 from subtr.datasets.film import load_film
 from subtr.datasets.sherlock import load_sherlock
 from subtr.datasets.simulated import load_simulated
@@ -16,6 +17,7 @@ STUDIES = Registry(
         "simulated": load_simulated,
         "alice": load_alice,
         "sherlock": load_sherlock,
+        "bids": load_bids,
         "film": load_film,
     },
 )
