@@ -95,10 +95,29 @@ def test_ridge_gets_what_averages_hold_and_no_more():
     made = Study("both", study.clock, mel=study.mel, bold=bold, parcels=study.parcels)
     found = by_name(bold_rivals(made, made.splits(2), 1))
     assert [name for name, _ in found] == [
-        "ridge, mean mel",
-        "ridge, sound power",
-        "ridge, onset flux",
+        f"{kind}, {feature}"
+        for feature in ("mean mel", "sound power", "onset flux")
+        for kind in ("ridge", "canonical ridge")
     ]
     r = pearson_r(found["ridge, mean mel", 4], bold["s"])
     assert r[1] > 0.9
     assert r[0] < 0.3
+
+
+def test_what_went_through_a_response_is_given_no_other():
+    study = order_study()
+    signal = study.truth["group"]["signal"]
+    made = Study(
+        "both",
+        study.clock,
+        bold={"s": signal},
+        parcels=study.parcels,
+        regressors={"raw": signal, "ready": signal},
+        convolved=("ready",),
+    )
+    found = by_name(bold_rivals(made, made.splits(2), 1))
+    assert [name for name, _ in found] == ["ridge, raw", "canonical ridge, raw", "ridge, ready"]
+    size = signal.shape[1]
+    # Without lags it is the BOLD itself; a second response only blurs it.
+    assert pearson_r(found["ridge, ready", size], signal).min() > 0.99
+    assert pearson_r(found["canonical ridge, raw", size], signal).max() < 0.99

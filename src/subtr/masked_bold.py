@@ -1,7 +1,7 @@
 """What of a study's BOLD cannot be used: found, masked by NaN volume by volume, and named."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -26,17 +26,26 @@ def masked_bold(
     the end of a run (see `held_at_the_end`); and parcels without any variation. A subject of whom
     nothing remains is left out. Each becomes a ``StudyWarning`` and a note, unless it is one.
 
+    Volumes that none of several subjects has, such as discarded ones, are a note alone.
+
     BOLD without a flaw is given back as it is, so that what lies on disk stays there.
 
     Raises
         StudyError: nothing remains of any subject.
     """
     kept, known = {}, list(notes)
+    unrecorded = np.zeros(len(run_of_tr), dtype=bool)
+    if len(bold_of) > 1:
+        unrecorded = _unrecorded(bold_of.values(), len(run_of_tr))
+    if unrecorded.any():
+        note = f"{study}: no BOLD at TRs {spans(np.flatnonzero(unrecorded))}."
+        known += [] if note in known else [note]
     for subject, bold in bold_of.items():
         unusable = ~np.isfinite(bold)
         held = held_at_the_end(bold, run_of_tr) & ~unusable
         constant = _constant(bold, unusable | held)
-        found = _flaws(unusable & ~constant, held & ~constant, constant, parcels, run_of_tr)
+        missing = unusable & ~constant & ~unrecorded[:, None]
+        found = _flaws(missing, held & ~constant, constant, parcels, run_of_tr)
         if constant.all():
             found = [("has no usable volume in any parcel", "left out of the study")]
         for flaw, remedy in found:
@@ -80,6 +89,17 @@ def spans(trs: Int64[np.ndarray, " _"]) -> str:
     parts = np.split(trs, np.flatnonzero(np.diff(trs) != 1) + 1)
     said = [f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts[:6]]
     return ", ".join(said) + (", ..." if len(parts) > 6 else "")
+
+
+def _unrecorded(bold_of: Iterable[np.ndarray], n_trs: int) -> np.ndarray:
+    """TRs at which no subject has anything; the first subject without such ends the search."""
+    nobody = np.ones(n_trs, dtype=bool)
+    for bold in bold_of:
+        (left,) = np.nonzero(nobody)
+        if not len(left):
+            break
+        nobody[left] = ~np.isfinite(bold[left]).any(axis=1)
+    return np.zeros_like(nobody) if nobody.all() else nobody
 
 
 def _constant(bold: np.ndarray, masked: np.ndarray) -> np.ndarray:

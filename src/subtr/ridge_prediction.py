@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float64
 
-from subtr.baselines import FirRidge, mean_mel, onset_flux, sound_power
+from subtr.baselines import FirRidge, canonical_features, mean_mel, onset_flux, sound_power
 from subtr.bold_scoring import cleaned_bold
 from subtr.errors import SettingsError
 from subtr.splits import Split
@@ -28,6 +28,7 @@ def ridge_prediction(
     features: Float64[np.ndarray, "tr feature"],
     drift_order: int,
     fir_s: float | None = None,
+    canonical: bool = False,
 ) -> Float64[np.ndarray, "tr parcel"]:
     """FIR ridge's prediction of every test block.
 
@@ -35,24 +36,29 @@ def ridge_prediction(
 
     Arguments
         fir_s: longest lag in seconds; None for 16, and for 0 where the BOLD of a study already lies
-            beside its stimulus.
+            beside its stimulus, or with ``canonical``.
+        canonical: the features go through the SPM response first, see `canonical_features`.
 
     Raises
         SettingsError: lags on top of BOLD that was shifted or deconvolved already.
     """
-    if fir_s and study.hrf_applied:
+    if (fir_s or canonical) and study.hrf_applied:
         raise SettingsError(
-            f"fir_s = {fir_s:g}: the BOLD of {study.name} already lies beside its stimulus "
-            "(hrf_applied), so further lags would shift it twice (double shifting). Leave fir_s "
-            "out; if the BOLD does lag its stimulus, load the study with hrf_applied = False."
+            f"fir_s = {fir_s}, canonical = {canonical}: the BOLD of {study.name} already lies "
+            "beside its stimulus (hrf_applied), so further lags would shift it twice (double "
+            "shifting). Leave both out; if the BOLD does lag its stimulus, load the study with "
+            "hrf_applied = False."
         )
     if fir_s is None:
-        fir_s = 0.0 if study.hrf_applied else 16.0
+        fir_s = 0.0 if study.hrf_applied or canonical else 16.0
     prediction = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
     for split in splits:
         _, mean = cleaned_bold(study, split, drift_order)
         known = np.sort(np.concatenate([split.train, split.validation]))
+        seen = features
+        if canonical:
+            seen = canonical_features(features, known, study.clock.tr_s, study.run_of_tr)
         ridge = FirRidge(study.clock.tr_s, fir_s)
-        ridge.fit(features, mean, known, study.run_of_tr)
-        prediction[split.test] = ridge.predict(features, split.test, study.run_of_tr)
+        ridge.fit(seen, mean, known, study.run_of_tr)
+        prediction[split.test] = ridge.predict(seen, split.test, study.run_of_tr)
     return prediction

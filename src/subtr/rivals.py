@@ -57,11 +57,21 @@ def picture_rivals(
 
 
 def bold_rivals(study: Study, splits: list[Split], drift_order: int) -> list[Rival]:
-    """FIR ridge on what the usual pipelines would use; numbers a TR are those of the feature."""
-    return [
-        Rival(f"ridge, {name}", of.shape[1], ridge_prediction(study, splits, of, drift_order))
-        for name, of in ridge_features(study).items()
-    ]
+    """Ridge on what the usual pipelines would use; numbers a TR are those of the feature.
+
+    With a weight for each lag ("ridge, word rate"), and behind the canonical response ("canonical
+    ridge, word rate"), unless feature or BOLD went through a response already.
+    """
+    found = []
+    for name, of in ridge_features(study).items():
+        if study.hrf_applied or name in study.convolved:
+            kinds = {"ridge": {"fir_s": 0.0}}
+        else:
+            kinds = {"ridge": {}, "canonical ridge": {"canonical": True}}
+        for kind, options in kinds.items():
+            prediction = ridge_prediction(study, splits, of, drift_order, **options)
+            found.append(Rival(f"{kind}, {name}", of.shape[1], prediction))
+    return found
 
 
 def _held(windows, splits: list[Split], study: Study, n_floats: int) -> list[Rival]:

@@ -1,7 +1,7 @@
 """A study: one stimulus on one clock, the BOLD of those who met it, and how time is split."""
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ class Study:
             study without BOLD.
         parcels: index: names of parcels; column ``tuning``: their class, or region.
         regressors: name -> per-TR values (TR, value) of what is known about the stimulus.
+        convolved: names of regressors that went through an HRF already.
         confounds: subject -> (TR, confound), such as head motion, that models and scores regress
             out of the BOLD, by weights of the training TRs.
         run_of_tr: run of each TR; one run when omitted.
@@ -72,6 +73,7 @@ class Study:
     bold: dict[str, Float[np.ndarray, "_ _"]] = field(default_factory=dict)
     parcels: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"tuning": []}))
     regressors: dict[str, Float[np.ndarray, "_ _"]] = field(default_factory=dict)
+    convolved: tuple[str, ...] = ()
     confounds: dict[str, Float[np.ndarray, "_ _"]] = field(default_factory=dict)
     run_of_tr: Int64[np.ndarray, " _"] | None = None
     run_stimuli: tuple[tuple[Path | None, float], ...] = ()
@@ -135,6 +137,10 @@ class Study:
         media, onset_s = self.run_stimuli[runs.index(run)]
         first = int(np.flatnonzero(self.run_of_tr == run)[0])
         return media, onset_s + (tr - first) * self.clock.tr_s
+
+    def of_subjects(self, *names: str) -> "Study":
+        """The study with the BOLD of these subjects alone."""
+        return replace(self, bold={name: self.bold[name] for name in names})
 
     def group_mean(self) -> Float64[np.ndarray, "tr parcel"]:
         """Mean over subjects of z-scored BOLD, leaving out what is masked; for description.

@@ -11,7 +11,7 @@ from subtr.bold.cleaning import Cleaner
 from subtr.bold.hrf import convolve_hrf
 from subtr.clock import Clock
 from subtr.datasets import load_study
-from subtr.datasets.alice import ONSET_S, read_motion, read_words, word_rate
+from subtr.datasets.alice import read_motion, read_words, word_rate
 from subtr.errors import StudyError
 from subtr.metrics import split_half_ceiling
 from subtr.study import StudyWarning
@@ -40,12 +40,18 @@ def test_27_listeners_stay_and_s33_is_named(loaded):
     assert "s33" not in study.bold
     assert len(heard) == 1
     assert "BOLD of s33 is constant" in heard[0]
-    assert all(np.isfinite(bold).all() for bold in study.bold.values())
+    for bold in study.bold.values():
+        assert np.isnan(bold[:10]).all()
+        assert np.isfinite(bold[10:]).all()
+    assert any("no BOLD at TRs 0 to 9" in note for note in study.notes)
 
 
-def test_volumes_lie_from_second_20_to_744(loaded):
-    clock = loaded[0].clock
-    assert (clock.tr_s, clock.n_trs, clock.onset_s) == (2.0, 362, 20.0)
+def test_volumes_go_on_to_second_744_and_begin_in_silence(loaded):
+    study, _ = loaded
+    clock = study.clock
+    assert (clock.tr_s, clock.n_trs, clock.onset_s) == (2.0, 372, 0.0)
+    assert np.asarray(study.mel[:9]).std() < 1e-3
+    assert np.asarray(study.mel[10:20]).std() > 0.5
     assert clock.onset_s + clock.duration_s == 744.0
 
 
@@ -54,7 +60,8 @@ def test_every_word_is_counted_once(loaded, words):
     assert words["word"].iloc[:3].tolist() == ["Alice", "was", "beginning"]
     rate = loaded[0].regressors["word rate"]
     assert rate.sum() == 2127
-    assert rate[0] == (words["onset_s"] < 22).sum()
+    assert rate[:10].sum() == 0
+    assert rate[10] == (words["onset_s"] < 22).sum()
 
 
 def test_word_rate_is_the_authors_at_the_right_onset(data_dir, words):
@@ -66,20 +73,29 @@ def test_word_rate_is_the_authors_at_the_right_onset(data_dir, words):
         return np.corrcoef(bold[:, 0], supplied)[0, 1]
 
     # The authors sampled at the start of volumes, ours are sampled in the middle.
-    at_start = {step: r(ONSET_S + step, 0.0) for step in (-4, -2, -1, 0, 1, 2, 4)}
+    at_start = {step: r(20.0 + step, 0.0) for step in (-4, -2, -1, 0, 1, 2, 4)}
     assert max(at_start, key=at_start.get) == 0
     assert at_start[0] > 0.98
-    assert r(ONSET_S, 0.5) > 0.9
+    assert r(20.0, 0.5) > 0.9
 
 
 def test_word_rate_per_volume_is_enough(loaded, data_dir):
     supplied = np.loadtxt(data_dir / "alice" / "alice_data_shared" / "s18-rate.txt")
     convolved = convolve_hrf(loaded[0].regressors["word rate"], 2.0, 2.0)
-    assert np.corrcoef(convolved[:, 0], supplied)[0, 1] > 0.9
+    assert np.corrcoef(convolved[10:, 0], supplied)[0, 1] > 0.9
+
+
+def test_what_the_authors_supply_lies_beside_the_volumes(loaded):
+    study, _ = loaded
+    assert set(study.convolved) == set(study.regressors) - {"word rate"}
+    rate = study.regressors["word rate (supplied)"]
+    predictors = study.regressors["predictors (supplied)"]
+    assert np.isnan(rate[:10]).all()
+    assert np.corrcoef(rate[10:, 0], predictors[10:, 0])[0, 1] > 0.97
 
 
 def test_the_ceiling_of_the_group_mean_is_known(loaded):
-    trs = np.arange(362)
+    trs = np.arange(10, 372)
     cleaned = {
         name: Cleaner(2.0, drift_order=2).fit(bold, trs).transform(bold)
         for name, bold in loaded[0].bold.items()
@@ -99,17 +115,18 @@ def test_regions_are_their_own_tuning(loaded):
 def test_resynthesised_speech_is_said_to_be_that_and_follows_the_words(loaded):
     study, _ = loaded
     assert any("resynthesised" in note for note in study.notes)
-    assert study.mel.shape == (362, 16, 128)
-    level = np.asarray(study.mel).mean(axis=(1, 2))
-    assert np.corrcoef(level, study.regressors["word rate"][:, 0])[0, 1] > 0.5
+    assert study.mel.shape == (372, 16, 128)
+    level = np.asarray(study.mel).mean(axis=(1, 2))[10:]
+    assert np.corrcoef(level, study.regressors["word rate"][10:, 0])[0, 1] > 0.5
 
 
-def test_motion_has_a_row_for_every_volume_that_was_kept(loaded, data_dir, monkeypatch):
+def test_motion_has_a_row_for_every_volume(loaded, data_dir, monkeypatch):
     monkeypatch.setenv("SUBTR_DATA", str(data_dir))
     motion = read_motion()
     assert set(motion) == set(loaded[0].bold)
     files = sorted((data_dir / "alice" / "alice_data_shared").glob("s18-rp_*.txt"))
-    np.testing.assert_array_equal(motion["s18"], np.loadtxt(files[0])[10:])
+    np.testing.assert_array_equal(motion["s18"], np.loadtxt(files[0]))
+    np.testing.assert_array_equal(loaded[0].confounds["s18"], motion["s18"])
 
 
 def test_a_recording_that_ends_before_the_volumes_is_refused(data_dir, tmp_path, monkeypatch):

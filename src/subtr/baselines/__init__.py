@@ -1,6 +1,7 @@
 """The rivals that stand in every results table."""
 
 from subtr.baselines.blocks import BlockPCARival
+from subtr.baselines.canonical import canonical_features
 from subtr.baselines.features import mean_mel, onset_flux, sound_power
 from subtr.baselines.reconstruction import (
     PCARival,
@@ -18,6 +19,7 @@ __all__ = [
     "FirRidge",
     "PCARival",
     "WindowMoments",
+    "canonical_features",
     "delayed",
     "lanczos_rival",
     "mean_mel",

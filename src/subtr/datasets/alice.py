@@ -24,10 +24,12 @@ from subtr.study import Study, StudyWarning
 # Columns of the time courses, from the README of the data: anterior temporal (left, right), left
 # posterior temporal, inferior parietal, premotor, inferior frontal.
 REGIONS = ("LATL", "RATL", "LPTL", "LIPL", "LPreM", "LIFG")
-N_TRS = 362
-# The first ten volumes were discarded, which are the 20 s of silence before the story.
+# The first ten volumes were discarded, which are the 20 s of silence before the story. What was on
+# then is known, and shapes the volumes after: BOLD rises steeply when silence ends.
 DISCARDED_TRS = 10
-ONSET_S = 20.0
+RECORDED_TRS = 362
+N_TRS = DISCARDED_TRS + RECORDED_TRS
+N_PREDICTORS = 12
 
 _RECORDING = "alice_speech_resynthesised_16k.ogg"
 _RESYNTHESISED = (
@@ -45,10 +47,12 @@ def load_alice(
     mel: MelSettings = MelSettings(),  # noqa: B008
     space: Literal["6mm", "10mm"] = "6mm",
 ) -> Study:
-    """The study, 362 TRs from stimulus second 20 on.
+    """The study, 372 TRs from the start of the stimulus; of the first ten there is no BOLD.
 
-    Regressors: "word rate", words that begin in each TR (362, 1), and "sound power (supplied)",
-    the authors' own of the reading that was heard, which already went through an HRF.
+    Regressors: "word rate", words that begin in each TR (372, 1); and what the authors supply of
+    the reading that was heard, through an HRF already: "sound power (supplied)", "word rate
+    (supplied)" and "predictors (supplied)" (372, 12), word rate and eleven that are orthogonal to
+    it, of frequency, prosody and syntax.
 
     Arguments
         media: the reading as it was heard (chapter 1 of the LibriVox recording slowed to 120 %,
@@ -58,7 +62,8 @@ def load_alice(
         mel: what a model is shown of the sound.
         space: radius of the spheres that the regions are averaged over.
 
-    Listeners whose BOLD is constant (s33) are left out with a ``StudyWarning``.
+    Confounds are six of head motion. Listeners whose BOLD is constant (s33) are left out with a
+    ``StudyWarning``.
 
     Raises
         StudyError: the data are missing or of another shape, or the recording is too short.
@@ -66,11 +71,18 @@ def load_alice(
     """
     folder = find_data("alice")
     data = folder / "alice_data_shared"
-    clock = Clock(float(tr_s), N_TRS, ONSET_S, frames_per_tr)
+    clock = Clock(float(tr_s), N_TRS, 0.0, frames_per_tr)
     words = read_words(_one_file(folder / "alice_stim_shared", "*.TextGrid"))
     bold = _listeners(data / space)
-    power = _table(_one_file(data, f"{next(iter(bold))}-sndpwr.txt"), (N_TRS, 1))
-    notes = ["Head motion is not regressed out; datasets.alice.read_motion gives it."]
+    notes: list[str] = []
+    supplied = {
+        f"{name} (supplied)": _from_the_start(
+            _table(data / f"{next(iter(bold))}-{file}.txt", (RECORDED_TRS, 1))
+        )
+        for name, file in {"sound power": "sndpwr", "word rate": "rate"}.items()
+    }
+    predictors = _one_file(data, "*-generic-predictors*")
+    supplied["predictors (supplied)"] = _table(predictors, (N_TRS, N_PREDICTORS))
     if media is None and (folder / _RECORDING).is_file():
         media = folder / _RECORDING
         notes.append(_RESYNTHESISED)
@@ -88,9 +100,11 @@ def load_alice(
         clock=clock,
         mel=log_mel_of_media(media, clock, mel) if media else None,
         mel_settings=mel,
-        bold=bold,
+        bold={name: _from_the_start(of) for name, of in bold.items()},
         parcels=pd.DataFrame({"tuning": REGIONS}, index=list(REGIONS)),
-        regressors={"word rate": word_rate(words, clock), "sound power (supplied)": power},
+        regressors={"word rate": word_rate(words, clock)} | supplied,
+        convolved=tuple(supplied),
+        confounds={name: of for name, of in read_motion(folder).items() if name in bold},
         media=media,
         notes=tuple(notes),
     )
@@ -128,11 +142,11 @@ def word_rate(words: pd.DataFrame, clock: Clock) -> Float64[np.ndarray, "tr 1"]:
     return np.bincount(inside, minlength=clock.n_trs).astype(np.float64)[:, None]
 
 
-def read_motion(folder: Path | None = None) -> dict[str, Float64[np.ndarray, "362 6"]]:
+def read_motion(folder: Path | None = None) -> dict[str, Float64[np.ndarray, "372 6"]]:
     """Listener -> head motion at each volume: three shifts in mm, three rotations in radians.
 
-    Confounds for ``bold.cleaning.Cleaner``; the discarded volumes are cut off, and the excluded
-    s33, whose file is a row short, is left out.
+    Confounds for ``bold.cleaning.Cleaner``; the excluded s33, whose file is a row short, is left
+    out.
 
     Arguments
         folder: of the data; found by `find_data` when omitted.
@@ -141,11 +155,9 @@ def read_motion(folder: Path | None = None) -> dict[str, Float64[np.ndarray, "36
         StudyError: a file is missing or has another shape.
     """
     files = sorted(((folder or find_data("alice")) / "alice_data_shared").glob("s*-rp_*.txt"))
-    shape = (N_TRS + DISCARDED_TRS, 6)
+    shape = (N_TRS, 6)
     named = {file.name.split("-")[0]: file for file in files}
-    return {
-        name: _table(file, shape)[DISCARDED_TRS:] for name, file in named.items() if name != "s33"
-    }
+    return {name: _table(file, shape) for name, file in named.items() if name != "s33"}
 
 
 def _listeners(folder: Path) -> dict[str, np.ndarray]:
@@ -154,7 +166,7 @@ def _listeners(folder: Path) -> dict[str, np.ndarray]:
         raise StudyError(f"{folder} holds no s*-timecourses.txt. Copy alice_data_shared again.")
     bold = {}
     for file in files:
-        name, series = file.name.split("-")[0], _table(file, (N_TRS, len(REGIONS)))
+        name, series = file.name.split("-")[0], _table(file, (RECORDED_TRS, len(REGIONS)))
         if np.ptp(series, axis=0).max() > 0:
             bold[name] = series
             continue
@@ -166,6 +178,11 @@ def _listeners(folder: Path) -> dict[str, np.ndarray]:
     if not bold:
         raise StudyError(f"{folder}: BOLD of every listener is constant. Copy the data again.")
     return bold
+
+
+def _from_the_start(recorded: np.ndarray) -> np.ndarray:
+    """With NaN at the discarded volumes."""
+    return np.concatenate([np.full((DISCARDED_TRS, recorded.shape[1]), np.nan), recorded])
 
 
 def _table(file: Path, shape: tuple[int, int]) -> np.ndarray:
