@@ -28,3 +28,9 @@ def data_dir() -> Path:
 def _own_cache(tmp_path_factory, monkeypatch):
     """Tests never touch the user's cache, and share one among themselves."""
     monkeypatch.setenv("SUBTR_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch):
+    """Tests never fetch data from the internet."""
+    monkeypatch.setenv("SUBTR_OFFLINE", "1")

@@ -22,6 +22,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def served(tmp_path, monkeypatch):
     """A folder, its address on this machine, and what was asked of it."""
     monkeypatch.setenv("SUBTR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SUBTR_OFFLINE")  # to ask this machine alone
     folder, asked = tmp_path / "site", []
     folder.mkdir()
 
@@ -49,7 +50,9 @@ def test_an_unknown_study_gets_the_nearest_name(wrong, right):
         load_study(wrong)
 
 
-@pytest.mark.parametrize("name", ["simulated", "alice", "sherlock", "bids", "film"])
+@pytest.mark.parametrize(
+    "name", ["simulated", "alice", "sherlock", "bids", "film", "development_fmri"]
+)
 def test_options_are_checked_before_anything_is_loaded(name):
     with pytest.raises(SettingsError, match="Did you mean 'frames_per_tr'"):
         load_study(name, {"frames_per_trs": 32})

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 import pooch
-import requests
 
-from subtr.errors import StudyError
-from subtr.stimulus.cache import CacheError, cache_dir
+from subtr.datasets.download import ResumableDownloader, explained
+from subtr.datasets.open_studies import OPEN_STUDIES, fetch_study
+from subtr.errors import StudyError, SubtrError
+from subtr.stimulus.cache import cache_dir
 
 # Where a person gets what may not, or need not, come with the package.
 _SOURCES = {
@@ -29,11 +30,13 @@ _SOURCES = {
 def find_data(name: str) -> Path:
     """The folder of the data called ``name``: in $SUBTR_DATA, else in the cache's ``data``.
 
+    An open study (see ``open_studies``) that is in neither is fetched into the cache.
+
     Arguments
         name: a folder such as "alice" or "speech/hifi_6097".
 
     Raises
-        StudyError: it is in neither; the message says where the data can be had.
+        StudyError: it is in neither and cannot be fetched; the message says where it can be had.
     """
     own = os.environ.get("SUBTR_DATA")
     roots = [Path(own).expanduser()] if own else []
@@ -41,12 +44,18 @@ def find_data(name: str) -> Path:
     for root in roots:
         if (root / name).is_dir():
             return root / name
+    failed, cause = "", None
+    if name in OPEN_STUDIES:
+        try:
+            return fetch_study(name)
+        except SubtrError as error:
+            failed, cause = f" They could not be fetched: {error}", error
     looked = " and ".join(str(root / name) for root in roots)
     source = _SOURCES.get(name, "Get them from their authors")
     raise StudyError(
         f"The data of {name} are missing: no folder {looked}. {source}; put them into a folder "
-        f"{name} and set SUBTR_DATA to the folder that holds it."
-    )
+        f"{name} and set SUBTR_DATA to the folder that holds it.{failed}"
+    ) from cause
 
 
 def fetch(url: str, sha256: str, name: str) -> Path:
@@ -62,22 +71,7 @@ def fetch(url: str, sha256: str, name: str) -> Path:
         CacheError: the cache cannot be written.
     """
     folder = cache_dir() / "data"
-    try:
-        downloader = pooch.HTTPDownloader(timeout=30)
+    with explained(name, url, folder / name):
+        downloader = ResumableDownloader()
         file = pooch.retrieve(url, f"sha256:{sha256}", name, folder, downloader=downloader)
-    except requests.RequestException as error:
-        raise StudyError(
-            f"{name} cannot be fetched from {url} ({type(error).__name__}). Connect to the "
-            f"internet, or copy the file to {folder / name}."
-        ) from error
-    except ValueError as error:
-        raise StudyError(
-            f"{url} gave other content than the expected SHA-256 {sha256[:12]}...; nothing was "
-            f"kept. Try again, or copy the right file to {folder / name}."
-        ) from error
-    except OSError as error:
-        raise CacheError(
-            f"{folder / name} cannot be written: {error.strerror or error}. Free some space "
-            "there, or set SUBTR_CACHE to a folder that you can write to."
-        ) from error
     return Path(file)
