@@ -11,7 +11,7 @@ from subtr.datasets import load_study
 from subtr.errors import StudyError
 
 ADULT, CHILD = "sub-pixar123", "sub-pixar001"
-N_TRS = 60
+N_TRS = 168
 _AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
 
 

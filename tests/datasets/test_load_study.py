@@ -50,9 +50,7 @@ def test_an_unknown_study_gets_the_nearest_name(wrong, right):
         load_study(wrong)
 
 
-@pytest.mark.parametrize(
-    "name", ["simulated", "alice", "sherlock", "bids", "film", "development_fmri"]
-)
+@pytest.mark.parametrize("name", sorted(STUDIES.parts))
 def test_options_are_checked_before_anything_is_loaded(name):
     with pytest.raises(SettingsError, match="Did you mean 'frames_per_tr'"):
         load_study(name, {"frames_per_trs": 32})

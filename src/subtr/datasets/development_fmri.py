@@ -119,9 +119,8 @@ def _parcels(file: Path, maps: Path) -> Float64[np.ndarray, "tr parcel"]:
         try:
             yield np.asarray(masker.fit_transform(file), np.float64)
         except (OSError, ValueError, EOFError) as error:
-            raise StudyError(
-                f"{file} cannot be read: {error}. Delete it, to fetch it again."
-            ) from (error)
+            message = f"{file} cannot be read: {error}. Delete it, to fetch it again."
+            raise StudyError(message) from error
 
     return np.asarray(cached_array("msdl", file, {"maps": file_digest(maps)}, compute))
 
@@ -131,7 +130,7 @@ def _confounds(file: Path, n_trs: int) -> Float64[np.ndarray, "tr confound"]:
     values = table.to_numpy(np.float64)
     if len(values) != n_trs or not np.isfinite(values).all():
         raise StudyError(
-            f"{file}: expected {n_trs} rows of finite confounds, found {len(values)}. Delete it, to "
-            "fetch it again, or set confounds: false."
+            f"{file}: expected {n_trs} rows of finite confounds, found {len(values)}. Delete it, "
+            "to fetch it again, or set confounds: false."
         )
     return values
