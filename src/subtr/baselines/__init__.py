@@ -1,5 +1,6 @@
 """The rivals that stand in every results table."""
 
+from subtr.baselines.banded import BandedRidge
 from subtr.baselines.blocks import BlockPCARival
 from subtr.baselines.canonical import canonical_features
 from subtr.baselines.features import mean_mel, onset_flux, sound_power
@@ -15,6 +16,7 @@ from subtr.baselines.window_moments import WindowMoments, window_moments
 
 __all__ = [
     "DEFAULT_ALPHAS",
+    "BandedRidge",
     "BlockPCARival",
     "FirRidge",
     "PCARival",

@@ -54,6 +54,22 @@ def nested_blocks(
     return folds
 
 
+def known_patterns(
+    bold: Shaped[np.ndarray, "tr parcel"], train: Int[np.ndarray, " n"], least_trs: int = 10
+) -> list[tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]]:
+    """Parcels that are masked at the same volumes, to be fitted together, and the TRs they have.
+
+    Parcels with fewer than ``least_trs`` are left out.
+    """
+    known = np.isfinite(bold[train])
+    found = []
+    for pattern in np.unique(known, axis=1).T:
+        if pattern.sum() >= least_trs:
+            parcels = np.flatnonzero((known == pattern[:, None]).all(axis=0))
+            found.append((parcels, train[pattern]))
+    return found
+
+
 class FirRidge:
     """Ridge regression on the features of the last ``fir_s`` seconds, alpha chosen per parcel.
 
@@ -112,12 +128,8 @@ class FirRidge:
         self.weights = np.zeros((inputs.shape[1], n_parcels))
         self.intercept = np.full(n_parcels, np.nan)
         self.alpha = np.full(n_parcels, np.nan)
-        known = np.isfinite(bold[train])
-        # Parcels masked at the same volumes are fitted together.
-        for pattern in np.unique(known, axis=1).T:
-            parcels = np.flatnonzero((known == pattern[:, None]).all(axis=0))
-            if pattern.sum() >= 10:
-                self._fit_parcels(inputs, bold, train[pattern], parcels)
+        for parcels, trs in known_patterns(bold, train):
+            self._fit_parcels(inputs, bold, trs, parcels)
         return self
 
     def _fit_parcels(self, inputs, bold, trs, parcels):

@@ -1,0 +1,129 @@
+"""Which feature space explains what of held-out BOLD alone, and what spaces explain together."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from subtr.baselines import BandedRidge
+from subtr.bold_scoring import cleaned_bold
+from subtr.errors import SettingsError
+from subtr.metrics import r2_score
+from subtr.splits import Split
+from subtr.study import Study
+
+Spaces = Mapping[str, Float[np.ndarray, "tr _"]]
+MOST_SPACES = 4
+
+
+def partition(
+    r2: Mapping[frozenset[str], Float[np.ndarray, " parcel"]],
+) -> dict[frozenset[str], Float64[np.ndarray, " parcel"]]:
+    """Variance that is common to exactly the spaces of each set, which sum to R2 of all together.
+
+    Arguments
+        r2: R2 of a model of each combination of spaces; of none it is 0.
+
+    A set of one is what that space explains and no other can. Values below 0 mean that spaces
+    explain more together than they do apart, or that the estimates are noisy.
+
+    Raises
+        SettingsError: a combination is missing.
+
+    Source: commonality analysis, Nimon and Oswald 2013; of BOLD, Lescroart et al. 2015.
+    """
+    names = sorted(frozenset().union(*r2))
+    missing = [set_ for set_ in _subsets(names) if set_ not in r2]
+    if missing:
+        raise SettingsError(f"R2 of {_said(missing[0])} together is missing: fit that model too.")
+    everything = frozenset(names)
+    common = {}
+    for spaces in _subsets(names):
+        without, total = everything - spaces, 0.0
+        for chosen in [frozenset(), *_subsets(sorted(spaces))]:
+            of = without | chosen
+            total = total - (-1) ** len(chosen) * (r2[of] if of else 0.0)
+        common[spaces] = np.asarray(total, np.float64)
+    return common
+
+
+def banded_prediction(
+    study: Study,
+    splits: Sequence[Split],
+    spaces: Spaces | Sequence[Spaces],
+    drift_order: int,
+    fir_s: float = 16.0,
+    seed: int = 0,
+) -> Float64[np.ndarray, "tr parcel"]:
+    """Banded ridge's prediction of every test block, in units of the training TRs' deviation.
+
+    Arguments
+        spaces: name -> features (TR, feature); or one such mapping for each split, where features
+            come from networks that were trained on its training TRs.
+        fir_s: longest lag in seconds; 0 for features that went through a response.
+    """
+    of_split = [spaces] * len(splits) if isinstance(spaces, Mapping) else spaces
+    prediction = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
+    for split, known_of in zip(splits, of_split, strict=True):
+        _, mean = cleaned_bold(study, split, drift_order)
+        learned = np.sort(np.concatenate([split.train, split.validation]))
+        model = BandedRidge(study.clock.tr_s, fir_s, seed=seed)
+        model.fit(known_of, mean, learned, study.run_of_tr)
+        prediction[split.test] = model.predict(known_of, split.test, study.run_of_tr)
+    return prediction
+
+
+def partitioned(
+    study: Study,
+    splits: Sequence[Split],
+    spaces: Spaces | Sequence[Spaces],
+    drift_order: int,
+    fir_s: float = 16.0,
+    seed: int = 0,
+) -> dict[frozenset[str], Float64[np.ndarray, " parcel"]]:
+    """R2 of held-out BOLD, split by `partition` among feature spaces; each combination is fitted.
+
+    Arguments
+        as `banded_prediction`; up to ``MOST_SPACES`` spaces, for the models double with each.
+
+    Raises
+        SettingsError: more spaces.
+    """
+    first = spaces if isinstance(spaces, Mapping) else spaces[0]
+    if not 1 <= len(first) <= MOST_SPACES:
+        raise SettingsError(
+            f"{len(first)} feature spaces: expected 1 to {MOST_SPACES}, which take "
+            f"{2**MOST_SPACES - 1} models. Put some together."
+        )
+    tests = np.concatenate([split.test for split in splits])
+    bold = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
+    for split in splits:
+        bold[split.test] = cleaned_bold(study, split, drift_order)[1][split.test]
+    r2 = {}
+    for chosen in _subsets(sorted(first)):
+        of = _only(spaces, chosen)
+        found = banded_prediction(study, splits, of, drift_order, fir_s, seed)
+        r2[chosen] = r2_score(found[tests], bold[tests])
+    return partition(r2)
+
+
+def partition_name(spaces: frozenset[str]) -> str:
+    """As tables and figures say it: "word rate alone", "mean mel & word rate"."""
+    return f"{next(iter(spaces))} alone" if len(spaces) == 1 else " & ".join(sorted(spaces))
+
+
+def _only(spaces, chosen: frozenset[str]):
+    if isinstance(spaces, Mapping):
+        return {name: of for name, of in spaces.items() if name in chosen}
+    return [_only(of, chosen) for of in spaces]
+
+
+def _subsets(names: Sequence[str]) -> list[frozenset[str]]:
+    """All but the empty one, small ones first."""
+    sizes = range(1, len(names) + 1)
+    return [frozenset(of) for size in sizes for of in combinations(names, size)]
+
+
+def _said(spaces: frozenset[str]) -> str:
+    return ", ".join(sorted(spaces))
