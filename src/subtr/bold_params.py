@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from subtr.alignment import AlignmentMethod
 from subtr.augmentation import AugmentationParams
 from subtr.distillation import DistillationParams
 from subtr.joint_stream import PictureStreamParams
@@ -12,6 +13,18 @@ from subtr.params import Strict
 from subtr.pretraining import PretrainingParams
 from subtr.streams import StreamParams
 from subtr.training import TrainingParams
+
+
+class NewSubjectParams(Strict):
+    """How a subject is predicted whom the trunk never met.
+
+    ``head_fraction``: share of the training TRs, in blocks, that the new subject was scanned in.
+    ``alignment``: besides the head, map the others' BOLD to the new subject's by how parcels
+    answer (see `subtr.alignment`); None leaves it out.
+    """
+
+    head_fraction: float = Field(1.0, gt=0, le=1)
+    alignment: AlignmentMethod | None = None
 
 
 class BoldParams(Strict):
@@ -33,6 +46,8 @@ class BoldParams(Strict):
     ``teacher``: a trained system that is followed too, in training TRs without labels as well. What
     labels the teacher had is its own affair: give it the same ``labelled_fraction`` if the student
     is to be compared with others that had as few.
+    ``new_subjects``: each subject is also left out in turn, and predicted by a trunk trained on the
+    others; as many trainings more as there are subjects.
     """
 
     stream: StreamParams = StreamParams()
@@ -47,3 +62,4 @@ class BoldParams(Strict):
     labelled_fraction: float = Field(1.0, gt=0, le=1)
     augmentation: AugmentationParams | None = None
     teacher: DistillationParams | None = None
+    new_subjects: NewSubjectParams | None = None

@@ -10,6 +10,7 @@ import pandas as pd
 from subtr import bold_scoring
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.errors import SettingsError
+from subtr.new_subjects import leave_one_subject_out
 from subtr.params import Strict
 from subtr.prediction import BoldParams, predict_bold
 from subtr.reconstruction import (
@@ -20,6 +21,7 @@ from subtr.reconstruction import (
     train_sound,
 )
 from subtr.scoring import Row
+from subtr.subject_scoring import subject_rows
 
 if TYPE_CHECKING:
     from subtr.experiment import Experiment
@@ -73,7 +75,29 @@ def prediction_rows(
     labels = labels | {"floats_per_tr": params.readout.vector_dim * params.readout.members}
     rows = bold_scoring.bold_rows(found["mean"], experiment.held_out, **labels)
     rows += bold_scoring.control_rows(found, experiment.held_out, **labels)
-    return [*rows, labels | _time_row("bold", history.attrs["training time_s"])]
+    rows.append(labels | _time_row("bold", history.attrs["training time_s"]))
+    if params.new_subjects is not None:
+        rows += _new_subject_rows(experiment, params, labels)
+    return rows
+
+
+def _new_subject_rows(experiment: "Experiment", params: BoldParams, labels: Row) -> list[Row]:
+    """Rows of systems "<name>, new head" and so on: each subject left out of the trunk in turn."""
+    name, seed, study = labels["system"], labels["seed"], experiment.study
+    found = leave_one_subject_out(
+        study,
+        experiment.splits,
+        params,
+        experiment.params.drift_order,
+        prediction_folder(experiment, name, params, seed).with_suffix(".without"),
+        seed,
+        f"{study.name}, {name}, BOLD, seed {seed},",
+        params.new_subjects,
+    )
+    rows = []
+    for kind, of in found.items():
+        rows += subject_rows(of, experiment.held_out, **labels | {"system": f"{name}, {kind}"})
+    return rows
 
 
 def autoencoder_folder(
@@ -93,7 +117,8 @@ def autoencoder_folder(
 
 def prediction_folder(experiment: "Experiment", name: str, params: BoldParams, seed: int) -> Path:
     """Where the checkpoints of a predictor lie, a folder a fold."""
-    of = _hash(experiment, params, "bold")
+    # How new subjects are predicted is of no matter to the training.
+    of = _hash(experiment, params.model_copy(update={"new_subjects": None}), "bold")
     return experiment.folder / "checkpoints" / f"{name}_seed{seed}_bold_{of}"
 
 

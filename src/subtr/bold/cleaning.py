@@ -46,11 +46,7 @@ class Cleaner:
         self.weights = np.full((design.shape[1], n_parcels), np.nan)
         self.deviation = np.full(n_parcels, np.nan)
         known = np.isfinite(bold[train])
-        # Parcels that miss the same volumes are solved together.
-        alike: dict[bytes, list[int]] = {}
-        for parcel, column in enumerate(np.packbits(known, axis=0).T):
-            alike.setdefault(column.tobytes(), []).append(parcel)
-        for parcels in alike.values():
+        for parcels in parcels_alike(known):
             here = known[:, parcels[0]]
             if here.sum() > design.shape[1]:
                 values = bold[np.ix_(train[here], parcels)].astype(np.float64)
@@ -84,3 +80,11 @@ class Cleaner:
         scaled = (design - self._center) / self._scale
         scaled[:, 0] = 1.0
         return scaled
+
+
+def parcels_alike(known: Bool[np.ndarray, "tr parcel"]) -> list[Int64[np.ndarray, " _"]]:
+    """Parcels that miss the same volumes, and so can be solved together."""
+    alike: dict[bytes, list[int]] = {}
+    for parcel, column in enumerate(np.packbits(known, axis=0).T):
+        alike.setdefault(column.tobytes(), []).append(parcel)
+    return [np.array(parcels) for parcels in alike.values()]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
+from jaxtyping import Float
 
 from subtr.errors import StudyError
 
@@ -13,8 +13,10 @@ PARCELS_FILE = "parcels.csv"
 
 def read_bold_folder(
     folder: Path,
-) -> tuple[dict[str, Float64[np.ndarray, "_ _"]], pd.DataFrame]:
+) -> tuple[dict[str, Float[np.ndarray, "_ _"]], pd.DataFrame]:
     """BOLD of each subject, and the table of parcels.
+
+    Floating-point ``.npy`` are memory-mapped, so that there may be more of them than memory.
 
     Arguments
         folder: holds ``<subject>.npy``, ``.csv`` or ``.tsv``, rows TRs and columns parcels; a
@@ -60,14 +62,16 @@ def _read(file: Path) -> tuple[np.ndarray, list[str] | None]:
     """Values (TR, parcel) and the header's names, if there is a header."""
     try:
         if file.suffix == ".npy":
-            values, names = np.load(file, allow_pickle=False), None
+            # It stays on disk until it is used, a subject at a time.
+            values, names = np.load(file, mmap_mode="r", allow_pickle=False), None
         else:
             separator = "," if file.suffix == ".csv" else "\t"
             table = pd.read_csv(file, sep=separator, header=None, dtype=str)
             header = pd.to_numeric(table.iloc[0], errors="coerce").isna() & table.iloc[0].notna()
             names = table.iloc[0].astype(str).tolist() if header.any() else None
             values = table.iloc[1 if names else 0 :].astype(np.float64).to_numpy()
-        values = np.asarray(values, np.float64)
+        if not np.issubdtype(values.dtype, np.floating):
+            values = np.asarray(values, np.float64)
     except (OSError, ValueError, TypeError, EOFError, pd.errors.ParserError) as error:
         raise StudyError(
             f"{file} cannot be read: expected an array of numbers, rows TRs, columns parcels "

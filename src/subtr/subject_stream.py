@@ -1,0 +1,160 @@
+"""Many subjects, one after the other: each read, cleaned, fitted, scored and let go."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from subtr.baselines.ridge import delayed
+from subtr.bold.cleaning import Cleaner
+from subtr.errors import StudyError
+from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
+from subtr.scoring import Row, block_trs
+from subtr.splits import Split
+from subtr.streaming_ridge import StreamingRidge
+from subtr.study import Study
+from subtr.subject_ceiling import StreamedCeiling
+from subtr.subject_scoring import (
+    groups_of,
+    known_mean,
+    one_subject_rows,
+    score_rows,
+    shifted_r,
+)
+
+
+@dataclass(frozen=True)
+class SubjectScores:
+    """Held-out r of every subject and parcel by one set of features.
+
+    Arguments
+        name, n_floats: of the features, and how many go into the regression.
+        r: NaN where a subject's parcel is masked.
+        by_tr: what each tested TR adds to r: z-scored prediction times z-scored BOLD, averaged over
+            subjects and over the parcels of all and of each class.
+        shifted: mean r over subjects when predictions are moved along by 16 s or more, wrapped
+            around; one row a shift.
+        ceiling: of a single subject, see `StreamedCeiling`; NaN with one subject.
+        subjects, groups, tr_s: names of the subjects, each parcel's class, seconds of a TR.
+    """
+
+    name: str
+    n_floats: int
+    r: Float64[np.ndarray, "subject parcel"]
+    by_tr: Float64[np.ndarray, "tr group"]
+    shifted: Float64[np.ndarray, "shift parcel"]
+    ceiling: Float64[np.ndarray, " parcel"]
+    subjects: tuple[str, ...]
+    groups: tuple[str, ...]
+    tr_s: float
+
+    def rows(self, **labels: Any) -> list[Row]:
+        """r and r / ceiling, of all parcels and by class, averaged over subjects; and r of each.
+
+        Intervals resample blocks of 15 s of the products that r is the mean of; the floor is the
+        95th percentile of all shifts.
+        """
+        length = block_trs(len(self.by_tr), self.tr_s)
+        low, high = block_bootstrap(lambda trs: self.by_tr[trs].mean(0), len(self.by_tr), length)
+        rows: list[Row] = []
+        for index, (group, of) in enumerate(groups_of(self.groups).items()):
+            floor = np.nanpercentile(known_mean(self.shifted[:, of]), 95)
+            score = {"value": known_mean(known_mean(self.r[:, of])), "floor": floor}
+            score |= {"low": low[index], "high": high[index]}
+            rows += score_rows(group, score, float(known_mean(self.ceiling[of])))
+        rows += one_subject_rows(self.subjects, list(self.r))
+        labels = labels | {"modality": "bold", "floats_per_tr": self.n_floats}
+        return [labels | row for row in rows]
+
+
+def fir_features(
+    study: Study, features: Mapping[str, Float[np.ndarray, "tr feature"]], fir_s: float = 16.0
+) -> dict[str, Float64[np.ndarray, "tr lag_feature"]]:
+    """Features of each TR and of those up to ``fir_s`` seconds before it, side by side.
+
+    Of a study whose HRF is applied already, the features themselves.
+    """
+    reach_s = 0.0 if study.hrf_applied else fir_s
+    n_lags = math.ceil(reach_s / study.clock.tr_s - 1e-9) + 1
+    return {
+        name: delayed(np.asarray(of, dtype=np.float64), n_lags, study.run_of_tr)
+        for name, of in features.items()
+    }
+
+
+def score_subjects(
+    study: Study,
+    splits: list[Split],
+    features: Mapping[str, Float[np.ndarray, "tr feature"] | Sequence[np.ndarray]],
+    drift_order: int,
+) -> list[SubjectScores]:
+    """Each subject's held-out r by ridge regression on features that all subjects share.
+
+    One subject's BOLD is in memory at a time, where the study's lies on disk; the features are
+    decomposed once for all of them.
+
+    Arguments
+        features: name -> values of all TRs as they go into the regression, for example those of
+            `fir_features`; or a list of such, one a fold, as of a network trained on each.
+
+    Raises
+        StudyError: a study without BOLD.
+    """
+    if not study.bold:
+        raise StudyError(f"{study.name} has no BOLD to score.")
+    tr_s, n_parcels = study.clock.tr_s, len(study.parcels)
+    ridges = {name: _ridges(of, splits, tr_s) for name, of in features.items()}
+    tests = [split.test for split in splits]
+    tested = np.sort(np.concatenate(tests))
+    ceiling = StreamedCeiling()
+    r: dict[str, list[np.ndarray]] = {name: [] for name in features}
+    by_tr, shifted = dict.fromkeys(features, 0.0), dict.fromkeys(features, 0.0)
+    groups = tuple(study.parcels["tuning"].astype(str))
+    of_groups = groups_of(groups).values()
+    for subject, on_disk in study.bold.items():
+        bold = np.asarray(on_disk, dtype=np.float64)
+        measured = np.full(bold.shape, np.nan)
+        found = {name: np.full(bold.shape, np.nan) for name in features}
+        for fold, split in enumerate(splits):
+            cleaner = Cleaner(tr_s, drift_order, study.confounds.get(subject))
+            cleaned = cleaner.fit(bold, split.train).transform(bold)
+            measured[split.test] = cleaned[split.test]
+            for name, of in ridges.items():
+                found[name][split.test] = of[fold].predict(cleaned, split.test)
+        known = np.isfinite(measured)
+        measured = standardise_by_fold(measured, tests)
+        ceiling.add(measured)
+        for name, prediction in found.items():
+            prediction = standardise_by_fold(np.where(known, prediction, np.nan), tests)
+            one, other = prediction[tested], measured[tested]
+            r[name].append(pearson_r(one, other))
+            product = one * other
+            parts = [np.nan_to_num(known_mean(product[:, of])) for of in of_groups]
+            by_tr[name] = by_tr[name] + np.stack(parts, axis=1) / len(study.bold)
+            shifted[name] = shifted[name] + shifted_r(one, other, tr_s) / len(study.bold)
+    single = ceiling.single() if len(study.bold) > 1 else np.full(n_parcels, np.nan)
+    return [
+        SubjectScores(
+            name,
+            ridges[name][0].features.shape[1],
+            np.array(r[name]),
+            by_tr[name],
+            shifted[name],
+            single,
+            tuple(study.subjects),
+            groups,
+            tr_s,
+        )
+        for name in features
+    ]
+
+
+def _ridges(features, splits: list[Split], tr_s: float) -> list[StreamingRidge]:
+    by_fold = [features] * len(splits) if isinstance(features, np.ndarray) else list(features)
+    return [
+        StreamingRidge(np.asarray(of, dtype=np.float64), split.train, tr_s)
+        for of, split in zip(by_fold, splits, strict=True)
+    ]

@@ -1,0 +1,159 @@
+"""Known truth, four subjects: does it help to share a trunk, and what of a subject it never met?"""
+
+import numpy as np
+import pytest
+
+from subtr.bold_scoring import held_out_bold
+from subtr.datasets import load_study
+from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
+from subtr.new_subjects import leave_one_subject_out
+from subtr.params import params_hash, validate
+from subtr.prediction import BoldParams, predict_bold, ridge_features
+from subtr.results import read_results, summary
+from subtr.scoring import block_trs
+from subtr.subject_scoring import groups_of, subject_rows
+from subtr.subject_stream import fir_features, score_subjects
+
+UNSEEN_FILM = 1
+SEEDS = (0, 1, 2)
+EPOCHS = 48
+SYSTEM = {
+    "stream": {
+        "encoder": {"name": "multiscale", "hidden_dim": 16, "activation": "relu", "norm": "none"},
+        "aggregator": {"name": "kernels", "n_kernels": 3},
+        "context_frames": 4,
+    },
+    "n_bands": 8,
+    "readout": {"vector_dim": 16, "dropout": 0.1},
+    "target": "subjects",
+}
+TRAINING = {"check_every_epochs": 4, "learning_rate": 3.0e-3, "weight_decay": 0.1}
+DRIFT = 2
+
+pytestmark = pytest.mark.verify
+
+
+def params(max_epochs, **changes):
+    values = SYSTEM | {"training": TRAINING | {"max_epochs": max_epochs}} | changes
+    return validate(BoldParams, values, "subjects")
+
+
+@pytest.fixture(scope="module")
+def film():
+    load = {"duration_s": 1200, "n_subjects": 4, "frames_per_tr": 32, "seed": UNSEEN_FILM}
+    study = load_study("simulated", load | {"pictures": None})
+    return study, study.splits(4)[:1]
+
+
+def predicted(film, seed, folder):
+    """System -> subject -> prediction of the held-out TRs, all of one seed."""
+    study, splits = film
+    place = folder / f"seed{seed}"
+
+    def joint(kind, system):
+        where = place / f"{kind}_{params_hash(system)}"
+        said = f"{kind}, seed {seed},"
+        return predict_bold(study, splits, system, DRIFT, where, seed, said)[0]
+
+    shared = joint("joint", params(EPOCHS))
+    heads = {"heads": "embedding", "embedding_dim": 2}
+    embedded = joint("embedding", params(EPOCHS, readout=SYSTEM["readout"] | heads))
+    found = {
+        "joint": {name: shared[name] for name in study.subjects},
+        "joint, embedding": {name: embedded[name] for name in study.subjects},
+        "joint, mean of heads": dict.fromkeys(study.subjects, shared["mean"]),
+        "separate": {},
+    }
+    # As many epochs in all of them together.
+    alone = params(EPOCHS // len(study.subjects))
+    for index, name in enumerate(study.subjects):
+        one = study.of_subjects(name)
+        where = place / f"separate_{index}_{params_hash(alone)}"
+        said = f"separate {name}, seed {seed},"
+        found["separate"][name] = predict_bold(one, splits, alone, DRIFT, where, seed, said)[0][
+            "mean"
+        ]
+    left_out = params(EPOCHS, new_subjects={"alignment": "procrustes"})
+    where = place / f"left_out_{params_hash(left_out)}"
+    said = f"left out, seed {seed},"
+    of_new = leave_one_subject_out(
+        study, splits, left_out, DRIFT, where, seed, said, left_out.new_subjects
+    )
+    return found | {f"left out, {kind}": of for kind, of in of_new.items()}
+
+
+def compared(ours, theirs, bold, share=False):
+    """Group -> mean r of all subjects and seeds, ours less theirs (or ours / theirs); interval.
+
+    Both are scored on the same resampled volumes.
+
+    Arguments
+        ours, theirs: seed -> subject -> prediction.
+    """
+    trs, groups = np.sort(np.concatenate(bold.tests)), groups_of(bold.groups)
+
+    def mean_r(predictions, at):
+        r = [
+            pearson_r(of[name][at], bold.subjects[name][at])
+            for of in predictions
+            for name in bold.subjects
+        ]
+        return np.array([np.nanmean(np.array(r)[:, of]) for of in groups.values()])
+
+    def statistic(chosen=slice(None)):
+        one, other = mean_r(ours, trs[chosen]), mean_r(theirs, trs[chosen])
+        return one / other if share else one - other
+
+    low, high = block_bootstrap(statistic, len(trs), block_trs(len(trs), bold.tr_s), n_boot=300)
+    return dict(zip(groups, zip(statistic(), low, high, strict=True), strict=True))
+
+
+PAIRS = {
+    "joint": ("separate", "joint, mean of heads", "joint, embedding"),
+    "left out, new head": ("left out, shared head", "left out, aligned"),
+}
+
+
+@pytest.fixture(scope="module")
+def table(film, verify_folder):
+    study, splits = film
+    bold, rows, of_seeds = held_out_bold(study, splits, DRIFT), [], {}
+    for seed in SEEDS:
+        for system, of in predicted(film, seed, verify_folder / "subjects").items():
+            labels = {"study": "simulated", "system": system, "seed": seed}
+            rows += subject_rows(of, bold, **labels, floats_per_tr=16)
+            of = {name: standardise_by_fold(one, bold.tests) for name, one in of.items()}
+            of_seeds.setdefault(system, []).append(of)
+    features = fir_features(study, ridge_features(study))
+    for scored in score_subjects(study, splits, features, DRIFT):
+        labels = {"study": "simulated", "system": f"ridge, {scored.name}", "seed": 0}
+        rows += scored.rows(**labels)
+    ours = of_seeds["left out, new head"]
+    asked = [(one, other, False) for one, others in PAIRS.items() for other in others]
+    asked += [("left out, new head", within, True) for within in ("joint", "separate")]
+    for system, other, share in asked:
+        metric = f"share of r of {other}" if share else f"gain in r over {other}"
+        found = compared(of_seeds[system], of_seeds[other], bold, share)
+        for group, (value, low, high) in found.items():
+            rows.append(
+                {"study": "simulated", "system": system, "modality": "bold", "metric": metric}
+                | {"group": group, "value": value, "low": low, "high": high}
+                | {"floor": 0.0}
+            )
+    assert len(ours) == len(SEEDS)
+    return rows
+
+
+def test_joint_beats_separate_and_a_new_subject_is_predicted(table, scored_of):
+    file = scored_of("subjects", table)
+    found = summary(read_results(file.parent)).set_index(["system", "metric", "group"])
+    r = found.xs("r", level="metric")["value"].unstack()
+    print(r.round(3).to_string())
+    gain = found.loc[("joint", "gain in r over separate", "")]
+    assert gain["low"] > 0
+    for within in ("joint", "separate"):
+        share = found.loc[("left out, new head", f"share of r of {within}", "")]
+        assert share["value"] >= 0.8
+        print(within, share[["value", "low", "high"]].round(3).to_dict())
+    ridges = [name for name in r.index if name.startswith("ridge")]
+    assert r.loc["joint", ""] > r.loc[ridges, ""].max()
