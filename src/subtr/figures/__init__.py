@@ -14,6 +14,7 @@ from subtr.figures.score_map import score_map
 from subtr.figures.scores import preservation_by_band, preservation_by_floats, training_curves
 from subtr.figures.stimulus import picture_strips, reconstructions, within_tr
 from subtr.figures.style import colour_of
+from subtr.figures.subjects import scale, subject_gains
 from subtr.figures.systems import change_strips, scores_of_systems
 
 __all__ = [
@@ -31,8 +32,10 @@ __all__ = [
     "preservation_by_band",
     "preservation_by_floats",
     "reconstructions",
+    "scale",
     "score_map",
     "scores_of_systems",
+    "subject_gains",
     "training_curves",
     "transfer_by_training",
     "within_tr",
