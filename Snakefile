@@ -53,6 +53,7 @@ rule all:
     input:
         f"{DONE}/08_evaluation.ipynb",
         f"{DONE}/09_listening_viewing.ipynb",
+        f"{DONE}/10_brain_encoding.ipynb",
 
 
 rule exploration:
@@ -113,6 +114,20 @@ rule evaluation:
         f"{DONE}/08_evaluation.ipynb",
     params:
         name="08_evaluation",
+    threads: workflow.cores
+    shell:
+        EXECUTE + FINISH
+
+
+rule brain_encoding:
+    # One after the other, for each takes all cores.
+    input:
+        f"{DONE}/09_listening_viewing.ipynb",
+        "notebooks/10_brain_encoding.ipynb",
+    output:
+        f"{DONE}/10_brain_encoding.ipynb",
+    params:
+        name="10_brain_encoding",
     threads: workflow.cores
     shell:
         EXECUTE + FINISH

@@ -1,0 +1,183 @@
+"""What trained predictors say of parcels: who gains from time within the TR, and from which."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from einops import rearrange
+from jaxtyping import Float64
+
+from subtr.altered_stimulus import altered, without_fast_changes
+from subtr.bold_scoring import HeldOutBold
+from subtr.bold_training import Trained, fit_fold
+from subtr.errors import SettingsError
+from subtr.items import parts_of, stimulus_of
+from subtr.metrics import (
+    block_bootstrap,
+    false_discovery_q,
+    pearson_r,
+    permutation_p,
+    shift_null,
+    standardise_by_fold,
+)
+from subtr.prediction import bold_timeline
+from subtr.ridge_prediction import ridge_features
+from subtr.scoring import block_trs
+from subtr.system_training import prediction_folder
+from subtr.variance_partition import partition_name, partitioned
+
+if TYPE_CHECKING:
+    from subtr.experiment import Experiment
+
+
+def trained_folds(experiment: "Experiment", system: str, seed: int) -> list[Trained]:
+    """The predictor of every fold, read where it was trained, else trained now.
+
+    Raises
+        SettingsError: the system predicts no BOLD, or follows a teacher.
+    """
+    params = experiment.system(system).bold
+    if params is None or params.teacher is not None:
+        raise SettingsError(f"system = {system!r}: expected one with bold and without a teacher.")
+    place = prediction_folder(experiment, system, params, seed)
+    drift_order, study = experiment.params.drift_order, experiment.study
+    return [
+        fit_fold(study, split, params, drift_order, place / f"fold{fold}", seed, f"{system} {fold}")
+        for fold, split in enumerate(experiment.splits)
+    ]
+
+
+def held_out(
+    experiment: "Experiment", folds: Sequence[Trained], cutoff_hz: float | None = None
+) -> Float64[np.ndarray, "tr parcel"]:
+    """Predictions of every test block, mean over heads; NaN where no fold tests.
+
+    Arguments
+        cutoff_hz: modulation of the stimulus faster than this is taken out first; the networks
+            stay as they were trained.
+    """
+    study, out = experiment.study, None
+
+    def slowed(frames: np.ndarray) -> np.ndarray:
+        return without_fast_changes(frames, study.run_of_tr, study.clock.tr_s, cutoff_hz)
+
+    for split, fold in zip(experiment.splits, folds, strict=True):
+        shown = fold.stimulus
+        if cutoff_hz is not None:
+            shown = altered(shown, study, slowed)
+        found = np.mean(list(bold_timeline(fold.predictor, shown, study).values()), axis=0)
+        out = np.full(found.shape, np.nan) if out is None else out
+        out[split.test] = found[split.test]
+    return out
+
+
+def parcel_gains(
+    experiment: "Experiment",
+    prediction: Float64[np.ndarray, "tr parcel"],
+    rival: Float64[np.ndarray, "tr parcel"],
+    n_draws: int = 200,
+) -> pd.DataFrame:
+    """By parcel: r of a prediction and of its rival, what is gained, and how surely.
+
+    Columns: tuning, ceiling, r, r_rival, gain, low, high (95 %, block bootstrap of the same
+    volumes), p (r against the prediction shifted along in time by 16 s or more), q (p over parcels,
+    Benjamini and Hochberg).
+    """
+    bold = experiment.held_out
+    trs = np.sort(np.concatenate(bold.tests))
+    ours, theirs = (_standardised(of, bold)[trs] for of in (prediction, rival))
+    measured = bold.mean[trs]
+
+    def gain(chosen=slice(None)):
+        return pearson_r(ours[chosen], measured[chosen]) - pearson_r(
+            theirs[chosen], measured[chosen]
+        )
+
+    interval = block_bootstrap(gain, len(trs), block_trs(len(trs), bold.tr_s), n_boot=n_draws)
+    least_shift = min(int(np.ceil(16 / bold.tr_s)), len(trs) // 2)
+    blocks = [np.searchsorted(trs, test) for test in bold.tests]
+    r, null = shift_null(ours, measured, least_shift, blocks)
+    p = np.asarray(permutation_p(r, null))
+    return pd.DataFrame(
+        {
+            "tuning": bold.groups.to_numpy(),
+            "ceiling": bold.ceiling,
+            "r": r,
+            "r_rival": pearson_r(theirs, measured),
+            "gain": gain(),
+            "low": interval.low,
+            "high": interval.high,
+            "p": p,
+            "q": false_discovery_q(p),
+        },
+        index=experiment.study.parcels.index,
+    )
+
+
+def timescales(
+    experiment: "Experiment", folds: Sequence[Trained], cutoffs_hz: Iterable[float]
+) -> pd.DataFrame:
+    """Held-out r by class of parcels when the stimulus changes no faster than each cut-off.
+
+    Where a curve stops rising, faster modulation adds nothing for these parcels, as the network
+    uses it. Columns: cutoff_hz (infinite: all of it), group, r, ceiling.
+    """
+    bold, rows = experiment.held_out, []
+    half = experiment.study.clock.frames_per_tr / experiment.study.clock.tr_s / 2
+    for cutoff_hz in [*(hz for hz in cutoffs_hz if hz < half), None]:
+        found = _standardised(held_out(experiment, folds, cutoff_hz), bold)
+        r = pearson_r(found, bold.mean)
+        for group in dict.fromkeys(bold.groups):
+            chosen = bold.groups.eq(group).to_numpy()
+            row = {"cutoff_hz": np.inf if cutoff_hz is None else cutoff_hz, "group": group}
+            rows.append(
+                row | {"r": np.nanmean(r[chosen]), "ceiling": np.nanmean(bold.ceiling[chosen])}
+            )
+    return pd.DataFrame(rows)
+
+
+@torch.no_grad()
+def tr_vectors(experiment: "Experiment", fold: Trained) -> Float64[np.ndarray, "tr dim"]:
+    """The vectors that a fold's networks make of every TR, side by side."""
+    study, vectors = experiment.study, []
+    for run in np.unique(study.run_of_tr):
+        chosen = torch.as_tensor(np.flatnonzero(study.run_of_tr == run))
+        parts = {name: of[chosen][None] for name, of in parts_of(fold.stimulus).items()}
+        each = fold.predictor.vectors(stimulus_of(parts))
+        vectors.append(rearrange(each, "member one tr dim -> (one tr) (member dim)"))
+    return torch.cat(vectors).double().numpy()
+
+
+def explained(
+    experiment: "Experiment",
+    folds: Sequence[Trained],
+    features: Sequence[str] = ("mean mel", "onset flux", "word rate"),
+) -> pd.DataFrame:
+    """R2 of held-out BOLD split among features of each TR and the learned vectors.
+
+    Arguments
+        features: of those that the study has; see `subtr.ridge_prediction.ridge_features`.
+
+    Columns: part ("learned vectors alone", "mean mel & learned vectors", ...), group, r2.
+    """
+    study, bold = experiment.study, experiment.held_out
+    known = {name: of for name, of in ridge_features(study).items() if name in features}
+    spaces = [known | {"learned vectors": tr_vectors(experiment, fold)} for fold in folds]
+    fir_s = 0.0 if study.hrf_applied else 16.0
+    drift_order = experiment.params.drift_order
+    found = partitioned(study, experiment.splits, spaces, drift_order, fir_s)
+    rows = [
+        {"part": partition_name(part), "group": group}
+        | {"r2": np.nanmean(of[bold.groups.eq(group).to_numpy()])}
+        for part, of in found.items()
+        for group in dict.fromkeys(bold.groups)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _standardised(prediction: np.ndarray, bold: HeldOutBold) -> np.ndarray:
+    """Over the same volumes as the BOLD, those that are not masked."""
+    known = np.where(np.isfinite(bold.mean), prediction, np.nan)
+    return standardise_by_fold(known, bold.tests)
