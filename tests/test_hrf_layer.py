@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from subtr.bold.hrf import HRF_DURATION_S, HRF_MODELS, DoubleGamma, hrf, hrf_kernel
 from subtr.bold.lags import bin_kernel, lag_kernel
+from subtr.double_gamma_layer import _SPEED
 from subtr.errors import SettingsError
 from subtr.responses import RESPONSES
 
@@ -47,7 +48,7 @@ def stirred(case, seed=0):
     torch.manual_seed(seed)
     with torch.no_grad():
         for parameter in layer.parameters():
-            parameter.normal_(std=0.4)
+            parameter.normal_(std=0.2)
     return layer
 
 
@@ -166,7 +167,7 @@ def test_a_learned_kernel_is_the_double_gamma_of_its_numbers_at_any_tr(
     wanted = torch.tensor([peak_s, width_s, dip])
     share = (wanted - layer._low) / layer._range
     with torch.no_grad():
-        layer.departure[0] = (torch.logit(share) - layer._start) / 4.0
+        layer.departure[0] = (torch.logit(share) - layer._start) / _SPEED
     np.testing.assert_allclose(layer.shape()[0].detach(), wanted, rtol=1e-4)
 
     def gamma(mode_s, deviation_s):

@@ -4,11 +4,12 @@ Fewer and smoother than a weight a lag, so that minutes of BOLD can tell them.
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
+from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.bold.hrf import HRF_DURATION_S, HRF_MODELS, VOLUME_FRACTION, hrf_kernel
@@ -18,8 +19,8 @@ from subtr.hrf_layer import HrfLayer
 # area of the undershoot relative to it.
 BOUNDS = ((2.0, 10.0), (1.0, 5.0), (0.0, 0.6))
 # Adam moves a parameter by about its learning rate a step, whatever the gradient: by this factor
-# the peak can move seconds within the hundred steps of a training on minutes of BOLD.
-_SPEED = 4.0
+# the peak can move seconds within the tens of steps of a training on minutes of BOLD.
+_SPEED = 8.0
 # The response is smooth, so that this many points a TR integrate it to single precision.
 _NODES = 8
 
@@ -34,6 +35,8 @@ class DoubleGammaLayer(HrfLayer):
         model: the response that all parcels start at, "spm" or "glover"; the undershoot's distance
             keeps its proportion to the peak.
         positive: without an undershoot, so nowhere below 0.
+        wait_steps: steps of training before the response begins to learn. A head that starts with
+            the wrong sign would else pull its response to where the undershoot fits, and stay.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class DoubleGammaLayer(HrfLayer):
         *,
         model: Literal["spm", "glover"] = "spm",
         positive: bool = False,
+        wait_steps: Annotated[int, Field(ge=0)] = 30,
     ):
         super().__init__(hrf_kernel(tr_s, model), n_parcels, tr_s)
         shape = HRF_MODELS[model]
@@ -61,10 +65,20 @@ class DoubleGammaLayer(HrfLayer):
             buffer = torch.tensor(values, dtype=torch.float32)
             self.register_buffer(name, buffer, persistent=False)
         self.departure = nn.Parameter(torch.zeros(n_parcels, len(start)))
+        self.wait_steps = wait_steps
+        # Part of a checkpoint, so that a training that is resumed waits no second time.
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
     def shape(self) -> Float[Tensor, "parcel number"]:
         """Peak in seconds, deviation in seconds, and unless positive the share of undershoot."""
-        return self._low + self._range * torch.sigmoid(self._start + _SPEED * self.departure)
+        waits = self.training and self.steps <= self.wait_steps
+        departure = self.departure.detach() if waits else self.departure
+        return self._low + self._range * torch.sigmoid(self._start + _SPEED * departure)
+
+    def forward(self, activity: Float[Tensor, "batch tr parcel"]) -> Tensor:
+        if self.training and torch.is_grad_enabled():
+            self.steps += 1
+        return super().forward(activity)
 
     def weights(self) -> Float[Tensor, "parcel 1 lag"]:
         risen = (self._density(self._times_s) * self._steps_s).sum(-1)

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from subtr import bold_scoring, scoring
+from subtr.bold_pattern_scoring import ceiling_rows
 from subtr.datasets import load_study
 from subtr.errors import SettingsError
 from subtr.experiment_params import StudyParams, SystemParams
+from subtr.lag_scoring import lag_rows
 from subtr.params import Strict, load_params, nearest, params_folder, params_hash
 from subtr.results import check_writable, git_hash, read_results, read_table, write_results
 from subtr.rivals import Rival, bold_rivals, picture_rivals, sound_rivals
@@ -87,6 +89,11 @@ class Experiment:
         """The BOLD that predictions are scored against."""
         return bold_scoring.held_out_bold(self.study, self.splits, self.params.drift_order)
 
+    @cached_property
+    def lags(self) -> list[Row]:
+        """By how much BOLD lags its stimulus, run by run; warns where the study says otherwise."""
+        return lag_rows(self.study)
+
     def system(self, name: str) -> SystemParams:
         """The parameters of ``system_<name>.yaml``."""
         file = self.params_folder / f"system_{name}.yaml"
@@ -115,6 +122,7 @@ class Experiment:
         shown = self.study.frames is not None or (system.bold and system.bold.pictures)
         if system.bold and self.study.bold and shown:
             rows += prediction_rows(self, system.bold, labels)
+            rows += [row | labels for row in self.lags]
         sizes = [part.floats_per_tr for part in (system.sound, system.pictures) if part]
         self.store.forget_other_sizes(name, seed, [size for of in sizes for size in of])
         return self._keep(f"{name}_seed{seed}", rows)
@@ -147,7 +155,9 @@ class Experiment:
                 self.study, self.splits, self.params.drift_order
             ):
                 named = labels | {"system": name, "floats_per_tr": n_floats}
-                rows += bold_scoring.bold_rows(found, self.held_out, **named)
+                rows += bold_scoring.bold_rows(found, self.held_out, found, **named)
+            rows += ceiling_rows(self.held_out, **labels | {"system": "noise ceiling"})
+            rows += [row | labels for row in self.lags]
         return self._keep("rivals", rows)
 
     def results(self) -> pd.DataFrame:

@@ -1,0 +1,78 @@
+"""When deconvolution helps and when it hurts, beside BOLD that is merely shifted by its lag."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.ndimage import gaussian_filter1d
+
+from subtr.bold.deconvolution import Deconvolution
+from subtr.bold.hrf import HRF_MODELS, hrf_kernel
+from subtr.bold.lags import lag_kernel
+from subtr.metrics import pearson_r
+
+TR_S, N_TRS, BEFORE, N_PARCELS = 1.5, 300, 40, 4
+SEEDS = (0, 1, 2)
+SNRS = (0.1, 0.3, 1.0, 3.0, 10.0)
+# The response assumed peaks at 5 s, and so does the shift.
+PEAKS_S = (4.0, 5.0, 7.0)
+ACTIVITY = ("events", "smooth")
+
+pytestmark = pytest.mark.verify
+
+
+def activity_of(kind, rng):
+    shape = (N_TRS + BEFORE, N_PARCELS)
+    if kind == "events":  # one in 25 s, each of another size
+        return (rng.random(shape) < TR_S / 25) * rng.lognormal(0, 0.3, shape)
+    return gaussian_filter1d(rng.normal(size=shape), 4.0 / TR_S, axis=0)
+
+
+def bold_of(activity, peak_s, snr, rng):
+    kernel = hrf_kernel(TR_S, HRF_MODELS["spm"].with_peak(peak_s))
+    bold = np.stack([np.convolve(of, kernel)[BEFORE : len(of)] for of in activity.T], axis=1)
+    bold = (bold - bold.mean(0)) / bold.std(0)
+    noisy = bold + rng.normal(size=bold.shape) / np.sqrt(snr)
+    return noisy - noisy.mean(0)
+
+
+def shifted(bold):
+    """The rival: BOLD of 5 s later, in the activity's place."""
+    weights = lag_kernel(5.0, TR_S)
+    out = np.full(bold.shape, np.nan)
+    n = len(bold) - len(weights) + 1
+    out[:n] = sum(weight * bold[lag : lag + n] for lag, weight in enumerate(weights))
+    return out
+
+
+def estimates(bold):
+    trs, run = np.arange(N_TRS), np.zeros(N_TRS, np.int64)
+    yield "shift by 5 s", shifted(bold)
+    for method in ("wiener", "sparse"):
+        how = Deconvolution(TR_S, method).fit(bold, trs, run)
+        yield method, how.transform(bold, [trs], run)
+
+
+def test_when_it_helps_and_when_it_hurts(measured):
+    for kind in ACTIVITY:
+        for peak_s in PEAKS_S:
+            for snr in SNRS:
+                for seed in SEEDS:
+                    rng = np.random.default_rng([seed, 7])
+                    activity = activity_of(kind, rng)
+                    bold = bold_of(activity, peak_s, snr, rng)
+                    for method, found in estimates(bold):
+                        # An estimate without any event says nothing: it correlates by 0.
+                        r = np.nan_to_num(pearson_r(found, activity[BEFORE:]))
+                        row = {"activity": kind, "peak_s": peak_s, "snr": snr, "seed": seed}
+                        row |= {"assumed_peak_s": 5.0, "method": method}
+                        for parcel, value in enumerate(r):
+                            measured.append(row | {"parcel": parcel, "r": value})
+    table = pd.DataFrame(measured)
+    r = table.groupby(["activity", "peak_s", "snr", "method"])["r"].mean()
+    # It helps: events, little noise, the right response.
+    assert r["events", 5.0, 10.0, "sparse"] > r["events", 5.0, 10.0, "shift by 5 s"] + 0.1
+    assert r["events", 5.0, 10.0, "wiener"] > r["events", 5.0, 10.0, "shift by 5 s"]
+    # It hurts: events at seconds that the assumed response gets wrong; and slow activity that the
+    # response hardly blurs, taken for white.
+    assert r["events", 7.0, 10.0, "sparse"] < r["events", 7.0, 10.0, "shift by 5 s"]
+    assert r["smooth", 5.0, 10.0, "wiener"] < r["smooth", 5.0, 10.0, "shift by 5 s"]
