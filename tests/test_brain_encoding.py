@@ -14,7 +14,6 @@ from subtr.brain_encoding import (
     held_out,
     parcel_gains,
     timescales,
-    tr_vectors,
     trained_folds,
 )
 from subtr.errors import SettingsError
@@ -83,12 +82,6 @@ def test_parts_of_variance_sum_to_what_all_explain(experiment, folds):
     assert r2["learned vectors alone"] > 0.3  # order, which no average holds
     assert r2["mean mel alone"] < 0.1
     assert isinstance(figures.variance_parts(table), Figure)
-
-
-def test_vectors_are_those_of_all_members_and_all_trs(experiment, folds):
-    vectors = tr_vectors(experiment, folds["ordered"][0])
-    assert vectors.shape == (experiment.study.clock.n_trs, 4)
-    assert np.isfinite(vectors).all()
 
 
 def test_peak_times_and_places_are_drawn(experiment, folds):

@@ -5,15 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
-from einops import rearrange
 from jaxtyping import Float64
 
 from subtr.altered_stimulus import altered, without_fast_changes
 from subtr.bold_scoring import HeldOutBold
 from subtr.bold_training import Trained, fit_fold
 from subtr.errors import SettingsError
-from subtr.items import parts_of, stimulus_of
 from subtr.metrics import (
     block_bootstrap,
     false_discovery_q,
@@ -26,6 +23,7 @@ from subtr.prediction import bold_timeline
 from subtr.ridge_prediction import ridge_features
 from subtr.scoring import block_trs
 from subtr.system_training import prediction_folder
+from subtr.transferred import tr_vectors
 from subtr.variance_partition import partition_name, partitioned
 
 if TYPE_CHECKING:
@@ -138,18 +136,6 @@ def timescales(
     return pd.DataFrame(rows)
 
 
-@torch.no_grad()
-def tr_vectors(experiment: "Experiment", fold: Trained) -> Float64[np.ndarray, "tr dim"]:
-    """The vectors that a fold's networks make of every TR, side by side."""
-    study, vectors = experiment.study, []
-    for run in np.unique(study.run_of_tr):
-        chosen = torch.as_tensor(np.flatnonzero(study.run_of_tr == run))
-        parts = {name: of[chosen][None] for name, of in parts_of(fold.stimulus).items()}
-        each = fold.predictor.vectors(stimulus_of(parts))
-        vectors.append(rearrange(each, "member one tr dim -> (one tr) (member dim)"))
-    return torch.cat(vectors).double().numpy()
-
-
 def explained(
     experiment: "Experiment",
     folds: Sequence[Trained],
@@ -164,7 +150,10 @@ def explained(
     """
     study, bold = experiment.study, experiment.held_out
     known = {name: of for name, of in ridge_features(study).items() if name in features}
-    spaces = [known | {"learned vectors": tr_vectors(experiment, fold)} for fold in folds]
+    spaces = [
+        known | {"learned vectors": tr_vectors(fold.predictor, fold.stimulus, study)}
+        for fold in folds
+    ]
     fir_s = 0.0 if study.hrf_applied else 16.0
     drift_order = experiment.params.drift_order
     found = partitioned(study, experiment.splits, spaces, drift_order, fir_s)
