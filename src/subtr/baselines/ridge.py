@@ -3,11 +3,13 @@
 import math
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from himalaya.backend import set_backend
 from himalaya.kernel_ridge import KernelRidgeCV
+from himalaya.ridge import RidgeCV
 from jaxtyping import Float64, Int, Shaped
 
 from subtr.errors import SettingsError
@@ -140,11 +142,16 @@ class FirRidge:
         y = (y - y_mean) / np.where(y_spread > 0, y_spread, 1.0)
         x = x - x_mean
         backend = set_backend("torch_cuda" if self.device == "cuda" else "numpy")
+        # The same minimum, found by way of features where they are fewer than TRs, else of TRs.
         # The intercept is refitted in each inner fold, so held-out blocks lend no mean.
-        model = KernelRidgeCV(self.alphas, fit_intercept=True, cv=folds, warn=False)
+        solver = RidgeCV if x.shape[1] < len(x) else partial(KernelRidgeCV, warn=False)
+        model = solver(self.alphas, fit_intercept=True, cv=folds)
         model.fit(backend.asarray(x), backend.asarray(y))
-        dual = backend.to_numpy(model.dual_coef_)
-        self.weights[:, parcels] = x.T @ dual * y_spread
+        if isinstance(model, RidgeCV):
+            found = backend.to_numpy(model.coef_)
+        else:
+            found = x.T @ backend.to_numpy(model.dual_coef_)
+        self.weights[:, parcels] = found * y_spread
         offset = backend.to_numpy(model.intercept_) * y_spread + y_mean
         self.intercept[parcels] = offset - x_mean @ self.weights[:, parcels]
         self.alpha[parcels] = backend.to_numpy(model.best_alphas_)

@@ -3,6 +3,16 @@
 from subtr.figures.attention import attention_over_tr
 from subtr.figures.bold import bold_by_group, bold_reliability, lag_scan
 from subtr.figures.cost import cost_benefit
+from subtr.figures.decoding import identification, lesions
+from subtr.figures.encoding import (
+    COORDINATES,
+    brain_map,
+    parcel_gains,
+    peak_times,
+    timescales,
+    variance_parts,
+)
+from subtr.figures.features import feature_strips
 from subtr.figures.headline import headline
 from subtr.figures.levels import without_levels
 from subtr.figures.modulation import (
@@ -18,16 +28,23 @@ from subtr.figures.subjects import scale, subject_gains
 from subtr.figures.systems import change_strips, scores_of_systems
 
 __all__ = [
+    "COORDINATES",
     "attention_over_tr",
     "bold_by_group",
     "bold_reliability",
+    "brain_map",
     "change_strips",
     "colour_of",
     "cost_benefit",
+    "feature_strips",
     "headline",
+    "identification",
     "lag_scan",
+    "lesions",
     "modulation_spectra",
     "modulation_transfer",
+    "parcel_gains",
+    "peak_times",
     "picture_strips",
     "preservation_by_band",
     "preservation_by_floats",
@@ -36,8 +53,10 @@ __all__ = [
     "score_map",
     "scores_of_systems",
     "subject_gains",
+    "timescales",
     "training_curves",
     "transfer_by_training",
+    "variance_parts",
     "within_tr",
     "without_levels",
 ]
