@@ -7,6 +7,7 @@ import pytest
 from planted import order_study
 
 from subtr.bold.cleaning import Cleaner
+from subtr.bold_pattern_scoring import ceiling_rows
 from subtr.bold_scoring import bold_rows, cleaned_bold, control_rows, held_out_bold
 from subtr.errors import StudyError
 from subtr.splits import Split, assert_fitted_on_train
@@ -115,6 +116,47 @@ def test_cleaning_by_all_data_is_caught_and_ours_passes():
         assert_fitted_on_train(leaky, STUDY.bold["s1"], SPLITS[1])
 
 
+def test_every_score_says_what_chance_and_ceiling_are():
+    rows = bold_rows(SIGNAL, HELD_OUT, system="truth")
+    p, q = by_group(rows, "p (shift)"), by_group(rows, "q (FDR)")
+    assert list(p) == ["", "A", "B", "C"]
+    assert list(q) == ["A", "B", "C"]
+    assert max(row["value"] for row in (*p.values(), *q.values())) < 0.01
+    noise = bold_rows(np.random.default_rng(3).normal(size=SIGNAL.shape), HELD_OUT)
+    assert by_group(noise, "p (shift)")[""]["value"] > 0.05
+    told = by_group(rows, "identification (pairwise)")[""]
+    assert told["floor"] < 0.7 < 0.95 < told["low"] <= told["value"]
+    assert by_group(rows, "identification (pairwise) p")[""]["value"] < 0.02
+    assert by_group(rows, "pattern r")[""]["low"] > 0.5
+    assert by_group(rows, "representational similarity")[""]["low"] > 0.2
+    assert {row["system"] for row in rows} == {"truth"}
+
+
+def test_r2_takes_a_prediction_at_its_word():
+    """The truth at the scale of z-scored BOLD explains its share; ten times as large, nothing."""
+    share = by_group(bold_rows(SIGNAL, HELD_OUT, SIGNAL * 0.9), "R2")[""]
+    assert share["value"] == pytest.approx(share["ceiling"], abs=0.06)
+    assert (share["floor"], share["low"] < share["value"] < share["high"]) == (0.0, True)
+    assert by_group(bold_rows(SIGNAL, HELD_OUT, SIGNAL * 9), "R2")[""]["value"] < -10
+    nothing = bold_rows(SIGNAL, HELD_OUT, np.zeros_like(SIGNAL))
+    assert by_group(nothing, "R2")[""]["value"] == pytest.approx(0, abs=1e-9)
+    assert by_group(bold_rows(SIGNAL, HELD_OUT), "R2") == {}
+
+
+def test_ceilings_have_rows_with_intervals_by_group():
+    rows = ceiling_rows(HELD_OUT, system="noise ceiling")
+    expected = {"split-half ceiling": 1 / np.sqrt(1 + NOISE**2 / 4)}
+    expected["inter-subject ceiling"] = np.sqrt(0.5 * 3 / 4)
+    for metric, truth in expected.items():
+        found = by_group(rows, metric)
+        assert list(found) == ["", "rise", "fall"]
+        for row in found.values():
+            assert row["low"] < row["value"] < row["high"]
+            assert row["value"] == pytest.approx(truth, abs=0.05)
+    alone = replace(STUDY, bold={"s1": STUDY.bold["s1"]})
+    assert ceiling_rows(held_out_bold(alone, SPLITS, 1)) == []
+
+
 def own_subjects(strength):
     """A study whose subjects share a signal and have one of their own, and their predictions."""
     rng = np.random.default_rng(5)
@@ -140,8 +182,11 @@ def test_heads_earn_their_keep_only_where_subjects_differ():
 
 def test_without_heads_only_the_order_of_frames_is_controlled():
     rows = control_rows({"mean": SIGNAL, "frames shuffled": SIGNAL}, HELD_OUT)
-    assert [row["metric"] for row in rows] == ["r, frames shuffled"]
+    assert [row["metric"] for row in rows] == ["r, frames shuffled", "r, single subjects"]
     assert rows[0]["value"] > 0.8
+    # One subject has all of the noise, the mean of four a quarter of it.
+    assert rows[1]["value"] == pytest.approx(1 / np.sqrt(1 + NOISE**2), abs=0.04)
+    assert rows[1]["low"] < rows[1]["value"] < rows[1]["high"]
 
 
 def test_splits_of_held_out_bold_may_not_overlap():

@@ -61,7 +61,7 @@ def pattern_rows(
     rows = []
     try:
         segments = cut_segments(consecutive(trs, runs), max(segment_trs, 1))
-        found = identify(whole[1], whole[0], segments, overlap_trs, runs)
+        found = identify(whole[1], whole[0], segments, overlap_trs, runs, n_draws=100)
     except SettingsError:  # too short for segments far enough apart
         segments = None
     if segments is not None:
@@ -77,7 +77,7 @@ def pattern_rows(
             size = block_trs(len(r), tr_s)
             low, high = block_bootstrap(lambda of: _mean(r[of]), len(r), size, n_boot=300)
             rows.append({"metric": "pattern r", "value": _mean(r), "low": low, "high": high})
-    return [labels | {"modality": "bold"} | row for row in rows]
+    return [labels | {"modality": "bold", "group": ""} | row for row in rows]
 
 
 def identification_rows(found, prefix: str = "") -> list[Row]:
@@ -123,7 +123,7 @@ def ceiling_rows(bold: "HeldOutBold", **labels: Any) -> list[Row]:
 
 def _representational(predicted, measured, pairs) -> Row:
     value = representational_similarity(predicted, measured, pairs)
-    low, high = representational_interval(predicted, measured, pairs)
+    low, high = representational_interval(predicted, measured, pairs, n_boot=100)
     return {
         "metric": "representational similarity",
         "value": value,

@@ -104,18 +104,25 @@ def held_out_bold(study: Study, splits: list[Split], drift_order: int) -> HeldOu
 
 
 def bold_rows(
-    prediction: Float[np.ndarray, "tr parcel"], bold: HeldOutBold, **labels: Any
+    prediction: Float[np.ndarray, "tr parcel"],
+    bold: HeldOutBold,
+    calibrated: Float[np.ndarray, "tr parcel"] | None = None,
+    **labels: Any,
 ) -> list[Row]:
     """Scores of all parcels together, and of each tuning class or region.
 
     "r" and "r / ceiling" average r and divide by the mean ceiling; the floor is the 95th percentile
     of the same mean r when predictions are shifted along in time by 16 s or more. "R2" is the share
-    of the variance around the training mean, its floor; it takes predictions at their word, so they
-    must come z-scored as BOLD is (see ``metrics.calibrated``). "p (shift)" of the whole and of each
+    of the variance around the training mean, its floor. "p (shift)" of the whole and of each
     parcel is the share of such shifts that do as well, "q (FDR)" what it is worth among so many
     parcels; ``group`` then is the parcel's name. Patterns: see `pattern_rows`.
+
+    Arguments
+        calibrated: the prediction in the units of z-scored BOLD, for R2; None leaves R2 out.
     """
     trs = bold.trs
+    # Both are standardised over the same volumes, those that are not masked.
+    prediction = np.where(np.isfinite(bold.mean), prediction, np.nan)
     blocks = [np.searchsorted(trs, test) for test in bold.tests]
     predicted = standardise_by_fold(prediction, bold.tests)[trs]
     measured = bold.mean[trs]
@@ -123,20 +130,21 @@ def bold_rows(
     _, null = shift_null(predicted, measured, min(least_shift, n_trs // 2), blocks)
     names = ["", *dict.fromkeys(bold.groups)]
     chosen = [np.ones(len(bold.groups), bool)] + [bold.groups.eq(n).to_numpy() for n in names[1:]]
-    deviation = None if bold.mean_z is None else bold.mean_z[trs]
+    in_units = calibrated is not None and bold.mean_z is not None
 
     def by_group(values):
         return np.array([_mean(values[of]) for of in chosen])
 
     def scores(index):
         r = by_group(pearson_r(predicted[index], measured[index]))
-        if deviation is None:
+        if not in_units:
             return np.stack([r, np.full_like(r, np.nan)])
-        return np.stack([r, by_group(r2_score(prediction[trs[index]], deviation[index]))])
+        of = trs[index]
+        return np.stack([r, by_group(r2_score(calibrated[of], bold.mean_z[of]))])
 
     values = scores(np.arange(n_trs))
     low, high = block_bootstrap(scores, n_trs, block_trs(n_trs, bold.tr_s), n_boot=300)
-    floors = np.array([np.percentile([_mean(row[of]) for row in null], 95) for of in chosen])
+    floors = np.array([np.percentile(_row_means(null[:, of]), 95) for of in chosen])
     rows = []
     for index, name in enumerate(names):
         ceiling = _mean(bold.ceiling[chosen[index]])
@@ -158,7 +166,7 @@ def bold_rows(
 def _chance_rows(r: np.ndarray, null: np.ndarray, parcels: pd.Index) -> list[Row]:
     """p and q of shifts: of the mean r, and of each parcel."""
     p = np.atleast_1d(permutation_p(r, null))
-    of_mean = permutation_p(_mean(r), np.array([_mean(row) for row in null]))
+    of_mean = permutation_p(_mean(r), _row_means(null))
     rows = [{"metric": "p (shift)", "group": "", "value": of_mean}]
     for metric, values in (("p (shift)", p), ("q (FDR)", false_discovery_q(p))):
         rows += [
@@ -209,6 +217,12 @@ def _single_subjects(prediction: np.ndarray, bold: HeldOutBold) -> Row:
     interval = block_bootstrap(lambda of: _mean(r[of]), len(r), 1)
     row = {"metric": "r, single subjects", "value": _mean(r)}
     return row | {"low": interval.low, "high": interval.high}
+
+
+def _row_means(values: np.ndarray) -> np.ndarray:
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), np.nan)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -11,8 +11,9 @@ from jaxtyping import Float64
 from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import standardised_frames
 from subtr.bold_training import Teacher, fit_fold
-from subtr.items import Stimulus, parts_of, stimulus_of
-from subtr.metrics import shuffle_frames
+from subtr.items import Stimulus, parts_of, stimulus_of, with_context
+from subtr.labelled import labelled_bold, labelled_trs
+from subtr.metrics import calibrated, phase_randomised_frames, shuffle_frames
 from subtr.models import BoldPredictor
 from subtr.ridge_prediction import ridge_features, ridge_prediction
 from subtr.splits import Split
@@ -44,10 +45,11 @@ def predict_bold(
             which ``fold0``, ``fold1``, ... hold one for each split; a missing one is trained there.
 
     Returns
-        "mean" (all frames in order), "frames shuffled" (the same networks, given each TR's frames
-        and pictures in random order), and with heads of their own each subject -> prediction (TR,
-        parcel), NaN at TRs that no fold tests; and the history of all trainings, with a column
-        ``fold``.
+        "mean" (all frames in order), "calibrated" (the same in the units of z-scored BOLD, by the
+        validation TRs), "frames shuffled" (the same networks, given each TR's frames and pictures
+        in random order), "phases randomised" (given a stimulus of the same spectrum and random
+        phases), and with heads of their own each subject -> prediction (TR, parcel), NaN at TRs
+        that no fold tests; and the history of all trainings, with a column ``fold``.
 
     Raises
         SettingsError: the study lacks what is to be predicted from, or the teacher is missing.
@@ -65,7 +67,12 @@ def predict_bold(
         histories.append(history.assign(fold=fold))
         found = bold_timeline(predictor, stimulus, study)
         mixed = bold_timeline(predictor, _shuffled(stimulus, seed), study)
-        found |= {"mean": _mean_of(found), "frames shuffled": _mean_of(mixed)}
+        surrogate = bold_timeline(predictor, _phase_randomised(stimulus, study, seed), study)
+        labelled = labelled_trs(split, params.labelled_fraction, study, seed)
+        bold = labelled_bold(study, split, labelled, drift_order)[1]
+        found |= {"mean": _mean_of(found)}
+        found["calibrated"] = calibrated(found["mean"], bold, split.validation)
+        found |= {"frames shuffled": _mean_of(mixed), "phases randomised": _mean_of(surrogate)}
         for name, prediction in found.items():
             predictions.setdefault(name, np.full(shape, np.nan))
             predictions[name][split.test] = prediction[split.test]
@@ -97,6 +104,22 @@ def _shuffled(stimulus: Stimulus, seed: int) -> Stimulus:
             for name, of in parts_of(stimulus).items()
         }
     )
+
+
+def _phase_randomised(stimulus: Stimulus, study: Study, seed: int) -> Stimulus:
+    """A surrogate of the bare stimulus, and then its context, which repeats the same frames."""
+    n_frames = {"frames": study.clock.frames_per_tr}
+    if study.pictures is not None:
+        n_frames["pictures"] = study.pictures.shape[1]
+        if study.mel is None:
+            n_frames["frames"] = n_frames["pictures"]
+    parts = {}
+    for name, of in parts_of(stimulus).items():
+        n_context = (of.shape[1] - n_frames[name]) // 2
+        bare = of[:, n_context : n_context + n_frames[name]].numpy()
+        surrogate = phase_randomised_frames(bare, study.run_of_tr, seed)
+        parts[name] = with_context(torch.from_numpy(surrogate), n_context, study.run_of_tr)
+    return stimulus_of(parts)
 
 
 def _mean_of(predictions: Mapping[str, np.ndarray]) -> np.ndarray:

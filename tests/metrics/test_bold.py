@@ -83,7 +83,9 @@ def test_calibration_finds_planted_units_from_other_trs_and_leaves_r_alone():
     # A calibrated prediction explains the square of its r.
     np.testing.assert_allclose(r2_score(found[later], bold[later]), r**2, atol=0.03)
     upside_down = calibrated(-prediction, bold, np.arange(200))
-    np.testing.assert_allclose(upside_down, np.broadcast_to(bold[:200].mean(0), bold.shape))
+    assert (r2_score(upside_down[later], bold[later]) < 0).all()
+    np.testing.assert_allclose(upside_down, bold[:200].mean(0) + 0 * bold, atol=0.01)
+    np.testing.assert_allclose(pearson_r(upside_down[later], bold[later]), -r, atol=1e-6)
 
 
 def test_region_means_leave_out_what_is_unknown():

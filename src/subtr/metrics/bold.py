@@ -89,7 +89,8 @@ def calibrated(
 ) -> Float64[np.ndarray, "tr parcel"]:
     """Predictions brought to the units of BOLD: offset and slope of each parcel, fitted on ``trs``.
 
-    What learns by correlation has no units of its own, so R2 needs this; slopes below 0 become 0.
+    What learns by correlation has no units of its own, so R2 needs this. Slopes are never 0 or
+    below, but at least a thousandth of what would give BOLD's own deviation, so that r stays.
     Give TRs that it has not learned from and is not scored on, such as those of validation.
     """
     x, y = prediction[trs].astype(np.float64), bold[trs].astype(np.float64)
@@ -98,7 +99,9 @@ def calibrated(
     x_mean, y_mean = (np.where(known, of, 0.0).sum(axis=0) / n for of in (x, y))
     dx, dy = np.where(known, x - x_mean, 0.0), np.where(known, y - y_mean, 0.0)
     power = (dx * dx).sum(axis=0)
-    slope = np.maximum((dx * dy).sum(axis=0) / np.where(power > 0, power, np.inf), 0.0)
+    power = np.where(power > 0, power, np.inf)
+    least = 1e-3 * np.sqrt((dy * dy).sum(axis=0) / power)
+    slope = np.maximum((dx * dy).sum(axis=0) / power, least)
     offset = np.where(known.any(axis=0), y_mean, np.nan)
     return (prediction - x_mean) * slope + offset
 

@@ -1,0 +1,207 @@
+"""BOLD back to the stimulus: volumes of several TRs -> TR vector -> sound or pictures."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int, Shaped
+
+from subtr.baselines.ridge import DEFAULT_ALPHAS, FirRidge
+from subtr.bold_scoring import cleaned_bold
+from subtr.errors import SettingsError
+from subtr.params import nearest
+from subtr.splits import Split
+from subtr.stimulus_codes import StimulusCode
+from subtr.study import Study
+
+# The response to a TR has begun after 2 s, and its peak is over after 8 s.
+WINDOW_S = (2.0, 8.0)
+GROUP = "mean"
+
+
+class BoldDecoder:
+    """Ridge regression from the volumes that follow a TR to the vector of that TR.
+
+    It is `FirRidge` backwards in time: the features of a TR are all parcels of the volumes
+    ``window_s`` after it, within its run. The penalty of each number of the vector is chosen by
+    blocks within the training TRs.
+
+    Arguments
+        tr_s: repetition time in seconds.
+        window_s: first and last second after the TR of which volumes are used; both are rounded to
+            whole TRs.
+        alphas: penalties to choose from.
+        gap_s: seconds left out around inner held-out blocks.
+
+    Raises
+        SettingsError: a window that begins before the TR, or ends before it begins.
+
+    Source: Naselaris et al. 2011, Encoding and decoding in fMRI.
+    """
+
+    def __init__(
+        self,
+        tr_s: float | int,
+        window_s: tuple[float | int, float | int] = WINDOW_S,
+        alphas: Sequence[float | int] = DEFAULT_ALPHAS,
+        gap_s: float | int = 16.0,
+    ):
+        first_s, last_s = window_s
+        if not 0 <= first_s <= last_s:
+            raise SettingsError(
+                f"window_s = {tuple(window_s)}: expected seconds after the TR, first to last; BOLD "
+                "answers later, so nothing before the TR is of use."
+            )
+        self.first_tr = round(first_s / tr_s)
+        self.last_tr = max(self.first_tr, math.floor(last_s / tr_s + 1e-9))
+        reach_s = (self.last_tr - self.first_tr) * tr_s
+        self._ridge = FirRidge(tr_s, reach_s, alphas, gap_s=gap_s, device="cpu")
+
+    def fit(
+        self,
+        bold: Float[np.ndarray, "tr parcel"],
+        vectors: Float[np.ndarray, "tr dim"],
+        train: Int[np.ndarray, " _"],
+        run_of_tr: Int[np.ndarray, " tr"],
+    ) -> "BoldDecoder":
+        """Learns from the TRs ``train``, of whose volumes those in the window are used."""
+        n = len(bold)
+        volumes = self._later(bold, run_of_tr)[::-1]
+        self._ridge.fit(volumes, vectors[::-1], n - 1 - train, run_of_tr[::-1])
+        return self
+
+    def predict(
+        self,
+        bold: Float[np.ndarray, "tr parcel"],
+        trs: Int[np.ndarray, " _"],
+        run_of_tr: Int[np.ndarray, " tr"],
+    ) -> Float64[np.ndarray, "_ dim"]:
+        """Vectors of ``trs``; what BOLD lacks (NaN) counts as its training mean."""
+        volumes = self._later(bold, run_of_tr)[::-1]
+        return self._ridge.predict(volumes, len(bold) - 1 - trs, run_of_tr[::-1])
+
+    def _later(self, bold: np.ndarray, run_of_tr: np.ndarray) -> np.ndarray:
+        """The first volume of each TR's window; NaN after the end of a run."""
+        later, lag = np.full(bold.shape, np.nan), self.first_tr
+        same = run_of_tr[lag:] == run_of_tr[: len(bold) - lag]
+        later[: len(bold) - lag][same] = bold[lag:][same]
+        return later
+
+
+@dataclass(frozen=True)
+class FittedFold:
+    """A decoder of one fold with all that it needs to decode the fold's test TRs."""
+
+    split: Split
+    code: StimulusCode
+    decoder: BoldDecoder
+    bold: Float64[np.ndarray, "tr parcel"]
+
+    def vectors(
+        self, study: Study, silent: Bool[np.ndarray, " parcel"] | None = None
+    ) -> Float64[np.ndarray, "test dim"]:
+        """Vectors of the test TRs; parcels that are ``silent`` stay at their training mean."""
+        bold = self.bold if silent is None else np.where(silent, np.nan, self.bold)
+        return self.decoder.predict(bold, self.split.test, study.run_of_tr)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Held-out TRs as decoded from BOLD, fold after fold, between floor and ceiling.
+
+    Arguments
+        modality: "sound" or "pictures".
+        trs: TRs of the study.
+        folds: positions in ``trs`` of each test block.
+        vectors, true_vectors: from BOLD, and from the stimulus.
+        original, from_bold, ceiling, floor: the stimulus; decoded from BOLD; decoded from the true
+            vectors; the training mean.
+        mean: training mean frame of each fold.
+    """
+
+    modality: str
+    trs: Int[np.ndarray, " test"]
+    folds: list[Int[np.ndarray, " _"]]
+    vectors: Float64[np.ndarray, "test dim"]
+    true_vectors: Float64[np.ndarray, "test dim"]
+    original: Shaped[np.ndarray, "test frame *feature"]
+    from_bold: Shaped[np.ndarray, "test frame *feature"]
+    ceiling: Shaped[np.ndarray, "test frame *feature"]
+    floor: Shaped[np.ndarray, "test frame *feature"]
+    mean: list[Float64[np.ndarray, "*feature"]]
+
+
+def fit_decoders(
+    study: Study,
+    splits: Sequence[Split],
+    codes: Sequence[StimulusCode],
+    drift_order: int,
+    subject: str = GROUP,
+    window_s: tuple[float | int, float | int] = WINDOW_S,
+) -> list[FittedFold]:
+    """A decoder for each fold, from the volumes of training and validation TRs.
+
+    Arguments
+        codes: of each split, learned from its training TRs.
+        subject: whose BOLD; "mean" is the subjects' mean.
+
+    Raises
+        SettingsError: no such subject; or a gap so short that a training TR's volumes are those of
+            a test TR.
+    """
+    if subject != GROUP and subject not in study.bold:
+        known = [GROUP, *study.subjects]
+        raise SettingsError(
+            f"subject = {subject!r}: {study.name} has none{nearest(subject, known)}"
+        )
+    fitted = []
+    for split, code in zip(splits, codes, strict=True):
+        bold = _bold_of(study, split, drift_order, subject)
+        known = np.sort(np.concatenate([split.train, split.validation]))
+        decoder = BoldDecoder(study.clock.tr_s, window_s)
+        apart = np.abs(known[:, None] - split.test[None, :])
+        same_run = study.run_of_tr[known][:, None] == study.run_of_tr[split.test][None, :]
+        if (same_run & (apart <= decoder.last_tr - decoder.first_tr)).any():
+            raise SettingsError(
+                f"window_s = {tuple(window_s)}: volumes after a test TR are those of a training TR "
+                "as well; split with a longer gap_s, or use a shorter window."
+            )
+        decoder.fit(bold, code.vectors, known, study.run_of_tr)
+        fitted.append(FittedFold(split, code, decoder, bold))
+    return fitted
+
+
+def with_bold_of(
+    fitted: Sequence[FittedFold], study: Study, drift_order: int, subject: str
+) -> list[FittedFold]:
+    """The same decoders, given another subject's BOLD: do they carry over?"""
+    return [
+        replace(fold, bold=_bold_of(study, fold.split, drift_order, subject)) for fold in fitted
+    ]
+
+
+def decode(
+    fitted: Sequence[FittedFold],
+    study: Study,
+    silent: Bool[np.ndarray, " parcel"] | None = None,
+) -> Decoded:
+    """The test TRs of all folds, decoded from BOLD; with some parcels silent if given."""
+    parts = []
+    for fold in fitted:
+        code, test = fold.code, fold.split.test
+        vectors = fold.vectors(study, silent)
+        true = code.vectors[test]
+        shown = [code.decoded(of, test, study) for of in (vectors, true)]
+        parts.append((vectors, true, code.original[test], *shown, code.mean_stimulus(len(test))))
+    trs = np.concatenate([fold.split.test for fold in fitted])
+    edges = np.cumsum([len(fold.split.test) for fold in fitted])[:-1]
+    joined = [np.concatenate(of) for of in zip(*parts, strict=True)]
+    folds = np.split(np.arange(len(trs)), edges)
+    means = [fold.code.mean for fold in fitted]
+    return Decoded(fitted[0].code.modality, trs, folds, *joined, means)
+
+
+def _bold_of(study: Study, split: Split, drift_order: int, subject: str) -> np.ndarray:
+    subjects, mean = cleaned_bold(study, split, drift_order)
+    return mean if subject == GROUP else subjects[subject]

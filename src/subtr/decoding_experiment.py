@@ -1,0 +1,99 @@
+"""Decoding from BOLD within an experiment: trained systems and components, scored and kept."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from subtr.decoding import GROUP, WINDOW_S, Decoded, FittedFold, decode, fit_decoders
+from subtr.decoding_scores import decoding_rows
+from subtr.errors import SettingsError
+from subtr.experiment import Experiment
+from subtr.params import params_hash
+from subtr.reconstruction import train_pictures, train_sound
+from subtr.results import read_table, write_results
+from subtr.stimulus_codes import StimulusCode, autoencoder_code, components_code
+from subtr.system_training import autoencoder_folder, teacher_of
+
+COMPONENTS = "PCA"
+
+
+class DecodedSystem(NamedTuple):
+    """A system's decoders, what they give for the test TRs, and the rows of its scores."""
+
+    fitted: list[FittedFold]
+    decoded: Decoded
+    rows: pd.DataFrame
+
+
+def codes_of(
+    experiment: Experiment, system: str, modality: str = "sound", seed: int = 0
+) -> list[StimulusCode]:
+    """The code of each fold that autoencoders are trained on: of a system, or of "PCA".
+
+    A system that has not been trained is trained now, at the first of its sizes.
+
+    Raises
+        SettingsError: the study or the system has nothing of the modality.
+    """
+    study, splits = experiment.study, experiment.reconstruction_splits
+    if (study.mel if modality == "sound" else study.pictures) is None:
+        raise SettingsError(f"modality = {modality!r}: {study.name} has no {modality}.")
+    if system == COMPONENTS:
+        n_floats = experiment.params.pca_floats[0]
+        return [components_code(study, split, n_floats, modality, seed) for split in splits]
+    params = getattr(experiment.system(system), modality, None)
+    if params is None:
+        raise SettingsError(f"system = {system!r}: system_{system}.yaml has no {modality}.")
+    n_floats, codes = params.floats_per_tr[0], []
+    train = train_sound if modality == "sound" else train_pictures
+    place = autoencoder_folder(experiment, system, modality, params, n_floats, seed)
+    for fold, split in enumerate(splits):
+        teacher = teacher_of(experiment, modality, params, n_floats, seed, fold)
+        said = f"{study.name}, {system}, {modality}, {n_floats} floats, seed {seed}, fold {fold}"
+        more = (place / f"fold{fold}", seed, said, teacher)
+        codes.append(autoencoder_code(train(study, split, params, n_floats, *more), study, split))
+    return codes
+
+
+def decode_system(
+    experiment: Experiment,
+    system: str,
+    modality: str = "sound",
+    seed: int = 0,
+    subject: str = GROUP,
+    window_s: tuple[float | int, float | int] = WINDOW_S,
+) -> DecodedSystem:
+    """Decodes the test TRs of `Experiment.reconstruction_splits` from BOLD, and scores them.
+
+    Arguments
+        system: see `codes_of`.
+        subject: whose BOLD; "mean" is the subjects' mean.
+        window_s: see `subtr.decoding.BoldDecoder`.
+
+    Raises
+        SettingsError: the study has no BOLD; or see `codes_of`, `fit_decoders` and `identified`.
+    """
+    study, settings = experiment.study, experiment.params
+    if not study.bold:
+        raise SettingsError(f"{study.name} has no BOLD to decode from.")
+    codes = codes_of(experiment, system, modality, seed)
+    splits = experiment.reconstruction_splits
+    fitted = fit_decoders(study, splits, codes, settings.drift_order, subject, window_s)
+    decoded = decode(fitted, study)
+    labels: dict[str, Any] = {"study": study.name, "system": system, "seed": seed}
+    labels["floats_per_tr"] = codes[0].vectors.shape[1]
+    labels["params_hash"] = params_hash(settings)
+    rows = decoding_rows(decoded, study, **labels)
+    return DecodedSystem(fitted, decoded, kept_rows(experiment, f"{system}_{modality}", seed, rows))
+
+
+def kept_rows(
+    experiment: Experiment, name: str, seed: int, rows: Sequence[dict[str, Any]]
+) -> pd.DataFrame:
+    """Writes rows to ``decoding/<name>_seed<seed>.csv`` of the run folder; gives them typed.
+
+    They are no part of `Experiment.results`, which compare systems on all TRs of the study.
+    """
+    file = experiment.folder / "decoding" / f"{name.replace(' ', '-')}_seed{seed}.csv"
+    return read_table(write_results(file, rows))

@@ -1,0 +1,173 @@
+"""A stimulus that BOLD holds comes back from it; one that it does not hold, does not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted import after_hrf, low_rank_study
+
+from subtr.decoding import BoldDecoder, decode, fit_decoders, with_bold_of
+from subtr.decoding_scores import PREFIX, decoding_rows, identified, vector_p
+from subtr.errors import SettingsError
+from subtr.lesions import WHOLE, lesioned, lesions
+from subtr.metrics import pearson_r
+from subtr.splits import assert_fitted_on_train
+from subtr.stimulus_codes import StimulusCode, components_code
+
+N_FLOATS = 4
+
+
+def answering_study(noise=0.3, seed=0, n_trs=300):
+    """Sound of four numbers a TR, and its code; the first two drive region "loud", the others
+    "quiet"; a third region is noise.
+    """
+    rng = np.random.default_rng(seed)
+    study = low_rank_study(n_trs)
+    shapes = np.linalg.qr(rng.normal(size=(study.mel[0].size, N_FLOATS)))[0].T
+    numbers = rng.normal(size=(n_trs, N_FLOATS)) * [4.0, 3.0, 2.5, 2.0]
+    mel = (numbers @ shapes).reshape(study.mel.shape).astype(np.float32)
+    signal = after_hrf(numbers, study.clock.tr_s)
+    mixed = np.concatenate([signal / signal.std(0), np.zeros((n_trs, 2))], axis=1)
+    bold = {f"s{i}": mixed + noise * rng.normal(size=mixed.shape) for i in range(3)}
+    tuning = ["loud", "loud", "quiet", "quiet", "noise", "noise"]
+    parcels = pd.DataFrame({"tuning": tuning}, index=[f"p{i}" for i in range(6)])
+    study = replace(study, mel=mel, bold=bold, parcels=parcels)
+
+    def draw(vectors):
+        return (vectors @ shapes).reshape(-1, *mel.shape[1:])
+
+    return study, StimulusCode("sound", numbers, mel, np.zeros(mel.shape[2]), draw)
+
+
+STUDY, CODE = answering_study()
+SPLITS = STUDY.splits(3, gap_s=24.0)
+CODES = [CODE] * 3
+FITTED = fit_decoders(STUDY, SPLITS, CODES, drift_order=0)
+DECODED = decode(FITTED, STUDY)
+
+
+def by_metric(rows):
+    return {row["metric"].removeprefix(PREFIX): row for row in rows}
+
+
+def test_the_decoder_is_the_response_turned_around():
+    """BOLD that is the vector 4 s before: the weight of that lag is all there is."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(200, 2))
+    bold = np.concatenate([np.zeros((2, 2)), vectors[:-2]])
+    runs = np.zeros(200, np.int64)
+    decoder = BoldDecoder(2.0, (2.0, 8.0)).fit(bold, vectors, np.arange(150), runs)
+    found = decoder.predict(bold, np.arange(150, 190), runs)
+    np.testing.assert_allclose(found, vectors[150:190], atol=0.1)
+    # Volumes outside of the window are never looked at.
+    changed = bold.copy()
+    changed[:161] = changed[165:] = 1e3
+    once, again = (decoder.predict(of, np.array([160]), runs) for of in (bold, changed))
+    np.testing.assert_array_equal(once, again)
+
+
+def test_nothing_of_another_run_is_used():
+    rng = np.random.default_rng(1)
+    vectors, bold = rng.normal(size=(200, 2)), rng.normal(size=(200, 3))
+    runs = np.repeat([0, 1], 100)
+    decoder = BoldDecoder(2.0).fit(bold, vectors, np.arange(80), runs)
+    changed = bold.copy()
+    changed[100:] = 50.0
+    last = np.array([96, 97, 98, 99])
+    once, again = (decoder.predict(of, last, runs) for of in (bold, changed))
+    np.testing.assert_array_equal(once, again)
+
+
+def test_a_window_before_the_stimulus_is_refused():
+    with pytest.raises(SettingsError, match="BOLD answers later"):
+        BoldDecoder(2.0, (-2.0, 4.0))
+
+
+def test_held_out_sound_comes_back_between_floor_and_ceiling():
+    rows = by_metric(decoding_rows(DECODED, STUDY, system="PCA"))
+    told = rows["identification (pairwise)"]
+    assert told["floor"] < 0.75 < 0.9 < told["low"] <= told["value"] <= told["ceiling"] == 1.0
+    assert rows["identification (pairwise) p"]["value"] < 0.05
+    # The mean stimulus resembles all segments alike.
+    assert rows["identification (pairwise) of the mean stimulus"]["value"] == 0.5
+    top1 = rows["identification (top-1)"]
+    assert top1["value"] > 5 * rows["identification (top-1) chance"]["value"]
+    vector = rows["vector r"]
+    assert vector["floor"] < 0.3 < 0.5 < vector["low"] < vector["value"] < vector["high"]
+    assert vector_p(DECODED, STUDY.clock.tr_s) < 0.02
+    assert {row["modality"] for row in rows.values()} == {"sound"}
+
+
+def test_the_ceiling_is_the_code_and_the_original_is_itself():
+    np.testing.assert_allclose(DECODED.ceiling, DECODED.original, atol=1e-3)
+    np.testing.assert_array_equal(DECODED.original, STUDY.mel[DECODED.trs])
+    assert len(DECODED.trs) == STUDY.clock.n_trs
+
+
+def test_components_code_and_decode_the_stimulus_they_were_learned_from():
+    study, split = low_rank_study(200), low_rank_study(200).splits(4, gap_s=6.0)[0]
+    code = components_code(study, split, N_FLOATS)
+    found = code.decoded(code.vectors[split.test], split.test, study)
+    # Any window of this sound is a sum of four.
+    np.testing.assert_allclose(found, study.mel[split.test], atol=1e-2)
+    assert found.dtype == np.float32
+    mean = code.mean_stimulus(2)
+    np.testing.assert_allclose(mean[1, 3], study.mel[split.train].mean((0, 1)), atol=1e-5)
+
+
+def test_bold_of_another_film_tells_nothing():
+    rng = np.random.default_rng(7)
+    other = {s: rng.normal(size=of.shape) for s, of in STUDY.bold.items()}
+    study = replace(STUDY, bold=other)
+    found = decode(fit_decoders(study, SPLITS, CODES, drift_order=0), study)
+    told = identified(found, study)
+    assert told.p("pairwise") > 0.05
+    assert told.value("pairwise") < 0.7
+
+
+def test_decoders_carry_over_to_a_subject_who_shares_the_signal():
+    own = fit_decoders(STUDY, SPLITS, CODES, 0, subject="s0")
+    theirs = decode(with_bold_of(own, STUDY, 0, "s1"), STUDY)
+    assert identified(theirs, STUDY).value("pairwise") > 0.85
+    with pytest.raises(SettingsError, match="subject = 's9'"):
+        fit_decoders(STUDY, SPLITS, CODES, 0, subject="s9")
+
+
+def test_test_volumes_lend_nothing_to_the_decoder():
+    split = SPLITS[1]
+
+    def prepare(values, _):
+        study = replace(STUDY, bold={"s0": values})
+        (fold,) = fit_decoders(study, [split], [CODE], 0, subject="s0")
+        # Decoded from BOLD that stays the same: what changes is the decoder.
+        return fold.decoder.predict(FITTED[1].bold, np.arange(300), study.run_of_tr)
+
+    known = np.sort(np.concatenate([split.train, split.validation]))
+    window = np.unique(np.concatenate([known + lag for lag in range(7)]))
+    learned = replace(split, train=window[window < 300])
+    assert_fitted_on_train(prepare, STUDY.bold["s0"], learned)
+
+
+def test_too_short_a_gap_is_refused():
+    close = STUDY.splits(3, gap_s=3.0)
+    with pytest.raises(SettingsError, match="longer gap_s"):
+        fit_decoders(STUDY, close, CODES, 0)
+
+
+def test_a_silenced_region_loses_what_it_alone_says_and_noise_loses_nothing():
+    found, rows = lesions(FITTED, STUDY)
+    assert list(found) == [WHOLE, "without loud", "without quiet", "without noise"]
+    value = {(row["metric"].rpartition(") ")[2], row["group"]): row for row in rows}
+    assert value["lost without", "loud"]["low"] > 0.01
+    assert abs(value["lost without", "noise"]["value"]) < 0.02
+    assert value["by it alone", "loud"]["value"] > value["by it alone", "quiet"]["value"] > 0.55
+    assert value["by it alone", "noise"]["value"] < 0.75
+    # The first two numbers of a vector go with the region, the others stay.
+    without = lesioned(FITTED, STUDY, "loud").vectors
+    kept = pearson_r(without, DECODED.true_vectors)
+    whole = pearson_r(DECODED.vectors, DECODED.true_vectors)
+    assert whole.min() > 0.5
+    assert kept[:2].max() < 0.35 < 0.5 < kept[2:].min()
+    with pytest.raises(SettingsError, match="region = 'lound'"):
+        lesioned(FITTED, STUDY, "lound")
