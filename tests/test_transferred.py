@@ -8,7 +8,7 @@ from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import bold_stimulus
 from subtr.bold_training import fit_fold
 from subtr.errors import SettingsError
-from subtr.metrics import pearson_r
+from subtr.metrics import pearson_r, shuffle_frames
 from subtr.params import validate
 from subtr.ridge_prediction import ridge_features, ridge_prediction
 from subtr.transferred import chosen_within, read_out, tr_vectors, transferred_vectors
@@ -46,6 +46,15 @@ def test_order_that_was_learned_elsewhere_predicts(trained, another):
     assert r(read_out(study, splits, vectors, 0), study) > 0.7
     levels = ridge_prediction(study, splits, ridge_features(study)["mean mel"], 0, canonical=True)
     assert r(levels, study) < 0.3
+
+
+def test_shuffled_frames_take_the_order_away(trained, another):
+    study, splits = another
+    vectors = transferred_vectors(study, splits, *trained, 4.0)
+    mixed = transferred_vectors(study, splits, *trained, 4.0, shuffle_frames)
+    assert r(read_out(study, splits, vectors, 0, mixed), study) < 0.4
+    same = read_out(study, splits, vectors, 0, vectors)
+    np.testing.assert_array_equal(same, read_out(study, splits, vectors, 0))
 
 
 def test_the_better_candidate_is_chosen_without_the_test_block(trained, another):

@@ -4,13 +4,14 @@ Minutes of BOLD are too few to learn an encoder from. One that was trained where
 truth, can be had is kept as it is; the study itself pays for the readout alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float64, Int
 
+from subtr.altered_stimulus import altered
 from subtr.baselines import FirRidge, canonical_features
 from subtr.baselines.ridge import nested_blocks
 from subtr.bold.hrf import HRF_DURATION_S
@@ -45,6 +46,7 @@ def transferred_vectors(
     predictor: BoldPredictor,
     params: BoldParams,
     trained_frame_hz: float | int,
+    change: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> list[Features]:
     """For each split, vectors of all TRs by a predictor of another study; the study's own TR holds.
 
@@ -53,6 +55,8 @@ def transferred_vectors(
     Arguments
         predictor, params: as trained.
         trained_frame_hz: frames a second of the study that it was trained on.
+        change: of the frames of all TRs before they are shown, such as
+            `subtr.metrics.shuffle_frames`.
 
     Raises
         SettingsError: frames are more than 5 % longer or shorter than those it was trained on.
@@ -64,24 +68,33 @@ def transferred_vectors(
             f"frames_per_tr = {study.clock.frames_per_tr}: {frame_hz:.1f} frames a second, but the "
             f"network was trained at {trained_frame_hz:.1f}; load {study.name} with {wanted}."
         )
-    predictor.tr_s = study.clock.tr_s
-    return [
-        tr_vectors(predictor.eval(), bold_stimulus(study, split, params), study) for split in splits
-    ]
+    predictor.tr_s, vectors = study.clock.tr_s, []
+    for split in splits:
+        stimulus = bold_stimulus(study, split, params)
+        if change is not None:
+            stimulus = altered(stimulus, study, change)
+        vectors.append(tr_vectors(predictor.eval(), stimulus, study))
+    return vectors
 
 
 def read_out(
-    study: Study, splits: Sequence[Split], features: Sequence[Features], drift_order: int
+    study: Study,
+    splits: Sequence[Split],
+    features: Sequence[Features],
+    drift_order: int,
+    shown: Sequence[Features] | None = None,
 ) -> Float64[np.ndarray, "tr parcel"]:
     """Held-out BOLD by ridge on features behind the canonical response.
 
     Arguments
         features: of each split.
+        shown: what the same networks make of another stimulus, such as one with shuffled frames,
+            for the fitted weights to predict from instead.
     """
     prediction = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
-    for split, of in zip(splits, features, strict=True):
+    for split, of, then in zip(splits, features, shown or features, strict=True):
         known, bold = _known(split), cleaned_bold(study, split, drift_order)[1]
-        prediction[split.test] = _ridge(study, of, bold, known, split.test)
+        prediction[split.test] = _ridge(study, of, bold, known, split.test, then)
     return prediction
 
 
@@ -122,12 +135,13 @@ def _inner_r(study, features, bold, known, fit: Int[np.ndarray, " _"], held) -> 
     return float(np.nan_to_num(np.nanmean(pearson_r(found, bold[known[held]]))))
 
 
-def _ridge(study, features, bold, learned, asked) -> np.ndarray:
-    """Without lags, where the BOLD of the study lies beside its stimulus already."""
+def _ridge(study, features, bold, learned, asked, shown=None) -> np.ndarray:
+    """Without the response, where the BOLD of the study lies beside its stimulus already."""
     tr_s, runs = study.clock.tr_s, study.run_of_tr
+    seen = [features, features if shown is None else shown]
     if not study.hrf_applied:
-        features = canonical_features(features, learned, tr_s, runs)
-    return FirRidge(tr_s, 0.0).fit(features, bold, learned, runs).predict(features, asked, runs)
+        seen = [canonical_features(of, learned, tr_s, runs) for of in seen]
+    return FirRidge(tr_s, 0.0).fit(seen[0], bold, learned, runs).predict(seen[1], asked, runs)
 
 
 def _known(split: Split) -> np.ndarray:

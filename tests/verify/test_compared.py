@@ -177,18 +177,29 @@ def film():
     return study, study.splits(4)[:1]
 
 
-def predicted(film, system, stream, vector_dim, folder):
-    study, splits = film
+def bold_params(stream, system, vector_dim):
+    """How BOLD of the film is learned, and its stream."""
     settings = {"stream": stream.model_dump(), "n_bands": 8}
     settings |= {"readout": {"vector_dim": vector_dim, "dropout": 0.1}}
     settings |= {
         "training": {"max_epochs": 40, "check_every_epochs": 4, "learning_rate": 3.0e-3}
         | {"weight_decay": 0.1}
     }
-    params = validate(BoldParams, settings, system)
+    return validate(BoldParams, settings, system)
+
+
+def bold_folder(folder, system, params, seed):
+    """Where the checkpoints of one seed lie, a folder a fold."""
+    size = params.readout.vector_dim
+    return folder / f"{system}_{size}" / f"seed{seed}_{params_hash(params)}"
+
+
+def predicted(film, system, stream, vector_dim, folder):
+    study, splits = film
+    params = bold_params(stream, system, vector_dim)
     bold, rows = held_out_bold(study, splits, 2), []
     for seed in SEEDS:
-        place = folder / f"{system}_{vector_dim}" / f"seed{seed}_{params_hash(params)}"
+        place = bold_folder(folder, system, params, seed)
         said = f"film, {system}, {vector_dim} floats, seed {seed},"
         found, history = predict_bold(study, splits, params, 2, place, seed, said)
         labels = {"study": "simulated", "system": system, "floats_per_tr": vector_dim}
