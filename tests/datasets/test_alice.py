@@ -44,6 +44,7 @@ def test_27_listeners_stay_and_s33_is_named(loaded):
         assert np.isnan(bold[:10]).all()
         assert np.isfinite(bold[10:]).all()
     assert any("no BOLD at TRs 0 to 9" in note for note in study.notes)
+    assert any("s33 is constant" in note for note in study.notes)
 
 
 def test_volumes_go_on_to_second_744_and_begin_in_silence(loaded):

@@ -73,8 +73,7 @@ def load_alice(
     data = folder / "alice_data_shared"
     clock = Clock(float(tr_s), N_TRS, 0.0, frames_per_tr)
     words = read_words(_one_file(folder / "alice_stim_shared", "*.TextGrid"))
-    bold = _listeners(data / space)
-    notes: list[str] = []
+    bold, notes = _listeners(data / space)
     supplied = {
         f"{name} (supplied)": _from_the_start(
             _table(data / f"{next(iter(bold))}-{file}.txt", (RECORDED_TRS, 1))
@@ -160,24 +159,22 @@ def read_motion(folder: Path | None = None) -> dict[str, Float64[np.ndarray, "37
     return {name: _table(file, shape) for name, file in named.items() if name != "s33"}
 
 
-def _listeners(folder: Path) -> dict[str, np.ndarray]:
+def _listeners(folder: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """BOLD of each listener, and who was left out."""
     files = sorted(folder.glob("s*-timecourses.txt"))
     if not files:
         raise StudyError(f"{folder} holds no s*-timecourses.txt. Copy alice_data_shared again.")
-    bold = {}
+    bold, notes = {}, []
     for file in files:
         name, series = file.name.split("-")[0], _table(file, (RECORDED_TRS, len(REGIONS)))
         if np.ptp(series, axis=0).max() > 0:
             bold[name] = series
             continue
-        warnings.warn(
-            f"alice: BOLD of {name} is constant ({file.name}): listener left out.",
-            StudyWarning,
-            stacklevel=3,
-        )
+        notes.append(f"alice: BOLD of {name} is constant ({file.name}): listener left out.")
+        warnings.warn(notes[-1], StudyWarning, stacklevel=3)
     if not bold:
         raise StudyError(f"{folder}: BOLD of every listener is constant. Copy the data again.")
-    return bold
+    return bold, notes
 
 
 def _from_the_start(recorded: np.ndarray) -> np.ndarray:
