@@ -10,9 +10,9 @@ from subtr.bold.hrf import HRF_MODELS, hrf_kernel
 from subtr.bold.lags import lag_kernel
 from subtr.metrics import pearson_r
 
-TR_S, N_TRS, BEFORE, N_PARCELS = 1.5, 300, 40, 4
+TR_S, N_TRS, BEFORE, N_PARCELS = 1.5, 240, 40, 3
 SEEDS = (0, 1, 2)
-SNRS = (0.1, 0.3, 1.0, 3.0, 10.0)
+SNRS = (0.1, 0.5, 2.0, 10.0)
 # The response assumed peaks at 5 s, and so does the shift.
 PEAKS_S = (4.0, 5.0, 7.0)
 ACTIVITY = ("events", "smooth")

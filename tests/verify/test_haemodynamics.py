@@ -54,22 +54,22 @@ def test_a_readout_finds_planted_peaks(measured, response, tr_s):
 def test_a_network_finds_planted_peaks_without_being_told_the_activity(measured, tmp_path):
     """Vector, heads and response are learned together from sound; 500 of 600 TRs are trained on."""
     split = Split(np.arange(500), np.arange(516, 560), np.arange(576, 600))
-    for response in ("kernel", "fir"):
-        settings = NETWORK | {"readout": {"vector_dim": 8, "response": response}}
-        params, errors_s = validate(BoldParams, settings, "system.yaml"), []
-        for seed in SEEDS:
-            study = responding_study(PEAKS_OF_PARCELS_S, N_TRS, 1.5, SNR, seed)
-            place = tmp_path / f"{response}_{seed}_{params_hash(params)}"
-            predictor = fit_fold(study, split, params, 1, place, seed, f"{response} {seed}")[0]
-            found_s = peak_times_s(predictor)[0]
-            errors_s.append(
-                kept(measured, "network", response, 1.5, seed, found_s, len(split.train))
-            )
-        if response == "kernel":
-            errors_s = np.abs(np.concatenate(errors_s, axis=1))
-            assert (np.median(errors_s, axis=1) < 0.3).all()
-            assert (errors_s > 1).mean() < 0.05
-    table = pd.DataFrame(measured)
-    error_s = (table["found_s"] - table["peak_s"]).abs()
-    by_response = error_s.groupby([table["fit"], table["response"]]).median()
-    assert by_response["network", "kernel"] < by_response["network", "fir"]
+    settings = NETWORK | {"readout": {"vector_dim": 8, "response": "kernel"}}
+    params, errors_s = validate(BoldParams, settings, "system.yaml"), []
+    for seed in SEEDS:
+        study = responding_study(PEAKS_OF_PARCELS_S, N_TRS, 1.5, SNR, seed)
+        place = tmp_path / f"{seed}_{params_hash(params)}"
+        predictor = fit_fold(study, split, params, 1, place, seed, f"network, seed {seed}")[0]
+        found_s = peak_times_s(predictor)[0]
+        more = (seed, found_s, len(split.train))
+        errors_s.append(kept(measured, "network", "kernel", 1.5, *more))
+    errors_s = np.abs(np.concatenate(errors_s, axis=1))
+    assert (np.median(errors_s, axis=1) < 0.3).all()
+    # A head that starts with the wrong sign may hold a response where the undershoot fits.
+    assert (errors_s > 1).mean() < 0.05
+
+
+def test_three_numbers_find_the_peak_better_than_a_weight_a_lag(measured):
+    table = pd.DataFrame(measured).query("fit == 'readout' and tr_s == 1.5")
+    error_s = (table["found_s"] - table["peak_s"]).abs().groupby(table["response"]).mean()
+    assert error_s["kernel"] < error_s["fir"]
