@@ -9,7 +9,10 @@ import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
 RULES = {
-    "haemodynamic response": ("bold/test_hrf.py",),
+    "haemodynamic response": (
+        *("bold/test_hrf.py", "test_hrf_layer.py", "test_peak_times.py"),
+        *("bold/test_deconvolution.py", "test_lag_scoring.py"),
+    ),
     "leaks": ("test_study.py", "test_bold_scoring.py"),
     "bad input": (
         *("stimulus/test_container.py", "stimulus/test_cache.py", "datasets/test_film.py"),

@@ -13,6 +13,7 @@ from subtr.figures.encoding import (
     variance_parts,
 )
 from subtr.figures.features import feature_strips
+from subtr.figures.haemodynamics import deconvolution_gain, peak_recovery
 from subtr.figures.headline import headline
 from subtr.figures.levels import without_levels
 from subtr.figures.modulation import (
@@ -36,6 +37,7 @@ __all__ = [
     "change_strips",
     "colour_of",
     "cost_benefit",
+    "deconvolution_gain",
     "feature_strips",
     "headline",
     "identification",
@@ -44,6 +46,7 @@ __all__ = [
     "modulation_spectra",
     "modulation_transfer",
     "parcel_gains",
+    "peak_recovery",
     "peak_times",
     "picture_strips",
     "preservation_by_band",

@@ -28,7 +28,7 @@ _TABLES = {
 }
 _TITLE = "# Measured\n\nMade by `make verify && make figures`; intervals are of 95 %.\n"
 # Measurements of other columns, copied as they are.
-_COPIED = ("order", "modulation_transfer")
+_COPIED = ("order", "modulation_transfer", "haemodynamics", "deconvolution")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -64,6 +64,10 @@ def main(arguments: list[str] | None = None) -> None:
             copied.to_csv(out / f"{name}.csv", index=False, float_format="%.4f")
             if name == "modulation_transfer":
                 drawn[name] = figures.transfer_by_training(copied, tr_s=1.5, frames_per_tr=64)
+            if name == "haemodynamics":
+                drawn[name] = figures.peak_recovery(copied)
+            if name == "deconvolution":
+                drawn[name] = figures.deconvolution_gain(copied)
     for name, figure in drawn.items():
         figure.savefig(out / f"{name}.png", dpi=150, bbox_inches="tight")
     text = out / "results.md"
