@@ -73,7 +73,7 @@ def prediction_rows(
     if keep:
         experiment.store.keep_history(f"{name}_seed{seed}_bold", history)
     labels = labels | {"floats_per_tr": params.readout.vector_dim * params.readout.members}
-    rows = bold_scoring.bold_rows(found["mean"], experiment.held_out, **labels)
+    rows = bold_scoring.bold_rows(found["mean"], experiment.held_out, found["calibrated"], **labels)
     rows += bold_scoring.control_rows(found, experiment.held_out, **labels)
     rows.append(labels | _time_row("bold", history.attrs["training time_s"]))
     if params.new_subjects is not None:
@@ -84,12 +84,13 @@ def prediction_rows(
 def _new_subject_rows(experiment: "Experiment", params: BoldParams, labels: Row) -> list[Row]:
     """Rows of systems "<name>, new head" and so on: each subject left out of the trunk in turn."""
     name, seed, study = labels["system"], labels["seed"], experiment.study
+    place = prediction_folder(experiment, name, params, seed)
     found = leave_one_subject_out(
         study,
         experiment.splits,
         params,
         experiment.params.drift_order,
-        prediction_folder(experiment, name, params, seed).with_suffix(".without"),
+        place.with_name(f"{place.name}_left_out"),
         seed,
         f"{study.name}, {name}, BOLD, seed {seed},",
         params.new_subjects,
