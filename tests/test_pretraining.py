@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from subtr import pretraining
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
 from subtr.errors import SettingsError
+from subtr.fitting import TrainingError
 from subtr.masked_autoencoder import MaskedAutoencoder
 from subtr.models import Stream, StreamParams
 from subtr.params import validate
@@ -16,7 +17,6 @@ from subtr.patches import Patches
 from subtr.positions import POSITIONS
 from subtr.pretraining import PretrainingParams, pretrain, pretrain_members
 from subtr.splits import Split
-from subtr.training import TrainingError
 
 TR_S, N_FRAMES, N_BANDS, CONTEXT = 1.5, 8, 6, 4
 SPLIT = Split(np.arange(5, 60), np.arange(70, 85), np.arange(85, 100))

@@ -8,14 +8,12 @@ import pytest
 
 from subtr import results as module
 from subtr.errors import SettingsError, SubtrError
+from subtr.result_tables import group_table, results_table, summary
 from subtr.results import (
     COLUMNS,
     check_writable,
     git_hash,
-    group_table,
     read_results,
-    results_table,
-    summary,
     write_results,
 )
 

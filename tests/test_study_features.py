@@ -12,7 +12,7 @@ from subtr.bold_stimulus import bold_predictor, standardised_frames
 from subtr.errors import StudyError
 from subtr.prediction import BoldParams, predict_bold, ridge_features
 from subtr.streams import Part, StreamParams
-from subtr.training import TrainingParams
+from subtr.training_params import TrainingParams
 
 
 def annotated(**options):

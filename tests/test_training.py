@@ -3,7 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from subtr.training import Fitting, TrainingError, TrainingParams, fit
+from subtr.fitting import Fitting, TrainingError
+from subtr.training import fit
+from subtr.training_params import TrainingParams
 
 WEIGHTS = torch.tensor([1.0, -2.0, 0.5, 0.0])
 

@@ -12,7 +12,7 @@ from subtr.distillation import DistillationParams
 from subtr.models import Part, StreamParams
 from subtr.params import Strict
 from subtr.perturbation import PerturbationParams
-from subtr.training import TrainingParams
+from subtr.training_params import TrainingParams
 
 
 class AutoencoderParams(Strict):

@@ -20,10 +20,12 @@ from subtr.distillation import (
     distillation_loss,
     follow_autoencoder,
 )
+from subtr.fitting import Fitting
 from subtr.items import Batch, WindowBatches
 from subtr.losses import Diagnostics, reconstruction_loss
 from subtr.models import TemporalAutoencoder
-from subtr.training import Fitting, TrainingParams, fit
+from subtr.training import fit
+from subtr.training_params import TrainingParams
 
 
 class Taught(NamedTuple):

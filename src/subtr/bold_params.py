@@ -12,7 +12,7 @@ from subtr.models import ReadoutParams
 from subtr.params import Strict
 from subtr.pretraining import PretrainingParams
 from subtr.streams import StreamParams
-from subtr.training import TrainingParams
+from subtr.training_params import TrainingParams
 
 
 class NewSubjectParams(Strict):

@@ -18,6 +18,7 @@ from subtr.bold_stimulus import (
 )
 from subtr.distillation import Distiller, Pair, distillation_loss, follow_predictor
 from subtr.errors import SettingsError
+from subtr.fitting import Fitting
 from subtr.items import Batch, Stimulus, consecutive, parts_of, stimulus_of, timeline_batch
 from subtr.labelled import labelled_bold, labelled_trs
 from subtr.losses import Diagnostics, bold_loss
@@ -25,7 +26,7 @@ from subtr.models import BoldPredictor
 from subtr.pretraining import pretrain_members
 from subtr.splits import Split
 from subtr.study import Study
-from subtr.training import Fitting, fit
+from subtr.training import fit
 
 Teacher = tuple[BoldParams, Path]
 

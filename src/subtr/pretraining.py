@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.errors import SettingsError
+from subtr.fitting import Fitting
 from subtr.items import Batch, WindowBatches, consecutive
 from subtr.masked_autoencoder import MaskedAutoencoder
 from subtr.masking import dual_masks
@@ -20,7 +21,8 @@ from subtr.params import Strict
 from subtr.patches import Patches
 from subtr.splits import Split
 from subtr.streams import EncoderPart
-from subtr.training import Fitting, TrainingParams, fit
+from subtr.training import fit
+from subtr.training_params import TrainingParams
 
 
 class PretrainingParams(Strict):

@@ -14,7 +14,7 @@ from subtr.errors import SettingsError
 from subtr.models import Part, Stream, StreamParams
 from subtr.params import Strict
 from subtr.quantisation import HierarchicalQuantiser, Quantised, QuantiserParams
-from subtr.training import TrainingParams
+from subtr.training_params import TrainingParams
 
 # More windows or latents than these would make the start slower, not better.
 

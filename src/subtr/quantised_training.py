@@ -10,12 +10,13 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
 from subtr.baselines import PCARival
+from subtr.fitting import Fitting
 from subtr.items import Batch, WindowBatches, consecutive, window_batches
 from subtr.losses import reconstruction_loss
 from subtr.quantised import QuantisedAutoencoder, QuantisedParams
 from subtr.splits import Split
 from subtr.study import Study
-from subtr.training import Fitting, fit
+from subtr.training import fit
 from subtr.training_windows import windows_of
 
 _MOST_START_WINDOWS = 4096

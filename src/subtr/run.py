@@ -86,7 +86,8 @@ def _checked(given: argparse.Namespace, film: str) -> str:
 
 
 def _report(folder: Path) -> None:
-    from subtr.results import read_results, results_table
+    from subtr.result_tables import results_table
+    from subtr.results import read_results
 
     print("\n" + results_table(read_results(folder / "tables")).to_string())
     print(f"\nResults table    {folder}/tables\nFigures          {folder}/figures")

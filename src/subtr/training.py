@@ -3,135 +3,16 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import lightning.pytorch as pl
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from pydantic import Field
-from torch import Tensor, nn
 
-from subtr.errors import SubtrError
-from subtr.items import Batch
-from subtr.params import Strict
+from subtr.fitting import Fitting, TrainingError
 from subtr.record import Record
-
-Objective = Callable[[nn.Module, Batch], tuple[Tensor, dict[str, Tensor]]]
-
-
-class TrainingError(SubtrError, RuntimeError):
-    """Training cannot go on; the message says what is kept and what to do."""
-
-
-class TrainingParams(Strict):
-    """How long and how fast to train; times in epochs, rates a step.
-
-    ``started_rate``: learning rate, relative to the others, of weights that start from a solution
-    such as PCA; 0 keeps it.
-    """
-
-    max_epochs: int = Field(100, ge=1)
-    check_every_epochs: int = Field(5, ge=1)
-    patience_checks: int = Field(6, ge=1)
-    learning_rate: float = Field(1.0e-3, gt=0, le=1)
-    started_rate: float = Field(0.02, ge=0, le=1)
-    schedule: Literal["constant", "cosine"] = "cosine"
-    weight_decay: float = Field(1.0e-2, ge=0)
-    gradient_clip: float = Field(1.0, gt=0)
-    precision: Literal["auto", "32", "bf16"] = "auto"
-    compile: bool = False
-
-
-class _Loader:
-    """Batches as they are; Lightning would take a list for several loaders."""
-
-    def __init__(self, batches: Iterable[Batch]):
-        self.batches = batches
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __iter__(self):
-        return iter(self.batches)
-
-
-class Fitting(pl.LightningModule):
-    """A model, what it is to minimise, and the optimiser.
-
-    Arguments
-        model: any module.
-        objective: (model, batch) -> (loss, diagnostics by name).
-        batches_of_epoch: epoch -> the training batches of that epoch, the same each time it is
-            asked, so that a resumed run goes on with the same numbers.
-        validation: batches that decide when to stop and which weights to keep.
-        seed: of all that is random in training, epoch by epoch.
-        started: parameters of the model that start from a solution.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        objective: Objective,
-        batches_of_epoch: Callable[[int], Iterable[Batch]],
-        validation: list[Batch],
-        params: TrainingParams,
-        seed: int,
-        started: Iterable[nn.Parameter] = (),
-    ):
-        super().__init__()
-        self._started = {id(parameter) for parameter in started}
-        self.model, self.objective, self.params, self.seed = model, objective, params, seed
-        self.batches_of_epoch, self.validation = batches_of_epoch, validation
-        if params.compile:
-            model.compile()
-
-    def on_train_epoch_start(self):
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
-
-    def train_dataloader(self):
-        return _Loader(self.batches_of_epoch(self.current_epoch))
-
-    def val_dataloader(self):
-        return _Loader(self.validation)
-
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        return self._logged(batch, "train")
-
-    def validation_step(self, batch: Batch, index: int) -> Tensor:
-        return self._logged(batch, "validation")
-
-    def _logged(self, batch: Batch, part: str) -> Tensor:
-        loss, named = self.objective(self.model, batch)
-        if part == "train" and not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss became {loss.item()} in epoch {self.current_epoch}: lower learning_rate "
-                f"(now {self.params.learning_rate:g}). The last checkpoint is kept."
-            )
-        weight = len(batch["frames"])
-        values = {f"{part}/{name}": value for name, value in {"loss": loss, **named}.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=weight)
-        return loss
-
-    def configure_optimizers(self):
-        parameters = list(self.model.parameters())
-        fresh = [one for one in parameters if id(one) not in self._started]
-        started = [one for one in parameters if id(one) in self._started]
-        groups = [{"params": fresh}]
-        if started:
-            # Decay would draw a solution towards zero.
-            rate = self.params.learning_rate * self.params.started_rate
-            groups.append({"params": started, "lr": rate, "weight_decay": 0.0})
-        optimiser = torch.optim.AdamW(
-            groups, lr=self.params.learning_rate, weight_decay=self.params.weight_decay
-        )
-        if self.params.schedule == "constant":
-            return optimiser
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.params.max_epochs)
-        return {"optimizer": optimiser, "lr_scheduler": cosine}
 
 
 def fit(fitting: Fitting, folder: Path, label: str) -> pd.DataFrame:

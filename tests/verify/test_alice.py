@@ -21,7 +21,8 @@ from subtr.experiment_params import SystemParams
 from subtr.metrics import shuffle_frames, standardise_by_fold
 from subtr.params import load_params, params_folder, params_hash
 from subtr.prediction import predict_bold
-from subtr.results import read_results, summary
+from subtr.result_tables import summary
+from subtr.results import read_results
 from subtr.rivals import bold_rivals
 from subtr.transferred import chosen_within, read_out, transferred_vectors
 

@@ -9,7 +9,8 @@ from subtr.experiment_params import StudyParams, SystemParams
 from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
 from subtr.params import load_params, params_folder, params_hash
 from subtr.prediction import predict_bold
-from subtr.results import read_results, summary
+from subtr.result_tables import summary
+from subtr.results import read_results
 from subtr.rivals import bold_rivals
 from subtr.scoring import block_trs
 

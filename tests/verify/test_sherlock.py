@@ -12,10 +12,11 @@ from subtr.experiment_params import StudyParams
 from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
 from subtr.params import load_params, params_folder, params_hash
 from subtr.prediction import predict_bold, ridge_prediction
-from subtr.results import read_results, summary
+from subtr.result_tables import summary
+from subtr.results import read_results
 from subtr.scoring import block_trs
 from subtr.streams import Part, StreamParams
-from subtr.training import TrainingParams
+from subtr.training_params import TrainingParams
 
 SEEDS = (0, 1, 2)
 # What bears most on BOLD that was moved back by 3 TRs: from its own second, 3 TRs later, to 10.5 s

@@ -9,7 +9,8 @@ from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
 from subtr.new_subjects import leave_one_subject_out
 from subtr.params import params_hash, validate
 from subtr.prediction import BoldParams, predict_bold, ridge_features
-from subtr.results import read_results, summary
+from subtr.result_tables import summary
+from subtr.results import read_results
 from subtr.scoring import block_trs
 from subtr.subject_scoring import groups_of, subject_rows
 from subtr.subject_stream import fir_features, score_subjects

@@ -7,7 +7,7 @@ import pandas as pd
 
 from subtr.claims.claim import Scored
 from subtr.claims.measurements import Measured
-from subtr.results import summary
+from subtr.result_tables import summary
 
 # The same under two names: a network that averages, and the average itself.
 _ALSO = {"averaging": ("averaging", "mean")}

@@ -15,6 +15,7 @@ from subtr.figures.encoding import (
 from subtr.figures.features import feature_strips
 from subtr.figures.haemodynamics import deconvolution_gain, peak_recovery
 from subtr.figures.headline import headline
+from subtr.figures.identifiability import recoverable_map, recoverable_rates
 from subtr.figures.levels import without_levels
 from subtr.figures.modulation import (
     modulation_spectra,
@@ -52,6 +53,8 @@ __all__ = [
     "preservation_by_band",
     "preservation_by_floats",
     "reconstructions",
+    "recoverable_map",
+    "recoverable_rates",
     "scale",
     "score_map",
     "scores_of_systems",

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from subtr import figures
-from subtr.results import group_table, read_results, results_table, summary
+from subtr.result_tables import group_table, results_table, summary
+from subtr.results import read_results
 
 _SIZES = (64, 128, 256, 512)
 # Table -> folders of `make verify`; further ones that match a name with a star.

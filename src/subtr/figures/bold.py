@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from subtr.errors import SettingsError
 from subtr.figures.style import GREY, WIDTH_IN, colour_of, panels, some, styled
-from subtr.results import summary
+from subtr.result_tables import summary
 
 
 @styled

@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 
 from subtr.errors import SettingsError
 from subtr.figures.style import GREY, colour_of, panels, some, styled
-from subtr.results import summary
+from subtr.result_tables import summary
 
 _AXES = {
     "parameters": "parameters of the stream",

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from subtr.bold_pattern_scoring import IDENTIFIED
 from subtr.decoding_scores import PREFIX
 from subtr.figures.style import GREY, colour_of, panels, some, styled
-from subtr.results import summary
+from subtr.result_tables import summary
 
 _CHANCE = {"pairwise": 0.5}
 

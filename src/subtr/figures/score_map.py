@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from subtr.figures.style import panels, some, styled
-from subtr.results import summary
+from subtr.result_tables import summary
 
 
 @styled

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from subtr.errors import SettingsError
 from subtr.figures.style import GREY, colour_of, label_ends, panels, some, styled
-from subtr.results import summary
+from subtr.result_tables import summary
 
 _SCALE_COLUMNS = ("subjects", "parcels", "cpu_s", "peak_gb", "bold_gb")
 
@@ -61,10 +61,10 @@ def subject_gains(results: pd.DataFrame) -> Figure:
     height_in = 1.2 + 0.3 * len(groups)
     figure, axes = panels(1, len(pairs), height_in=height_in, sharey=True, sharex=True)
     for axis, ((system, metric), part) in zip(axes[0], pairs, strict=True):
-        place = part["group"].map(groups.index)
-        ends = [part["value"] - part["low"], part["high"] - part["value"]]
-        colour = colour_of(system)
-        axis.errorbar(part["value"], place, xerr=ends, fmt="o", color=colour, elinewidth=1.2)
+        place = [groups.index(group) for group in part["group"]]
+        value, low, high = part[["value", "low", "high"]].to_numpy(float).T
+        ends, colour = [value - low, high - value], colour_of(system)
+        axis.errorbar(value, place, xerr=ends, fmt="o", color=colour, elinewidth=1.2)
         axis.axvline(0, color=GREY, linewidth=0.8, zorder=0)
         axis.set_title(f"{system},\nover {metric.removeprefix('gain in r over ')}", fontsize=9)
     axes[0, 0].set_yticks(range(len(groups)), [group or "all parcels" for group in groups])

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from subtr.figures.stimulus import picture_strips
 from subtr.figures.style import GREY, colour_of, panels, some, styled
-from subtr.results import summary
+from subtr.result_tables import summary
 
 
 @styled

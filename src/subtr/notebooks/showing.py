@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from subtr.experiment import Experiment
 from subtr.figures.stimulus import Trs, checked_trs
 from subtr.items import consecutive
-from subtr.results import summary
+from subtr.result_tables import summary
 from subtr.stimulus.media import probe, sound_spans
 from subtr.study import Study
 from subtr.viewing import Gallery
