@@ -54,6 +54,7 @@ rule all:
         f"{DONE}/08_evaluation.ipynb",
         f"{DONE}/09_listening_viewing.ipynb",
         f"{DONE}/10_brain_encoding.ipynb",
+        f"{DONE}/11_brain_decoding.ipynb",
 
 
 rule exploration:
@@ -142,6 +143,20 @@ rule listening:
         f"{DONE}/09_listening_viewing.ipynb",
     params:
         name="09_listening_viewing",
+    threads: workflow.cores
+    shell:
+        EXECUTE + FINISH
+
+
+rule brain_decoding:
+    # The decoders that draw are those of the trained systems.
+    input:
+        f"{DONE}/09_listening_viewing.ipynb",
+        "notebooks/11_brain_decoding.ipynb",
+    output:
+        f"{DONE}/11_brain_decoding.ipynb",
+    params:
+        name="11_brain_decoding",
     threads: workflow.cores
     shell:
         EXECUTE + FINISH

@@ -163,6 +163,7 @@ def test_they_are_numbered_in_the_order_of_a_run():
         "08_evaluation",
         "09_listening_viewing",
         "10_brain_encoding",
+        "11_brain_decoding",
     ]
 
 

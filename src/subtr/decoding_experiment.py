@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from subtr.bold_pattern_scoring import OVERLAP_S, SEGMENT_S
 from subtr.decoding import GROUP, WINDOW_S, Decoded, FittedFold, decode, fit_decoders
 from subtr.decoding_scores import decoding_rows
 from subtr.errors import SettingsError
 from subtr.experiment import Experiment
+from subtr.items import consecutive
 from subtr.params import params_hash
 from subtr.reconstruction import train_pictures, train_sound
 from subtr.results import read_table, write_results
@@ -24,6 +27,24 @@ class DecodedSystem(NamedTuple):
     fitted: list[FittedFold]
     decoded: Decoded
     rows: pd.DataFrame
+
+
+def can_decode(experiment: Experiment, system: str) -> list[str]:
+    """Of sound and pictures, what a system can draw from BOLD; nothing where there is none.
+
+    Test blocks must have segments far enough apart to be told from one another.
+    """
+    study = experiment.study
+    trs = np.sort(experiment.reconstruction_trs)
+    segment_trs = max(1, round(SEGMENT_S / study.clock.tr_s))
+    apart_trs = segment_trs + int(np.ceil(OVERLAP_S / study.clock.tr_s))
+    n_segments = max(len(of) // segment_trs for of in consecutive(trs, study.run_of_tr))
+    # From the middle one the others are nearest.
+    if not study.bold or n_segments // 2 * segment_trs < apart_trs:
+        return []
+    there = {"sound": study.mel is not None, "pictures": study.pictures is not None}
+    params = experiment.system(system)
+    return [name for name, of in there.items() if of and getattr(params, name) is not None]
 
 
 def codes_of(
