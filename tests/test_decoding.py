@@ -60,7 +60,7 @@ def test_a_window_before_the_stimulus_is_refused():
 
 
 def test_held_out_sound_comes_back_between_floor_and_ceiling():
-    rows = by_metric(decoding_rows(DECODED, STUDY, system="PCA"))
+    rows = by_metric(decoding_rows(DECODED, STUDY, study="planted", system="PCA"))
     told = rows["identification (pairwise)"]
     assert told["floor"] < 0.75 < 0.9 < told["low"] <= told["value"] <= told["ceiling"] == 1.0
     assert rows["identification (pairwise) p"]["value"] < 0.05
@@ -131,7 +131,7 @@ def test_too_short_a_gap_is_refused():
 
 
 def test_a_silenced_region_loses_what_it_alone_says_and_noise_loses_nothing():
-    found, rows = lesions(FITTED, STUDY)
+    found, rows = lesions(FITTED, STUDY, study="planted")
     assert list(found) == [WHOLE, "without loud", "without quiet", "without noise"]
     value = {(row["metric"].rpartition(") ")[2], row["group"]): row for row in rows}
     assert value["lost without", "loud"]["low"] > 0.01

@@ -57,7 +57,7 @@ def identified(
     return identify(drawn, original, segments, overlap_trs, study.run_of_tr, n_draws)
 
 
-def decoding_rows(decoded: Decoded, study: Study, **labels: Any) -> list[Row]:
+def decoding_rows(decoded: Decoded, study: Study, /, **labels: Any) -> list[Row]:
     """Identification of the stimulus, between mean stimulus and true vectors; and vector r.
 
     "from BOLD: identification (pairwise)" and "(top-1)": value and interval of what is decoded from

@@ -43,6 +43,7 @@ def lesioned(
 def lesions(
     fitted: Sequence[FittedFold],
     study: Study,
+    /,
     regions: Sequence[str] | None = None,
     segment_s: float | int = SEGMENT_S,
     **labels: Any,
