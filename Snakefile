@@ -55,6 +55,7 @@ rule all:
         f"{DONE}/09_listening_viewing.ipynb",
         f"{DONE}/10_brain_encoding.ipynb",
         f"{DONE}/11_brain_decoding.ipynb",
+        f"{DONE}/12_identifiability.ipynb",
 
 
 rule exploration:
@@ -158,5 +159,18 @@ rule brain_decoding:
     params:
         name="11_brain_decoding",
     threads: workflow.cores
+    shell:
+        EXECUTE + FINISH
+
+
+rule identifiability:
+    # Simulated scans, which need no study.
+    input:
+        "notebooks/12_identifiability.ipynb",
+    output:
+        f"{DONE}/12_identifiability.ipynb",
+    params:
+        name="12_identifiability",
+    threads: EACH
     shell:
         EXECUTE + FINISH

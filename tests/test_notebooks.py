@@ -138,6 +138,14 @@ bold:
 """
 
 
+TINY["identifiability"] = """
+scan: {duration_s: 400, n_parcels: 2}
+rates_hz: [0.05, 2.0]
+vary: {tr_s: [4.0]}
+seeds: [0, 1]
+"""
+
+
 @pytest.fixture(params=NOTEBOOKS, ids=NAMES)
 def notebook(request):
     return nbformat.read(request.param, as_version=4)
@@ -164,6 +172,7 @@ def test_they_are_numbered_in_the_order_of_a_run():
         "09_listening_viewing",
         "10_brain_encoding",
         "11_brain_decoding",
+        "12_identifiability",
     ]
 
 
@@ -188,7 +197,8 @@ def test_one_cell_of_scalar_parameters_and_the_next_checks_them(notebook):
     code = code_of(notebook)
     assert code[0] is parameters
     assert "check_parameters(In)" in code[1].source
-    assert "Experiment.open(study, params, film, runs)" in code[1].source
+    opened = ("Experiment.open(study, params, film, runs)", "run_folder(runs, params, study, film)")
+    assert any(call in code[1].source for call in opened)
 
 
 def test_its_cells_are_short_without_functions_and_explained(notebook):

@@ -65,6 +65,7 @@ def _checked(given: argparse.Namespace, film: str) -> str:
     # Imported late: the models behind the parameters take seconds to import.
     from subtr.datasets import STUDIES
     from subtr.experiment_params import StudyParams, SystemParams
+    from subtr.identifiability import identifiability_params
     from subtr.params import load_params, params_folder
     from subtr.results import check_writable
     from subtr.stimulus.media import probe
@@ -78,6 +79,7 @@ def _checked(given: argparse.Namespace, film: str) -> str:
     STUDIES.check(given.study, study.load)
     for file in sorted(folder.glob("system_*.yaml")):
         load_params(SystemParams, file)
+    identifiability_params(folder)
     check_writable(run_folder(given.runs, given.params, given.study, film))
     seeds = given.seeds.replace(" ", "") or ",".join(str(seed) for seed in study.seeds)
     if not all(seed.isdigit() for seed in seeds.split(",")):

@@ -40,6 +40,13 @@ def bold_noise(
     return _unit(noise)
 
 
+def noise_autocovariance(n_lags: int, tr_s: float | int) -> Float64[np.ndarray, " lag"]:
+    """Covariance of `bold_noise` with itself 0, 1, ... TRs later, for a long recording."""
+    lags = np.arange(n_lags)
+    drift = np.sinc(2 * lags * tr_s / _DRIFT_S)  # equal power at all rates up to 1 / 150 Hz
+    return (1 - _DRIFT_SHARE) * _AR1**lags + _DRIFT_SHARE * drift
+
+
 def subject_bold(
     signal: Float64[np.ndarray, "tr parcel"],
     tr_s: float | int,

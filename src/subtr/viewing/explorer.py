@@ -22,7 +22,7 @@ def live_widgets():
     live = get_ipython() is not None and ({"JPY_SESSION_NAME", "VSCODE_PID"} & set(os.environ))
     if live or wish == "0":
         return ipywidgets, ""
-    return None, "this notebook is not live: open it in JupyterLab to choose TRs and systems"
+    return None, "this notebook is not live: open it in JupyterLab to choose"
 
 
 def show_widgets(
