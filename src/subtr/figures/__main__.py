@@ -16,7 +16,7 @@ _SIZES = (64, 128, 256, 512)
 _TABLES = {
     "speech": (*(f"speech_{size}" for size in _SIZES), "speech_ablation"),
     "simulated": ("simulated",),
-    "alice": ("alice",),
+    "alice": ("alice", "alice_learned"),
     "speech_encoders": tuple(f"speech_encoders_{size}" for size in _SIZES),
     "speech_aggregators": ("speech_aggregators",),
     "speech_beside_pca": ("speech_beside_pca",),
