@@ -1,3 +1,5 @@
+import pandas as pd
+
 from subtr.figures.__main__ import main
 from subtr.results import write_results
 
@@ -54,3 +56,18 @@ def test_tables_whose_results_are_gone_stay_as_they_were(tmp_path):
     after = (out / "results.md").read_text()
     assert after.startswith(before)
     assert after.count("\n## ") == 2
+
+
+def test_sizes_that_are_not_measured_again_stay_in_their_table(tmp_path):
+    """As they were: mean over seeds, interval and number of seeds."""
+    metric, out = "temporal preservation", tmp_path / "figures"
+    for runs, floats in (("first", 64), ("second", 128)):
+        scores = rows("speech", "sound", metric, {"S3D": [0.5, 0.6, 0.75]}, floats=floats)
+        file = tmp_path / runs / "verify" / f"speech_encoders_{floats}" / "scores.csv"
+        write_results(file, scores)
+        main(["--runs", str(tmp_path / runs), "--out", str(out)])
+    table = pd.read_csv(out / "speech_encoders.csv").set_index("floats_per_tr")
+    assert list(table.index) == [64, 128]
+    columns = ["value", "low", "high", "floor", "n_seeds"]
+    assert table.loc[64, columns].tolist() == table.loc[128, columns].tolist()
+    assert table.loc[64, "n_seeds"] == 3

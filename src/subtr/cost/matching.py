@@ -25,7 +25,7 @@ def matched_width(
         widest: none beyond it is tried.
 
     Raises
-        SettingsError: the narrowest or the widest is more than a fifth off.
+        SettingsError: the narrowest or the widest is more than a quarter off.
     """
 
     def count(index: int) -> int:
@@ -37,10 +37,10 @@ def matched_width(
         low, high = (middle, high) if count(middle) <= n_parameters else (low, middle)
     counts = {index * step: count(index) for index in (low, high)}
     width = min(counts, key=lambda one: abs(counts[one] - n_parameters))
-    if not 0.8 < counts[width] / n_parameters < 1.25:
+    if not 0.75 < counts[width] / n_parameters < 1.33:
         raise SettingsError(
             f"{params_at(width).encoder.name}: {counts[width]:,} parameters at a width of {width} "
-            f"are the nearest to {n_parameters:,}; expected at most a fifth off. Choose another "
+            f"are the nearest to {n_parameters:,}; expected at most a quarter off. Choose another "
             "number, or other options."
         )
     return width
