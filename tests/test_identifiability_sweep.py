@@ -160,6 +160,8 @@ def test_curves_show_points_intervals_and_formula():
     line, points = left.get_lines()[:2]
     np.testing.assert_allclose(line.get_ydata(), 0.9)
     np.testing.assert_allclose(points.get_ydata(), summary["r"])
+    below = summary.assign(low=-0.4)
+    assert recoverable_rates(below, formula, 2.0).axes[0].get_ylim()[0] < -0.4
 
 
 def test_where_widgets_cannot_live_there_is_a_fixed_figure(capsys, monkeypatch):
@@ -170,6 +172,8 @@ def test_where_widgets_cannot_live_there_is_a_fixed_figure(capsys, monkeypatch):
     explore_rates(Scan(), (0.05, 1.0), summary, 2)
     assert "A fixed setting, for SUBTR_STATIC is 1" in capsys.readouterr().out
     assert isinstance(shown[0], plt.Figure)
+    said = shown[0].get_suptitle()
+    assert said == "TR 2 s, SNR 0.1, response 5.3 s wide, 16 parcels, 15 min"
     # Live, with what a user would move.
     monkeypatch.setenv("SUBTR_STATIC", "0")
     explore_rates(Scan(duration_s=400), (0.05, 1.0), summary, 2)

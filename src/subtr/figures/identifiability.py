@@ -66,7 +66,7 @@ def recoverable_rates(
     """Held-out r against rate at one setting of the scan, above chance and below the formula.
 
     Points with intervals are simulated scans; the line is what they would come to if they were
-    endless; in grey, the 95th percentile of chance. Dotted: half a cycle a TR.
+    endless; in grey, the 95th percentile of chance.
 
     Arguments
         measured: columns kind, rate_hz, r, floor, and low and high where there is an interval; may
@@ -87,11 +87,13 @@ def recoverable_rates(
             axis.plot(points["rate_hz"], points["r"], "o", color=colour, label="simulated scan")
             if "low" in points:
                 axis.vlines(points["rate_hz"], points["low"], points["high"], color=colour)
-        axis.axvline(1 / (2 * tr_s), color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+        half = {"color": GREY, "linewidth": 0.8, "linestyle": ":", "label": "half a cycle a TR"}
+        axis.axvline(1 / (2 * tr_s), zorder=0, **half)
         axis.set(title=_TITLES[kind], xlabel="modulation rate (Hz)", xscale="log")
         rates_hz = points["rate_hz"] if len(points) else np.array([0.05, 0.2, 1, 4, 16])
         _rates(axis, rates_hz)
-    axes[0, 0].set(ylabel="held-out r", ylim=(-0.15, 1.0))
+    lowest = measured["low"].min() if "low" in measured and len(measured) else 0.0
+    axes[0, 0].set(ylabel="held-out r", ylim=(min(lowest, -0.12) - 0.03, 1.0))
     axes[0, 0].legend(loc="upper right")
     if title:
         figure.suptitle(title, fontsize=10, x=0.01, ha="left")

@@ -41,6 +41,13 @@ class Scan(Strict):
         _ = self.response
         return self
 
+    def __str__(self) -> str:
+        """For titles and sentences."""
+        return (
+            f"TR {self.tr_s:g} s, SNR {self.snr:.2g}, response {self.hrf_fwhm_s:g} s wide, "
+            f"{self.n_parcels} parcel{'s' * (self.n_parcels > 1)}, {self.duration_s / 60:g} min"
+        )
+
     @property
     def response(self) -> DoubleGamma:
         """The haemodynamic response of every parcel."""

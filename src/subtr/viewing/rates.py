@@ -31,11 +31,7 @@ def rate_curves(
     )
     if measured is None:
         measured = pd.DataFrame(columns=["kind", "rate_hz", "r", "floor"])
-    title = (
-        f"TR {scan.tr_s:g} s, SNR {scan.snr:.2g}, response {scan.hrf_fwhm_s:g} s wide, "
-        f"{scan.n_parcels} parcels, {scan.duration_s / 60:g} min"
-    )
-    return recoverable_rates(measured, formula, scan.tr_s, title)
+    return recoverable_rates(measured, formula, scan.tr_s, str(scan))
 
 
 def simulated_rates(
