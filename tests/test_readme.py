@@ -117,25 +117,45 @@ def test_order_and_pre_training_are_as_measured():
         assert number(change) == pytest.approx(gain, abs=7e-3)
 
 
-def test_real_bold_is_as_measured():
+FEATURES = ("sound power", "onset flux", "mean mel", "word rate")
+KINDS = {"a weight for each lag": "ridge", "canonical response": "canonical ridge"}
+
+
+def test_rivals_on_real_bold_are_as_measured():
     r = measured("alice", "r")
     whole = r[r["group"] == ""].set_index("system")
-    systems = ["ridge, sound power", "ridge, onset flux", "ridge, mean mel", "ridge, word rate"]
-    systems += ["averaging", "tier1"]
-    (cells,) = rows_of_table("| sound power | onset flux |")
+    for name, *cells in rows_of_table("| | sound power | onset flux |"):
+        for feature, cell in zip(FEATURES, cells, strict=True):
+            row = whole.loc[f"{KINDS[name]}, {feature}"]
+            found = [float(row[end]) for end in ("value", "low", "high")]
+            assert [number(cell), *interval(cell)] == pytest.approx(found, abs=6e-3)
+
+
+def test_aggregators_on_real_bold_are_as_measured():
+    r = measured("alice", "r")
+    whole = r[r["group"] == ""].set_index("system")["value"].astype(float)
+    systems = ["kernels", "multiscale", "lanczos", "mean", "conv", "linear", "attention"]
+    systems += ["chosen by nested blocks", "tier1", "averaging"]
+    (cells,) = rows_of_table("| kernels | multiscale |")
     for system, cell in zip(systems, cells, strict=True):
-        said = [number(cell), *interval(cell)]
-        found = [float(whole.loc[system, end]) for end in ("value", "low", "high")]
-        assert said == pytest.approx(found, abs=6e-3)
+        assert number(cell) == pytest.approx(whole[system], abs=6e-3)
+    mixed = measured("alice", "r, frames shuffled").set_index("system")["value"].astype(float)
+    said = re.search(r"shuffled within the TR it falls to (\S+)\.\n", README)[1]
+    assert number(said) == pytest.approx(mixed["kernels"], abs=6e-3)
 
 
 def test_gains_on_real_bold_are_as_measured():
-    rivals = ["ridge, sound power", "ridge, onset flux", "ridge, mean mel", "ridge, word rate"]
-    (cells,) = rows_of_table("| over sound power |")
-    for rival, cell in zip([*rivals, "averaging"], cells, strict=True):
-        (row,) = measured("alice", f"gain in r over {rival}").to_dict("records")
-        found = [float(row[end]) for end in ("value", "low", "high")]
-        assert [number(cell), *interval(cell)] == pytest.approx(found, abs=6e-3)
+    def gain(rival):
+        rows = measured("alice", f"gain in r over {rival}")
+        (row,) = rows[rows["system"] == "kernels"].to_dict("records")
+        return [float(row[end]) for end in ("value", "low", "high")]
+
+    for name, *cells in rows_of_table("| over | sound power |"):
+        for feature, cell in zip(FEATURES, cells, strict=True):
+            found = gain(f"{KINDS[name]}, {feature}")
+            assert [number(cell), *interval(cell)] == pytest.approx(found, abs=6e-3)
+    said = re.search(r"mean of its own latents \((.*?)\)", README)[1]
+    assert [number(said), *interval(said)] == pytest.approx(gain("mean"), abs=6e-3)
 
 
 def test_what_the_encoder_adds_is_as_measured():

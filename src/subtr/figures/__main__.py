@@ -46,7 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     found = {name: _of(verified, *folders) for name, folders in _TABLES.items()}
     for name, folders in _TABLES.items():
-        if len(folders) > 1 and len(found[name]) and (out / f"{name}.csv").exists():
+        by_size = f"{name}_{_SIZES[0]}" in folders
+        if by_size and len(found[name]) and (out / f"{name}.csv").exists():
             kept = _not_measured_again(pd.read_csv(out / f"{name}.csv"), found[name])
             found[name] = pd.concat([kept, found[name]], ignore_index=True)
     for name, rows in found.items():
@@ -154,7 +155,7 @@ def _tables(found: dict[str, pd.DataFrame]) -> dict[str, str]:
             rows[rows["metric"].str.contains("gain|shuffled|time_s|^temporal preservation")]
         )
         columns = ["system", "floats_per_tr", "metric", "value", "low", "high", "n_seeds"]
-        further = further[columns].round(3).fillna("").set_index("system")
+        further = further[columns].round(3).astype(object).fillna("").set_index("system")
         tables += [further] if len(further) else []
         sections[name] = "".join(f"\n```\n{table.to_string()}\n```\n" for table in tables)
     return sections
