@@ -19,8 +19,8 @@ from subtr.streams import Part, StreamParams
 from subtr.training_params import TrainingParams
 
 SEEDS = (0, 1, 2)
-# What bears most on BOLD that was moved back by 3 TRs: from its own second, 3 TRs later, to 10.5 s
-# before that.
+# BOLD that was moved back by 3 TRs was measured as many TRs later: what bears on it goes on to that
+# moment, and begins 10.5 s before it.
 CONTEXT = (4, SHIFT_TRS)
 # Onsets are whole seconds, so three frames of half a second hold all that is known.
 FRAMES = 3
@@ -29,11 +29,13 @@ pytestmark = pytest.mark.verify
 
 
 def with_neighbours(features, run_of_tr, before=CONTEXT[0], after=CONTEXT[1]):
-    """Each TR's features beside those of the TRs around it; their run's mean outside of the run."""
+    """Each TR's features beside those of the TRs around it; NaN, which ridge takes for the mean of
+    its training TRs, outside of the run.
+    """
     parts = []
     for run in np.unique(run_of_tr):
         of = features[run_of_tr == run]
-        edge = of.mean(0, keepdims=True)
+        edge = np.full((1, of.shape[1]), np.nan)
         padded = np.concatenate([edge.repeat(before, 0), of, edge.repeat(after, 0)])
         parts.append(
             np.concatenate([padded[k : k + len(of)] for k in range(before + after + 1)], 1)
@@ -185,7 +187,7 @@ def test_annotations_predict_regions_and_their_onsets_say_more_than_whole_trs(
     assert r["ridge, TR means", ""] > r["ridge, TR means, shifted twice", ""] + 0.03
     # With the lag left to the FIR instead, the same is found.
     undone = r["ridge, TR means, FIR, shift undone", ""]
-    assert undone == pytest.approx(r["ridge, TR means, context", ""], abs=0.04)
+    assert undone == pytest.approx(r["ridge, TR means, context", ""], abs=0.06)
 
 
 def test_a_second_shift_is_refused_with_an_explanation(loaded):
