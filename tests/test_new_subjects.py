@@ -83,6 +83,11 @@ def test_one_subject_cannot_be_left_out(tmp_path):
         left_out(tmp_path, alone)
 
 
+def test_too_short_a_scan_of_the_new_subject_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"new_subjects\.head_fraction = 0\.05: 6 s of"):
+        left_out(tmp_path, changes=SHORT, head_fraction=0.05)
+
+
 def planted_head(n_trs=300, n_features=6, noise=0.0, seed=0):
     """Features, a shared head's prediction, and BOLD of a head that differs from it."""
     rng = np.random.default_rng(seed)

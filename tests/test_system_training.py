@@ -5,7 +5,7 @@ from tiny_experiment import STUDY, SYSTEM, write
 
 from subtr.errors import SettingsError
 from subtr.experiment import Experiment
-from subtr.system_training import autoencoder_folder, teacher_of
+from subtr.system_training import autoencoder_folder, prediction_folder, teacher_of
 
 SOUND = SYSTEM["sound"]
 STUDENT = SOUND | {"teacher": {"teacher": "large"}, "floats_per_tr": [2]}
@@ -62,6 +62,22 @@ def test_a_teacher_that_cannot_teach_is_named(opened, systems, message):
     write(opened.params_folder, **files | systems)
     with pytest.raises(SettingsError, match=message):
         opened.train("student")
+
+
+def test_new_subjects_are_rows_beside_the_system_and_train_nothing_twice(opened):
+    bold = SYSTEM["bold"] | {"new_subjects": {}}
+    write(opened.params_folder, system_new={"bold": bold})
+    rows = opened.train("new")
+    r = rows[(rows["metric"] == "r") & (rows["group"] == "")].set_index("system")["value"]
+    assert set(r.index) == {"new", "new, new head", "new, shared head"}
+    assert r.notna().all()
+    each = rows[rows["metric"] == "r, one subject"]
+    assert set(each["group"]) == set(opened.study.subjects)
+    system = opened.system("new").bold
+    without = system.model_copy(update={"new_subjects": None})
+    names = [prediction_folder(opened, "new", of, 0) for of in (system, without)]
+    assert names[0] == names[1]
+    assert names[0].exists()
 
 
 def sound(opened, name):

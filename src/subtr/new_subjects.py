@@ -19,7 +19,7 @@ from subtr.baselines.ridge import DEFAULT_ALPHAS, nested_blocks
 from subtr.bold_params import BoldParams, NewSubjectParams
 from subtr.bold_scoring import cleaned_bold
 from subtr.bold_training import fit_fold
-from subtr.errors import StudyError
+from subtr.errors import SettingsError, StudyError
 from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.labelled import labelled_trs
 from subtr.models import BoldPredictor
@@ -64,6 +64,7 @@ def leave_one_subject_out(
 
     Raises
         StudyError: a study of one subject.
+        SettingsError: a ``head_fraction`` that leaves less than a haemodynamic response.
     """
     if len(study.subjects) < 2:
         raise StudyError(
@@ -78,7 +79,7 @@ def leave_one_subject_out(
             said = f"{label} without {subject}, fold {fold}"
             trained = fit_fold(others, split, params, drift_order, place, seed, said)
             shared = shared_of(trained.predictor, trained.stimulus, study)
-            trs = labelled_trs(split, options.head_fraction, study, seed)
+            trs = _scanned_trs(split, options.head_fraction, study, seed)
             known = Split(trs, split.validation, split.test)
             own = cleaned_bold(study.of_subjects(subject), known, drift_order)[0][subject]
             of = {
@@ -155,3 +156,11 @@ def head_prediction(
         ridge.fit(inputs[trs], bold[trs, parcel][:, None])
         out[:, parcel] = ridge.predict(inputs)[:, 0]
     return out
+
+
+def _scanned_trs(split: Split, fraction: float, study: Study, seed: int) -> np.ndarray:
+    try:
+        return labelled_trs(split, fraction, study, seed)
+    except SettingsError as error:
+        said = str(error).replace("labelled_fraction", "new_subjects.head_fraction")
+        raise SettingsError(said) from error

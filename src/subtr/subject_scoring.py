@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from einops import rearrange
 from jaxtyping import Float, Float64
 
 from subtr.bold_scoring import HeldOutBold
@@ -46,17 +47,17 @@ def subject_rows(
         return np.stack([known_mean(known_mean(r[..., of])) for of in of_groups.values()], axis=-1)
 
     def scores(index=slice(None)) -> np.ndarray:
-        return by_group(np.stack([pearson_r(*of) for of in _pairs(predicted, measured, index)]))
+        return by_group(_r(predicted[:, index], measured[:, index]))
 
     values, length = scores(), block_trs(len(trs), bold.tr_s)
     low, high = block_bootstrap(scores, len(trs), length, n_boot=300)
-    shifted = [shifted_r(*of, bold.tr_s) for of in _pairs(predicted, measured)]
+    shifted = [shifted_r(*of, bold.tr_s) for of in zip(predicted, measured, strict=True)]
     floor = np.nanpercentile(by_group(np.stack(shifted, axis=1)), 95, axis=0)
     rows: list[Row] = []
     for index, (group, of) in enumerate(of_groups.items()):
         score = {"value": values[index], "low": low[index], "high": high[index]}
         rows += score_rows(group, score | {"floor": floor[index]}, float(known_mean(ceiling[of])))
-    rows += one_subject_rows(subjects, [pearson_r(*of) for of in _pairs(predicted, measured)])
+    rows += one_subject_rows(subjects, list(_r(predicted, measured)))
     return [labels | {"modality": "bold"} | row for row in rows]
 
 
@@ -109,5 +110,8 @@ def known_mean(values: np.ndarray) -> np.ndarray:
     return np.where(known.any(axis=-1), total / known.sum(axis=-1).clip(1), np.nan)
 
 
-def _pairs(predicted: np.ndarray, measured: np.ndarray, trs=slice(None)):
-    return zip(predicted[:, trs], measured[:, trs], strict=True)
+def _r(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """r (subject, parcel) of series (subject, TR, parcel)."""
+    n_subjects = len(measured)
+    both = (rearrange(of, "s t p -> t (s p)") for of in (predicted, measured))
+    return rearrange(pearson_r(*both), "(s p) -> s p", s=n_subjects)

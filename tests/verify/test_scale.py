@@ -47,7 +47,7 @@ begin, wall = time.process_time(), time.perf_counter()
 bold, parcels = read_bold_folder(folder)
 names = {"drives": drives}
 study = Study("many", Clock(tr_s, n_trs), bold=bold, parcels=parcels, regressors=names)
-splits = study.splits(5)
+splits = study.splits(3)
 (scored,) = score_subjects(study, splits, fir_features(study, study.regressors), 2)
 rows = scored.rows(study="many", system="ridge, drives")
 status = Path("/proc/self/status").read_text().splitlines()

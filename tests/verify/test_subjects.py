@@ -92,18 +92,21 @@ def compared(ours, theirs, bold, share=False):
         ours, theirs: seed -> subject -> prediction.
     """
     trs, groups = np.sort(np.concatenate(bold.tests)), groups_of(bold.groups)
+    names = list(bold.subjects)
+    # Seeds and subjects side by side, so that a resample is scored at once.
+    measured = np.concatenate([bold.subjects[name] for name in names] * len(SEEDS), axis=1)[trs]
+    one, other = (
+        np.concatenate([of[name] for of in predictions for name in names], axis=1)[trs]
+        for predictions in (ours, theirs)
+    )
 
-    def mean_r(predictions, at):
-        r = [
-            pearson_r(of[name][at], bold.subjects[name][at])
-            for of in predictions
-            for name in bold.subjects
-        ]
-        return np.array([np.nanmean(np.array(r)[:, of]) for of in groups.values()])
+    def mean_r(predicted, at):
+        r = pearson_r(predicted[at], measured[at]).reshape(-1, len(bold.groups))
+        return np.array([np.nanmean(r[:, of]) for of in groups.values()])
 
     def statistic(chosen=slice(None)):
-        one, other = mean_r(ours, trs[chosen]), mean_r(theirs, trs[chosen])
-        return one / other if share else one - other
+        pair = mean_r(one, chosen), mean_r(other, chosen)
+        return pair[0] / pair[1] if share else pair[0] - pair[1]
 
     low, high = block_bootstrap(statistic, len(trs), block_trs(len(trs), bold.tr_s), n_boot=300)
     return dict(zip(groups, zip(statistic(), low, high, strict=True), strict=True))

@@ -61,7 +61,7 @@ def subject_gains(results: pd.DataFrame) -> Figure:
     height_in = 1.2 + 0.3 * len(groups)
     figure, axes = panels(1, len(pairs), height_in=height_in, sharey=True, sharex=True)
     for axis, ((system, metric), part) in zip(axes[0], pairs, strict=True):
-        place = [groups.index(group) for group in part["group"]]
+        place = np.array([groups.index(group) for group in part["group"]], dtype=float)
         value, low, high = part[["value", "low", "high"]].to_numpy(float).T
         ends, colour = [value - low, high - value], colour_of(system)
         axis.errorbar(value, place, xerr=ends, fmt="o", color=colour, elinewidth=1.2)
