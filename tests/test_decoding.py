@@ -13,7 +13,7 @@ from subtr.errors import SettingsError
 from subtr.lesions import WHOLE, lesioned, lesions
 from subtr.metrics import pearson_r
 from subtr.splits import assert_fitted_on_train
-from subtr.stimulus_codes import components_code
+from subtr.stimulus_codes import StimulusCode, components_code
 
 STUDY, CODE = answering_study()
 SPLITS = STUDY.splits(3, gap_s=24.0)
@@ -89,6 +89,24 @@ def test_components_code_and_decode_the_stimulus_they_were_learned_from():
     assert found.dtype == np.float32
     mean = code.mean_stimulus(2)
     np.testing.assert_allclose(mean[1, 3], study.mel[split.train].mean((0, 1)), atol=1e-5)
+
+
+def test_of_pictures_too_the_mean_is_at_chance_and_the_truth_is_told():
+    """Pictures that brighten with one number; their mean has no whole grey level."""
+    # A gradient, as a flat picture has no pattern.
+    ramp = np.linspace(0, 1, 12)[:, None]
+
+    def draw(vectors):
+        bright = np.broadcast_to(9 * vectors[:, :1, None, None, None], (len(vectors), 2, 8, 1, 1))
+        return 100.3 + bright * ramp + np.zeros(3)
+
+    film = np.rint(np.clip(draw(CODE.vectors), 0, 255)).astype(np.uint8)
+    means = [film[split.train].mean((0, 1)) for split in SPLITS]
+    codes = [StimulusCode("pictures", CODE.vectors, film, mean, draw) for mean in means]
+    study = replace(STUDY, pictures=film)
+    rows = by_metric(decoding_rows(decode(fit_decoders(study, SPLITS, codes, 0), study), study))
+    assert rows["identification (pairwise) of the mean stimulus"]["value"] == 0.5
+    assert rows["identification (pairwise)"]["low"] > 0.6
 
 
 def test_bold_of_another_film_tells_nothing():

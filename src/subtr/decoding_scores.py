@@ -117,8 +117,10 @@ def vector_p(decoded: Decoded, tr_s: float) -> float:
 
 def _deviations(shown: np.ndarray, decoded: Decoded) -> Float32[np.ndarray, "test feature"]:
     """Deviations from the training mean of each fold, one row a TR."""
+    # Of pictures the mean has whole numbers too, or the mean picture would deviate by rounding.
+    whole = shown.dtype == np.uint8
     parts = [
-        shown[of].astype(np.float32) - mean.astype(np.float32)
+        shown[of].astype(np.float32) - (np.rint(mean) if whole else mean).astype(np.float32)
         for of, mean in zip(decoded.folds, decoded.mean, strict=True)
     ]
     away = np.concatenate(parts)
