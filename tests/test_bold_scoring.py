@@ -143,6 +143,19 @@ def test_r2_takes_a_prediction_at_its_word():
     assert by_group(bold_rows(SIGNAL, HELD_OUT), "R2") == {}
 
 
+def test_r2_gives_no_credit_for_the_level_of_a_block():
+    """Drift that is extrapolated moves blocks as wholes; who knows how far knows nothing else."""
+    drifting = {s: of + np.linspace(-9, 9, 600)[:, None] ** 2 for s, of in STUDY.bold.items()}
+    held_out = held_out_bold(replace(STUDY, bold=drifting), SPLITS, 1)
+    level = np.full(SIGNAL.shape, np.nan)
+    for split in SPLITS:
+        level[split.test] = held_out.mean_z[split.test].mean(0)
+    assert (np.abs(level).max(0) > 1).all()
+    assert by_group(bold_rows(SIGNAL, held_out, level), "R2")[""]["value"] == pytest.approx(0)
+    for group, row in by_group(bold_rows(SIGNAL, held_out, SIGNAL), "R2").items():
+        assert row["value"] <= by_group(bold_rows(SIGNAL, held_out))[group]["value"] ** 2 + 0.01
+
+
 def test_ceilings_have_rows_with_intervals_by_group():
     rows = ceiling_rows(HELD_OUT, system="noise ceiling")
     expected = {"split-half ceiling": 1 / np.sqrt(1 + NOISE**2 / 4)}

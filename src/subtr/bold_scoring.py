@@ -12,6 +12,7 @@ from subtr.bold.cleaning import Cleaner
 from subtr.bold_pattern_scoring import pattern_rows
 from subtr.metrics import (
     block_bootstrap,
+    centred_by_fold,
     cross_subject_r,
     false_discovery_q,
     pearson_r,
@@ -113,7 +114,9 @@ def bold_rows(
 
     "r" and "r / ceiling" average r and divide by the mean ceiling; the floor is the 95th percentile
     of the same mean r when predictions are shifted along in time by 16 s or more. "R2" is the share
-    of the variance around the training mean, its floor. "p (shift)" of the whole and of each
+    of the variance that is predicted, the training mean being its floor: the level of each test
+    block is set aside on both sides, for drift extrapolated from training moves it, and what is
+    calibrated beside the block would be credited with that. "p (shift)" of the whole and of each
     parcel is the share of such shifts that do as well, "q (FDR)" what it is worth among so many
     parcels; ``group`` then is the parcel's name. Patterns: see `pattern_rows`.
 
@@ -131,6 +134,8 @@ def bold_rows(
     names = ["", *dict.fromkeys(bold.groups)]
     chosen = [np.ones(len(bold.groups), bool)] + [bold.groups.eq(n).to_numpy() for n in names[1:]]
     in_units = calibrated is not None and bold.mean_z is not None
+    if in_units:
+        found, wanted = (centred_by_fold(of, bold.tests)[trs] for of in (calibrated, bold.mean_z))
 
     def by_group(values):
         return np.array([_mean(values[of]) for of in chosen])
@@ -139,8 +144,7 @@ def bold_rows(
         r = by_group(pearson_r(predicted[index], measured[index]))
         if not in_units:
             return np.stack([r, np.full_like(r, np.nan)])
-        of = trs[index]
-        return np.stack([r, by_group(r2_score(calibrated[of], bold.mean_z[of]))])
+        return np.stack([r, by_group(r2_score(found[index], wanted[index]))])
 
     values = scores(np.arange(n_trs))
     low, high = block_bootstrap(scores, n_trs, block_trs(n_trs, bold.tr_s), n_boot=300)

@@ -2,6 +2,7 @@
 
 from subtr.metrics.bold import (
     calibrated,
+    centred_by_fold,
     check_lag,
     lag_scan,
     pearson_r,
@@ -71,6 +72,7 @@ __all__ = [
     "block_bootstrap",
     "block_indices",
     "calibrated",
+    "centred_by_fold",
     "check_lag",
     "circular_shift_null",
     "comparable_pairs",

@@ -58,6 +58,18 @@ def standardise_by_fold(
     return out
 
 
+def centred_by_fold(
+    series: Shaped[np.ndarray, "tr parcel"], tests: Sequence[Int[np.ndarray, " _"]]
+) -> Float64[np.ndarray, "tr parcel"]:
+    """Each test block less its own mean; NaN at TRs that no fold tests."""
+    out = np.full(series.shape, np.nan)
+    for trs in tests:
+        with warnings.catch_warnings():  # a parcel without any known volume stays NaN
+            warnings.simplefilter("ignore", RuntimeWarning)
+            out[trs] = series[trs] - np.nanmean(series[trs].astype(np.float64), axis=0)
+    return out
+
+
 def r2_score(
     prediction: Float[np.ndarray, "tr parcel"],
     bold: Float[np.ndarray, "tr parcel"],
