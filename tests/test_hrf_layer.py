@@ -97,11 +97,19 @@ def test_learned_responses_are_each_parcels_own_and_fixed_ones_do_not_learn():
         if case.split(",")[0] not in ("fir", "kernel"):
             assert list(layer.parameters()) == []
             continue
+        layer.wait_steps = 0  # "kernel" else learns a little later
         bold = layer(torch.randn(1, 60, 2, generator=torch.Generator().manual_seed(1)))
         bold[..., 0].square().sum().backward()
         (parameter,) = layer.parameters()
         assert (parameter.grad[0] != 0).any()
         assert (parameter.grad[1] == 0).all()
+
+
+def test_a_kernel_begins_to_learn_when_heads_have_found_their_sign():
+    layer = RESPONSES.build("kernel", 1, 1.5, wait_steps=2)
+    activity = torch.randn(1, 60, 1, generator=torch.Generator().manual_seed(1))
+    learns = [layer(activity).requires_grad for _ in range(4)]
+    assert learns == [False, False, True, True]
 
 
 @pytest.mark.parametrize("seed", range(5))
