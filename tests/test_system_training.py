@@ -64,9 +64,12 @@ def test_a_teacher_that_cannot_teach_is_named(opened, systems, message):
         opened.train("student")
 
 
-def test_new_subjects_are_rows_beside_the_system_and_train_nothing_twice(opened):
-    bold = SYSTEM["bold"] | {"new_subjects": {}}
-    write(opened.params_folder, system_new={"bold": bold})
+def test_new_subjects_are_rows_beside_the_system(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUBTR_PROGRESS", "lines")
+    study = STUDY | {"load": STUDY["load"] | {"duration_s": 240, "pictures": None}}
+    system = {"bold": SYSTEM["bold"] | {"new_subjects": {}}}
+    folder = write(tmp_path / "tiny", study_simulated=study, system_new=system)
+    opened = Experiment.open("simulated", folder, runs=str(tmp_path / "runs"))
     rows = opened.train("new")
     r = rows[(rows["metric"] == "r") & (rows["group"] == "")].set_index("system")["value"]
     assert set(r.index) == {"new", "new, new head", "new, shared head"}

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from subtr.bold_scoring import held_out_bold
+from subtr.bold_scoring import cleaned_bold, held_out_bold
+from subtr.bold_training import fit_fold
 from subtr.datasets import load_study
 from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
-from subtr.new_subjects import leave_one_subject_out
+from subtr.new_subjects import head_prediction, leave_one_subject_out, shared_of
 from subtr.params import params_hash, validate
 from subtr.prediction import BoldParams, predict_bold, ridge_features
 from subtr.result_tables import summary
@@ -63,17 +64,18 @@ def predicted(film, seed, folder):
         "joint": {name: shared[name] for name in study.subjects},
         "joint, embedding": {name: embedded[name] for name in study.subjects},
         "joint, mean of heads": dict.fromkeys(study.subjects, shared["mean"]),
-        "separate": {},
+        "joint, closed-form head": closed_form(film, seed, place),
     }
-    # As many epochs in all of them together.
-    alone = params(EPOCHS // len(study.subjects))
-    for index, name in enumerate(study.subjects):
-        one = study.of_subjects(name)
-        where = place / f"separate_{index}_{params_hash(alone)}"
-        said = f"separate {name}, seed {seed},"
-        found["separate"][name] = predict_bold(one, splits, alone, DRIFT, where, seed, said)[0][
-            "mean"
-        ]
+    # As many epochs in all of them together as in the joint one; and as many in each.
+    budgets = {"separate": EPOCHS // len(study.subjects), "separate, fourfold budget": EPOCHS}
+    for system, epochs in budgets.items():
+        alone = params(epochs)
+        for index, name in enumerate(study.subjects):
+            one = study.of_subjects(name)
+            where = place / f"separate_{index}_{params_hash(alone)}"
+            said = f"{system} {name}, seed {seed},"
+            of = predict_bold(one, splits, alone, DRIFT, where, seed, said)[0]
+            found.setdefault(system, {})[name] = of["mean"]
     left_out = params(EPOCHS, new_subjects={"alignment": "procrustes"})
     where = place / f"left_out_{params_hash(left_out)}"
     said = f"left out, seed {seed},"
@@ -81,6 +83,22 @@ def predicted(film, seed, folder):
         study, splits, left_out, DRIFT, where, seed, said, left_out.new_subjects
     )
     return found | {f"left out, {kind}": of for kind, of in of_new.items()}
+
+
+def closed_form(film, seed, place):
+    """The trunk that all were trained on, with each subject's head as a new subject's is fitted."""
+    study, splits = film
+    system = params(EPOCHS)
+    where = place / f"joint_{params_hash(system)}" / "fold0"
+    trained = fit_fold(study, splits[0], system, DRIFT, where, seed, f"joint, seed {seed}")
+    shared = shared_of(trained.predictor, trained.stimulus, study)
+    train, found = splits[0].train, {}
+    own = cleaned_bold(study, splits[0], DRIFT)[0]
+    for name in study.subjects:
+        prediction = head_prediction(shared, own[name], train, study.clock.tr_s)
+        found[name] = np.full(prediction.shape, np.nan)
+        found[name][splits[0].test] = prediction[splits[0].test]
+    return found
 
 
 def compared(ours, theirs, bold, share=False):
@@ -113,9 +131,11 @@ def compared(ours, theirs, bold, share=False):
 
 
 PAIRS = {
-    "joint": ("separate", "joint, mean of heads", "joint, embedding"),
+    "joint": ("separate", "separate, fourfold budget", "joint, mean of heads", "joint, embedding"),
     "left out, new head": ("left out, shared head", "left out, aligned"),
 }
+# Systems that learned from the very subject; all but the last by gradient.
+WITHIN = ("joint", "separate", "separate, fourfold budget", "joint, closed-form head")
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +154,7 @@ def table(film, verify_folder):
         rows += scored.rows(**labels)
     ours = of_seeds["left out, new head"]
     asked = [(one, other, False) for one, others in PAIRS.items() for other in others]
-    asked += [("left out, new head", within, True) for within in ("joint", "separate")]
+    asked += [("left out, new head", within, True) for within in WITHIN]
     for system, other, share in asked:
         metric = f"share of r of {other}" if share else f"gain in r over {other}"
         found = compared(of_seeds[system], of_seeds[other], bold, share)
@@ -155,7 +175,7 @@ def test_joint_beats_separate_and_a_new_subject_is_predicted(table, scored_of):
     print(r.round(3).to_string())
     gain = found.loc[("joint", "gain in r over separate", "")]
     assert gain["low"] > 0
-    for within in ("joint", "separate"):
+    for within in WITHIN:
         share = found.loc[("left out, new head", f"share of r of {within}", "")]
         assert share["value"] >= 0.8
         print(within, share[["value", "low", "high"]].round(3).to_dict())
