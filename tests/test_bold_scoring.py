@@ -132,6 +132,12 @@ def test_every_score_says_what_chance_and_ceiling_are():
     assert {row["system"] for row in rows} == {"truth"}
 
 
+def test_a_prediction_alike_in_all_parcels_has_no_pattern():
+    alike = np.repeat(SIGNAL[:, :1], 3, axis=1)
+    alike[SPLITS[0].test[:3], 1] *= -1
+    assert by_group(bold_rows(alike, HELD_OUT), "pattern r") == {}
+
+
 def test_r2_takes_a_prediction_at_its_word():
     """The truth at the scale of z-scored BOLD explains its share; ten times as large, nothing."""
     share = by_group(bold_rows(SIGNAL, HELD_OUT, SIGNAL * 0.9), "R2")[""]
