@@ -19,7 +19,7 @@ def test_a_panel_a_condition_with_the_mean_of_each_method_and_an_interval_around
     table = pd.DataFrame(list(keys), columns=columns).assign(assumed_peak_s=5.0)
     table["r"] = rng.normal(0.5, 0.1, len(table))
     figure = deconvolution_gain(table)
-    titles = [axis.get_title() for axis in figure.axes]
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles[1] == "events; response as assumed"
     assert titles[2] == "smooth; response -1 s against what is assumed"
     (line,) = [one for one in figure.axes[1].get_lines() if one.get_label() == "wiener"]
@@ -37,7 +37,7 @@ def test_found_peaks_lie_beside_the_planted_ones_within_their_bound():
     table = table.assign(fit="readout", response="kernel", bound_s=0.1)
     figure = peak_recovery(table)
     (axis,) = figure.axes
-    assert axis.get_title() == "readout, kernel: median error 0.15 s"
+    assert axis.get_title(loc="left") == "readout, kernel: median error 0.15 s"
     points = [line for line in axis.get_lines() if line.get_marker() == "o"]
     np.testing.assert_array_equal(points[0].get_ydata(), table["found_s"])
     band = axis.collections[0].get_paths()[0].vertices[:, 1]
