@@ -2,8 +2,9 @@
 
 Intervals leave out one subject at a time. The film is the same for whoever watches it, so what
 chance draws are subjects and their noise. Resampling blocks of time counts the film's own changes
-as chance and covers the truth too often; drawing subjects with replacement pairs them with
-themselves and covers it far too seldom (`tests/verify/test_ceilings.py` measures all three).
+as chance, which widens the interval where the signal is strong; drawing subjects' correlations
+again with replacement forgets that they share the others' mean, and covers the truth far too seldom
+(`tests/verify/test_ceilings.py` counts how often each does).
 """
 
 import warnings
