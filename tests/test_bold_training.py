@@ -74,7 +74,8 @@ def test_a_silent_study_is_predicted_from_pictures_alone(tmp_path):
 def test_what_a_study_lacks_is_named(tmp_path):
     with pytest.raises(SettingsError, match="pictures: planted has none"):
         predicted(tmp_path, order_study(), **JOINT)
-    with pytest.raises(SettingsError, match=r"silent has no sound and no features: give .* pictures"):
+    message = r"silent has no sound and no features: give .* pictures"
+    with pytest.raises(SettingsError, match=message):
         predicted(tmp_path, replace(MOTION, name="silent", mel=None))
 
 

@@ -102,7 +102,10 @@ def test_order_and_pre_training_are_as_measured():
         order[order["aggregator"] != "nearest"].groupby(["system", "aggregator"])["accuracy"].mean()
     )
     mean = of.xs("mean", level="aggregator")
-    blind = mean.index.str.contains("linear, |without position|frame2d|timesformer")
+    stuck = order[(order["system"] == "timesformer") & (order["aggregator"] == "mean")]
+    assert (stuck["accuracy"] > 0.95).sum() == 1  # of three seeds
+    mean = mean.drop("timesformer")
+    blind = mean.index.str.contains("linear, |without position|frame2d")
     assert mean[~blind].min() >= 0.965
     assert mean[blind].between(0.475, 0.525).all()
     r = measured("pretraining", "r")

@@ -32,7 +32,7 @@ _TABLES = {
 }
 _TITLE = "# Measured\n\nMade by `make verify && make figures`; intervals are of 95 %.\n"
 # Measurements of other columns, copied as they are.
-_COPIED = ("order", "modulation_transfer", "haemodynamics", "deconvolution")
+_COPIED = ("order", "modulation_transfer", "haemodynamics", "deconvolution", "scale", "ceilings")
 
 
 def main(arguments: list[str] | None = None) -> None:
