@@ -59,9 +59,7 @@ class BoldReadout(nn.Module):
         bold = rearrange(bold, "(s b) t p -> s b t p", s=n_subjects)
         return dict(zip(self.heads.subjects, bold, strict=True))
 
-    def head_features(
-        self, vectors: Float[Tensor, "tr dim"]
-    ) -> Float[Tensor, "feature tr parcel"]:
+    def head_features(self, vectors: Float[Tensor, "tr dim"]) -> Float[Tensor, "feature tr parcel"]:
         """What a head weighs to predict a parcel: its inputs, each through the parcel's response.
 
         ``sum over features of weight * feature`` is the BOLD that `forward` gives of such a head.
