@@ -21,7 +21,7 @@ def test_a_panel_a_condition_with_the_mean_of_each_method_and_an_interval_around
     figure = deconvolution_gain(table)
     titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles[1] == "events; response as assumed"
-    assert titles[2] == "smooth; response -1 s against what is assumed"
+    assert titles[2] == "smooth; response -1 s off"
     (line,) = [one for one in figure.axes[1].get_lines() if one.get_label() == "wiener"]
     chosen = table.query("activity == 'events' and peak_s == 5.0 and method == 'wiener'")
     np.testing.assert_allclose(line.get_ydata(), chosen.groupby("snr")["r"].mean())

@@ -31,7 +31,7 @@ def deconvolution_gain(table: pd.DataFrame) -> Figure:
     for (kind, peak_s), part in table.groupby(["activity", "peak_s"], sort=False):
         axis = axes[list(kinds).index(kind), list(peaks_s).index(peak_s)]
         off_s = peak_s - part["assumed_peak_s"].iloc[0]
-        said = "as assumed" if off_s == 0 else f"{off_s:+g} s against what is assumed"
+        said = "as assumed" if off_s == 0 else f"{off_s:+g} s off"
         axis.set_title(f"{kind}; response {said}")
         for method, rows in part.groupby("method", sort=False):
             by_snr = [_mean_and_ends(of["r"].to_numpy()) for _, of in rows.groupby("snr")]
