@@ -64,11 +64,11 @@ def timescales(table: pd.DataFrame) -> Figure:
     axis, ends = axes[0, 0], []
     finite = np.sort(table.loc[np.isfinite(table["cutoff_hz"]), "cutoff_hz"].unique())
     last = 2 * finite[-1] if len(finite) else 1.0
-    for name, rows in table.groupby("group", sort=False):
+    for number, (name, rows) in enumerate(table.groupby("group", sort=False)):
         rows = rows.sort_values("cutoff_hz")
-        x = rows["cutoff_hz"].replace(np.inf, last)
-        axis.plot(x, rows["r"], "o-", color=colour_of(str(name)), markersize=4)
-        ends.append((float(rows["r"].iloc[-1]), str(name), colour_of(str(name))))
+        x, colour = rows["cutoff_hz"].replace(np.inf, last), colormaps["tab10"](number % 10)
+        axis.plot(x, rows["r"], "o-", color=colour, markersize=4)
+        ends.append((float(rows["r"].iloc[-1]), str(name), colour))
     axis.set_xscale("log")
     axis.set_xticks([*finite, last], [*(f"{hz:g}" for hz in finite), "all"])
     axis.minorticks_off()
