@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from matplotlib import colormaps
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from subtr.errors import SettingsError
@@ -66,7 +67,7 @@ def timescales(table: pd.DataFrame) -> Figure:
     last = 2 * finite[-1] if len(finite) else 1.0
     for number, (name, rows) in enumerate(table.groupby("group", sort=False)):
         rows = rows.sort_values("cutoff_hz")
-        x, colour = rows["cutoff_hz"].replace(np.inf, last), colormaps["tab10"](number % 10)
+        x, colour = rows["cutoff_hz"].replace(np.inf, last), to_hex(colormaps["tab10"](number % 10))
         axis.plot(x, rows["r"], "o-", color=colour, markersize=4)
         ends.append((float(rows["r"].iloc[-1]), str(name), colour))
     axis.set_xscale("log")
