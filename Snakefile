@@ -45,7 +45,7 @@ EXECUTE = (
 )
 FINISH = (
     " 2>&1 | (grep --line-buffered -vE '^(Executing|Ending|Input|Output|Working|<|\\[IPK|$)' || :)"
-    "; mv \"$part\" {output:q}; rmdir \"$(dirname \"$part\")\" 2> /dev/null || :"
+    "; mv \"$part\" {output:q}"
 )
 
 
