@@ -8,10 +8,11 @@ import pandas as pd
 import torch
 from jaxtyping import Float64
 
+from subtr.altered_stimulus import altered
 from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import standardised_frames
 from subtr.bold_training import Teacher, fit_fold
-from subtr.items import Stimulus, parts_of, stimulus_of, with_context
+from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.labelled import labelled_bold, labelled_trs
 from subtr.metrics import calibrated, phase_randomised_frames, shuffle_frames
 from subtr.models import BoldPredictor
@@ -107,19 +108,9 @@ def _shuffled(stimulus: Stimulus, seed: int) -> Stimulus:
 
 
 def _phase_randomised(stimulus: Stimulus, study: Study, seed: int) -> Stimulus:
-    """A surrogate of the bare stimulus, and then its context, which repeats the same frames."""
-    n_frames = {"frames": study.clock.frames_per_tr}
-    if study.pictures is not None:
-        n_frames["pictures"] = study.pictures.shape[1]
-        if study.mel is None:
-            n_frames["frames"] = n_frames["pictures"]
-    parts = {}
-    for name, of in parts_of(stimulus).items():
-        n_context = (of.shape[1] - n_frames[name]) // 2
-        bare = of[:, n_context : n_context + n_frames[name]].numpy()
-        surrogate = phase_randomised_frames(bare, study.run_of_tr, seed)
-        parts[name] = with_context(torch.from_numpy(surrogate), n_context, study.run_of_tr)
-    return stimulus_of(parts)
+    return altered(
+        stimulus, study, lambda bare: phase_randomised_frames(bare, study.run_of_tr, seed)
+    )
 
 
 def _mean_of(predictions: Mapping[str, np.ndarray]) -> np.ndarray:
