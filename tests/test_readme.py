@@ -143,14 +143,20 @@ def test_aggregators_on_real_bold_are_as_measured():
     for system, cell in zip(systems, cells, strict=True):
         assert number(cell) == pytest.approx(whole[system], abs=6e-3)
     mixed = measured("alice", "r, frames shuffled").set_index("system")["value"].astype(float)
-    said = re.search(r"shuffled within the TR it falls to (\S+)\.\n", README)[1]
-    assert number(said) == pytest.approx(mixed["kernels"], abs=6e-3)
+    said = re.search(r"shuffled within the TR it\nfalls to (\S+)\. ", README)[1]
+    assert number(said) == pytest.approx(mixed["multiscale"], abs=6e-3)
+
+
+def test_the_aggregator_of_the_gains_was_chosen_on_the_film():
+    share = measured("simulated_aggregators", "r / ceiling")
+    share = share[share["group"] == ""].set_index("system")["value"].astype(float)
+    assert share.idxmax() == "multiscale"
 
 
 def test_gains_on_real_bold_are_as_measured():
     def gain(rival):
         rows = measured("alice", f"gain in r over {rival}")
-        (row,) = rows[rows["system"] == "kernels"].to_dict("records")
+        (row,) = rows[rows["system"] == "multiscale"].to_dict("records")
         return [float(row[end]) for end in ("value", "low", "high")]
 
     for name, *cells in rows_of_table("| over | sound power |"):
@@ -159,6 +165,67 @@ def test_gains_on_real_bold_are_as_measured():
             assert [number(cell), *interval(cell)] == pytest.approx(found, abs=6e-3)
     said = re.search(r"mean of its own latents \((.*?)\)", README)[1]
     assert [number(said), *interval(said)] == pytest.approx(gain("mean"), abs=6e-3)
+
+
+def whole(study, metric, of="system"):
+    """Rows of the whole, by system."""
+    table = measured(study, metric)
+    return table[table["group"] == ""].set_index(of)
+
+
+def ends(row):
+    return [float(row[end]) for end in ("value", "low", "high")]
+
+
+def test_the_annotated_film_is_as_measured():
+    r = whole("sherlock", "r")
+    systems = ["speaking", "whole TRs", "TR means", "sub-TR onsets", "TR means, context"]
+    systems += ["sub-TR onsets, context", "sub-TR onsets through the HRF"]
+    (cells,) = rows_of_table("| who speaks | whole TRs |")
+    for system, cell in zip(systems, cells, strict=True):
+        assert number(cell) == pytest.approx(float(r.loc[f"ridge, {system}", "value"]), abs=6e-3)
+    assert interval(cells[-1]) == pytest.approx(ends(r.loc[f"ridge, {systems[-1]}"])[1:], abs=6e-3)
+    for begin, system, rival in (
+        (r"helps a little \(", "ridge, TR means", "ridge, whole TRs"),
+        (r"does not \(", "ridge, sub-TR onsets", "ridge, TR means"),
+    ):
+        said = re.search(begin + r"(\S+ \[.*?\])", README)[1]
+        row = whole("sherlock", f"gain in r over {rival}").loc[system]
+        assert [number(said), *interval(said)] == pytest.approx(ends(row), abs=6e-4)
+
+
+def test_many_subjects_are_as_measured():
+    r = whole("subjects", "r")["value"].astype(float)
+    text = README[README.index("**Many subjects**") :].split("\n\n")[0].replace("\n", " ")
+    said = [float(of) for of in re.findall(r"(?<![\d.\[])0\.\d\d(?![\d\]])(?!, 0)", text)]
+    systems = ["joint", "separate", "separate, fourfold budget", "left out, new head"]
+    assert said[1:] == pytest.approx([r[system] for system in systems], abs=6e-3)
+    assert r["joint, closed-form head"] == pytest.approx(r["left out, new head"], abs=6e-3)
+
+
+def test_identification_and_ceilings_are_as_measured():
+    table = whole("identification", "identification (pairwise)", ["study", "system"])
+    right = table["value"].astype(float)
+    said = re.search(r"simulated, (\S+) by tier 1's predictions, (\S+) by the best ridge", README)
+    ridge = right["simulated"].drop("tier1").max()
+    assert [float(of) for of in said.groups()] == pytest.approx(
+        [right["simulated", "tier1"], ridge], abs=6e-3
+    )
+    said = re.search(r"\*Alice\*, (\S+ \[.*?\]) by tier 1, no more than (\S+) by mean mel", README)
+    found = ends(table.loc["alice", "tier1"])
+    assert [number(said[1]), *interval(said[1])] == pytest.approx(found, abs=6e-3)
+    assert number(said[2]) == pytest.approx(right["alice", "canonical ridge, mean mel"], abs=6e-3)
+    counted = pd.read_csv(ROOT / "figures" / "ceilings.csv")
+    used = counted[counted["kind"].str.endswith("without each subject")]["value"]
+    low, high = re.search(r"data sets in (\S+) to (\S+) %", README).groups()
+    assert [float(low), float(high)] == pytest.approx([100 * used.min(), 100 * used.max()], abs=0.1)
+
+
+def test_size_is_as_measured():
+    table = pd.read_csv(ROOT / "figures" / "scale.csv")
+    (row,) = table[(table["subjects"] == 100) & (table["parcels"] == 1000)].to_dict("records")
+    said = re.search(r"fitted and scored in (\S+) s\nof one core and (\S+) GB", README).groups()
+    assert [float(of) for of in said] == pytest.approx([row["cpu_s"], row["peak_gb"]], rel=0.05)
 
 
 def test_what_the_encoder_adds_is_as_measured():

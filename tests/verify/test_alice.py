@@ -33,8 +33,9 @@ TR_S, FRAMES_PER_TR = 2.0, 64
 DRIFT_ORDER = 2
 VECTOR_DIM = 64
 CHOSEN = "chosen by nested blocks"
-# Of all aggregators it did best with simulated BOLD, before it met the story.
-BEST_ON_FILM = "kernels"
+# Of all aggregators the first did best in figures/simulated_aggregators.csv, before any met the
+# story; the second is that of tier 1, whose settings were chosen with the story in view.
+BEST_ON_FILM, OF_TIER_1 = "multiscale", "kernels"
 FEATURES = ("mean mel", "sound power", "onset flux", "word rate")
 KINDS = ("ridge", "canonical ridge")
 BESIDE = {f"{kind}, {feature}" for kind in KINDS for feature in FEATURES}
@@ -97,8 +98,9 @@ def test_aggregators_and_rivals_on_the_story(story, film, scored_of, verify_fold
         rows += scored(found, None, bold, CHOSEN, seed, VECTOR_DIM)
         chosen.append(standardise_by_fold(found, bold.tests))
     rivals = {name: of for name, of in predictions.items() if name in BESIDE}
-    for system, ours in ((CHOSEN, chosen), (BEST_ON_FILM, predictions[BEST_ON_FILM])):
-        rows += gains_over(rivals, ours, bold, "alice", system)
+    predictions[CHOSEN] = chosen
+    for system in (CHOSEN, BEST_ON_FILM, OF_TIER_1):
+        rows += gains_over(rivals, predictions[system], bold, "alice", system)
     file = scored_of("alice", rows)
     table = read_results(file.parent)
     r = summary(table[table["metric"] == "r"]).set_index(["system", "group"])["value"]
