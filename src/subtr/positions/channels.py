@@ -1,12 +1,14 @@
 """Encodings that append channels of time, the same for whatever the frames hold."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from einops import repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class TimeChannels(nn.Module):
+class TimeChannels(nn.Module, ABC):
     """Appends ``n_channels`` functions of time to every frame; subclasses say which.
 
     Arguments
@@ -21,11 +23,11 @@ class TimeChannels(nn.Module):
         """Features of a frame after encoding, given those before."""
         return in_dim + self.n_channels
 
+    @abstractmethod
     def channels(
         self, times_s: Float[Tensor, " frame"], tr_s: float
     ) -> Float[Tensor, "frame channel"]:
         """The code of each moment: seconds since the TR's onset, in a TR of ``tr_s`` seconds."""
-        raise NotImplementedError
 
     def forward(
         self,
