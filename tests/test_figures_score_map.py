@@ -35,3 +35,10 @@ def test_every_number_is_the_mean_over_seeds_at_its_place():
 def test_without_rows_it_says_what_is_missing():
     with pytest.raises(SettingsError, match="r / ceiling"):
         score_map(rows().iloc[:0], "r / ceiling")
+
+
+def test_sizes_stand_in_their_order():
+    sizes = [rows().assign(floats_per_tr=floats) for floats in (128.0, 64.0, 512.0)]
+    axis = score_map(pd.concat(sizes), "r", "floats_per_tr").axes[0]
+    said = [tick.get_text() for tick in axis.get_xticklabels()]
+    assert said == ["64 floats", "128 floats", "512 floats"]

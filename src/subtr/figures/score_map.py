@@ -24,6 +24,8 @@ def score_map(rows: pd.DataFrame, score: str, by: str = "group", lowest: float =
     """
     means = summary(some(rows, score))
     table = means.pivot_table(index="system", columns=by, values="value", sort=False)
+    if by == "floats_per_tr":
+        table = table[sorted(table)]
     figure, axes = panels(height_in=1.2 + 0.32 * len(table))
     axis = axes[0, 0]
     highest = float(np.nanmax(table.to_numpy()))
