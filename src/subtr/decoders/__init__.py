@@ -5,12 +5,19 @@ A decoder is built from the vector's size, the frames of a TR and the size of a 
 
 from subtr.decoders.block_pictures import BlockPictureDecoder
 from subtr.decoders.mel import HeldDecoder, LinearDecoder
+from subtr.decoders.multi_receptive import MultiReceptiveDecoder
 from subtr.decoders.pictures import LinearPictureDecoder, PictureDecoder
 from subtr.decoders.refined import RefinedDecoder
 from subtr.registry import Registry
 
 DECODERS = Registry(
-    "decoder", {"held": HeldDecoder, "linear": LinearDecoder, "refined": RefinedDecoder}
+    "decoder",
+    {
+        "held": HeldDecoder,
+        "linear": LinearDecoder,
+        "refined": RefinedDecoder,
+        "multi_receptive": MultiReceptiveDecoder,
+    },
 )
 PICTURE_DECODERS = Registry(
     "picture decoder",

@@ -14,6 +14,25 @@ from subtr.decoders.mel import LinearDecoder
 _FREQUENCY_CHANNEL = 1
 
 
+class ResidualConvolutions(nn.ModuleList):
+    """Convolutions of 3 x 3 patches, each of which adds to what it is given.
+
+    Arguments
+        hidden_dim: features of a patch.
+        depth: how many.
+    """
+
+    def __init__(self, hidden_dim: int, depth: int):
+        super().__init__(nn.Conv2d(hidden_dim, hidden_dim, 3, padding=1) for _ in range(depth))
+
+    def forward(
+        self, latents: Float[Tensor, "batch hidden frame feature"]
+    ) -> Float[Tensor, "batch hidden frame feature"]:
+        for convolution in self:
+            latents = latents + convolution(F.gelu(latents))
+        return latents
+
+
 class SpectrogramRefinement(nn.Module):
     """Adds to a spectrogram what residual 2D convolutions over its patches make of it.
 
@@ -22,19 +41,17 @@ class SpectrogramRefinement(nn.Module):
 
     Arguments
         hidden_dim: features of a patch.
-        depth: residual convolutions of 3 x 3 patches.
         patch: frames and features of a patch; even.
+        blocks: the residual convolutions, (batch, hidden_dim, frame, feature) to the same.
     """
 
-    def __init__(self, hidden_dim: int, depth: int, patch: int):
+    def __init__(self, hidden_dim: int, patch: int, blocks: nn.Module):
         super().__init__()
         self.patch = patch
         # Patches overlap by half on every side, so that no border shows.
         overlapping = {"kernel_size": 2 * patch, "stride": patch, "padding": patch // 2}
         self.take = nn.Conv2d(1 + _FREQUENCY_CHANNEL, hidden_dim, **overlapping)
-        self.blocks = nn.ModuleList(
-            nn.Conv2d(hidden_dim, hidden_dim, 3, padding=1) for _ in range(depth)
-        )
+        self.blocks = blocks
         self.give = nn.ConvTranspose2d(hidden_dim, 1, **overlapping)
         nn.init.zeros_(self.give.weight)
         nn.init.zeros_(self.give.bias)
@@ -46,37 +63,26 @@ class SpectrogramRefinement(nn.Module):
         padded = F.pad(spectrogram, (0, -n_features % self.patch, 0, -n_frames % self.patch))
         frequency = torch.linspace(-1, 1, padded.shape[2], device=padded.device)
         latents = self.take(torch.stack([padded, frequency.expand_as(padded)], dim=1))
-        for block in self.blocks:
-            latents = latents + block(F.gelu(latents))
-        added = self.give(F.gelu(latents))[:, 0]
+        added = self.give(F.gelu(self.blocks(latents)))[:, 0]
         return spectrogram + added[:, :n_frames, :n_features]
 
 
-class RefinedDecoder(nn.Module):
-    """All frames of a TR as a linear function of its vector, then refined across TR borders.
+class RedrawnDecoder(nn.Module):
+    """All frames of a TR as a linear function of its vector, then redrawn across TR borders.
 
     Arguments
         dim: size of the vector.
         n_frames, n_features: frames of a TR, features of a frame.
-        hidden_dim, depth, patch: see `SpectrogramRefinement`.
+        refinement: spectrogram (batch, frame, feature) to the same.
 
-    Consecutive TRs are refined together: a frame near the border of its TR is also drawn from the
+    Consecutive TRs are redrawn together: a frame near the border of its TR is also drawn from the
     numbers of the next one.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        n_frames: int,
-        n_features: int,
-        *,
-        hidden_dim: Annotated[int, Field(ge=1, le=2048)] = 64,
-        depth: Annotated[int, Field(ge=0, le=64)] = 4,
-        patch: Annotated[int, Field(ge=2, le=64, multiple_of=2)] = 4,
-    ):
+    def __init__(self, dim: int, n_frames: int, n_features: int, refinement: nn.Module):
         super().__init__()
         self.linear = LinearDecoder(dim, n_frames, n_features)
-        self.refinement = SpectrogramRefinement(hidden_dim, depth, patch)
+        self.refinement = refinement
 
     def start_from(
         self, synthesis: Float[Tensor, "flat dim"], mean: Float[Tensor, " flat"]
@@ -90,3 +96,27 @@ class RefinedDecoder(nn.Module):
         n_trs = vectors.shape[1]
         whole = rearrange(self.linear(vectors), "b t f m -> b (t f) m")
         return rearrange(self.refinement(whole), "b (t f) m -> b t f m", t=n_trs)
+
+
+class RefinedDecoder(RedrawnDecoder):
+    """`RedrawnDecoder` by residual convolutions of one size.
+
+    Arguments
+        dim, n_frames, n_features: see `RedrawnDecoder`.
+        hidden_dim, patch: see `SpectrogramRefinement`.
+        depth: see `ResidualConvolutions`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        n_frames: int,
+        n_features: int,
+        *,
+        hidden_dim: Annotated[int, Field(ge=1, le=2048)] = 64,
+        depth: Annotated[int, Field(ge=0, le=64)] = 4,
+        patch: Annotated[int, Field(ge=2, le=64, multiple_of=2)] = 4,
+    ):
+        blocks = ResidualConvolutions(hidden_dim, depth)
+        refinement = SpectrogramRefinement(hidden_dim, patch, blocks)
+        super().__init__(dim, n_frames, n_features, refinement)
