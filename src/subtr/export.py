@@ -5,7 +5,6 @@ the weights alone, with one scale a channel; they are made floats again when the
 """
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,13 +13,12 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int8
 from pydantic import Field
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from subtr.errors import SettingsError
 from subtr.models import Stream, StreamParams
 from subtr.params import Strict, nearest, validate
+from subtr.tensor_files import read_tensors, write_tensors
 
 # In INT8 it is the dtype of what stays a float.
 _FORMS = {
@@ -67,15 +65,7 @@ def save_stream(stream: Stream, spec: StreamSpec, file: Path | str, form: str = 
     file, state = Path(file), _stored(stream, form)
     _fill(spec.build(), _restored(state), file)
     about = {"spec": spec.model_dump_json(), "form": form}
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_file(state, part, about)
-        os.replace(part, file)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
-        raise SettingsError(f"{file} cannot be written: {error}. Choose another place.") from error
-    return file
+    return write_tensors(file, state, about)
 
 
 def load_stream(file: Path | str) -> tuple[Stream, StreamSpec]:
@@ -87,15 +77,13 @@ def load_stream(file: Path | str) -> tuple[Stream, StreamSpec]:
         SettingsError: no such file, or not one of `save_stream`.
     """
     file = Path(file)
+    state, about = read_tensors(
+        file, "a stream written by save_stream", "export it again", key="spec"
+    )
     try:
-        with safe_open(file, "pt") as stored:
-            about = stored.metadata() or {}
-            state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         content = json.loads(about["spec"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise SettingsError(
-            f"{file}: expected a stream written by save_stream, but {error!r}; export it again."
-        ) from error
+    except ValueError as error:
+        raise SettingsError(f"{file}: its spec is no JSON, {error}; export it again.") from error
     spec = validate(StreamSpec, content, str(file))
     return _fill(spec.build(), _restored(state), file).eval(), spec
 
