@@ -6,18 +6,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from einops import rearrange
 from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.autoencoder_training import LessonBatches, Taught, train_autoencoder
-from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.errors import SettingsError
+from subtr.export import StreamSpec
 from subtr.fitting_vectors import fitted_vectors
 from subtr.items import WindowBatches, consecutive, window_batches
-from subtr.models import Stream, TemporalAutoencoder
+from subtr.models import TemporalAutoencoder
+from subtr.params import params_hash
 from subtr.perturbation import PerturbationParams, perturbed
+from subtr.results import git_hash
+from subtr.saved_autoencoder import (
+    AUTOENCODER_FILE,
+    AutoencoderSpec,
+    SavedAutoencoder,
+    frames_of_pictures,
+    pictures_of_frames,
+)
 from subtr.splits import Split
 from subtr.starts import start_model
 from subtr.study import Study
@@ -73,12 +81,12 @@ def train_sound(
     center, scale = known.mean(dim=(0, 1)), known.std()
     frames = (mel - center) / scale
     learned = perturbed(frames, consecutive(split.train, study.run_of_tr), params.perturbation)
-    n_frames, n_mels = frames.shape[1:]
+    spec = _spec(study, params, n_floats, frames.shape[1], frames.shape[2], (label, seed))
     torch.manual_seed(seed)
-    stream = Stream(n_mels, n_frames, n_floats, params.stream)
-    model = TemporalAutoencoder(stream, params.decoder.build(DECODERS, n_floats, n_frames, n_mels))
+    model = spec.build()
     more = (folder, seed, label, teacher)
     history = _train(model, frames, learned, study, split, params, n_floats, *more)
+    _keep(SavedAutoencoder(spec, model, center, scale), folder)
     return Autoencoder(model, n_floats, frames, center, scale, history)
 
 
@@ -99,17 +107,17 @@ def train_pictures(
     """
     if params.perturbation != PerturbationParams():
         raise SettingsError("perturbation: expected none for pictures; it is made for sound alone.")
-    pictures = torch.from_numpy(np.array(study.pictures))
-    frames = rearrange(pictures, "t p h w c -> t p c h w").float() / 255
+    frames = frames_of_pictures(np.array(study.pictures))
     learned = (frames, consecutive(split.train, study.run_of_tr))
     n_pictures, _, height, width = frames.shape[1:]
+    spec = _spec(study, params, n_floats, n_pictures, (height, width), (label, seed))
     torch.manual_seed(seed)
-    stream = Stream((height, width), n_pictures, n_floats, params.stream)
-    decoder = params.decoder.build(PICTURE_DECODERS, n_floats, n_pictures, height, width)
-    model = TemporalAutoencoder(stream, decoder)
+    model = spec.build()
     more = (folder, seed, label, teacher)
     history = _train(model, frames, learned, study, split, params, n_floats, *more)
-    return Autoencoder(model, n_floats, frames, torch.zeros(()), torch.ones(()), history)
+    center, scale = torch.zeros(()), torch.ones(())
+    _keep(SavedAutoencoder(spec, model, center, scale), folder)
+    return Autoencoder(model, n_floats, frames, center, scale, history)
 
 
 def reconstruct_sound(
@@ -140,9 +148,27 @@ def reconstruct_pictures(
 ) -> tuple[UInt8[np.ndarray, "test picture height width 3"], pd.DataFrame]:
     """The pictures of the split's test TRs from ``n_floats`` numbers a TR, and the history."""
     trained = train_pictures(study, split, params, n_floats, folder, seed, label, teacher)
-    found = trained.reconstruct(split.test, study, params.fit_steps).clamp(0, 1)
-    found = rearrange(found, "t p c h w -> t p h w c")
-    return (found * 255).round().byte().numpy(), trained.history
+    found = trained.reconstruct(split.test, study, params.fit_steps)
+    return pictures_of_frames(found), trained.history
+
+
+def _spec(study, params, n_floats, n_frames, in_dim, origin) -> AutoencoderSpec:
+    (label, seed), is_sound = origin, isinstance(in_dim, int)
+    stream = StreamSpec(in_dim=in_dim, frames_per_tr=n_frames, dim=n_floats, params=params.stream)
+    came_from = {"study": study.name, "training": label, "seed": str(seed), "git": git_hash()}
+    return AutoencoderSpec(
+        stream=stream,
+        decoder=params.decoder,
+        mel=study.mel_settings if is_sound else None,
+        tr_s=study.clock.tr_s,
+        provenance=came_from | {"params_hash": params_hash(params)},
+    )
+
+
+def _keep(saved: SavedAutoencoder, folder: Path):
+    file, done = folder / AUTOENCODER_FILE, folder / "done.json"
+    if not file.exists() or file.stat().st_mtime < done.stat().st_mtime:
+        saved.save(file)
 
 
 def _train(model, frames, learned, study, split, params, n_floats, folder, seed, label, teacher):
