@@ -8,8 +8,9 @@ from planted import order_study
 
 from subtr.bold.cleaning import Cleaner
 from subtr.bold_pattern_scoring import ceiling_rows
-from subtr.bold_scoring import bold_rows, cleaned_bold, control_rows, held_out_bold
+from subtr.bold_scoring import bold_rows, control_rows
 from subtr.errors import StudyError
+from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.splits import Split, assert_fitted_on_train
 
 NOISE = 1.0

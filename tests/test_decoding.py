@@ -7,7 +7,8 @@ import pytest
 from planted import low_rank_study
 from planted_decoding import N_FLOATS, answering_study
 
-from subtr.decoding import BoldDecoder, decode, fit_decoders, with_bold_of
+from subtr.bold_decoder import BoldDecoder
+from subtr.decoding import decode, fit_decoders, with_bold_of
 from subtr.decoding_scores import PREFIX, decoding_rows, identified, vector_p
 from subtr.errors import SettingsError
 from subtr.lesions import WHOLE, lesioned, lesions

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted import order_study
 
-from subtr.bold_scoring import cleaned_bold
 from subtr.errors import SettingsError
+from subtr.held_out_bold import cleaned_bold
 from subtr.items import consecutive
 from subtr.labelled import labelled_bold, labelled_trs
 

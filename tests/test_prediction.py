@@ -6,8 +6,8 @@ import torch
 from planted import order_study
 
 from subtr import pretraining
-from subtr.bold_scoring import cleaned_bold
 from subtr.errors import SettingsError
+from subtr.held_out_bold import cleaned_bold
 from subtr.labelled import labelled_trs
 from subtr.metrics import pearson_r
 from subtr.params import validate

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from subtr.code_prediction import CodePredictor, code_loss
 from subtr.errors import SettingsError, SubtrError
 from subtr.params import validate
-from subtr.quantisation import HierarchicalQuantiser, QuantiserParams
+from subtr.quantisation import HierarchicalQuantiser
+from subtr.quantiser_params import QuantiserParams
 
 N_FRAMES = 4
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from planted import order_study
 
-from subtr.bold_scoring import cleaned_bold
 from subtr.bold_stimulus import bold_predictor, standardised_frames
 from subtr.errors import StudyError
+from subtr.held_out_bold import cleaned_bold
 from subtr.prediction import BoldParams, predict_bold, ridge_features
 from subtr.streams import Part, StreamParams
 from subtr.training_params import TrainingParams

@@ -8,10 +8,10 @@ import pytest
 from planted import after_hrf, order_study
 
 from subtr.baselines import FirRidge
-from subtr.bold_scoring import cleaned_bold, held_out_bold
 from subtr.clock import Clock
 from subtr.datasets.bold_folder import read_bold_folder
 from subtr.errors import StudyError
+from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics import pearson_r, split_half_ceiling, standardise_by_fold
 from subtr.study import Study
 from subtr.subject_ceiling import StreamedCeiling

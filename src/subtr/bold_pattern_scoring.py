@@ -1,11 +1,12 @@
 """Scores of predicted patterns of BOLD, and of the ceilings of all scores, as rows."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from subtr.errors import SettingsError
+from subtr.held_out_bold import HeldOutBold
 from subtr.items import consecutive
 from subtr.metrics import (
     block_bootstrap,
@@ -23,9 +24,6 @@ from subtr.metrics import (
 )
 from subtr.metrics.spatial import LEAST_PARCELS
 from subtr.scoring import Row, block_trs
-
-if TYPE_CHECKING:
-    from subtr.bold_scoring import HeldOutBold
 
 SEGMENT_S = 15.0
 # Until the response to a segment has faded, its neighbours are no fair distractors.
@@ -97,7 +95,7 @@ def identification_rows(found, prefix: str = "") -> list[Row]:
     return rows
 
 
-def ceiling_rows(bold: "HeldOutBold", **labels: Any) -> list[Row]:
+def ceiling_rows(bold: HeldOutBold, **labels: Any) -> list[Row]:
     """Split-half and inter-subject ceilings of all parcels and of each group, with intervals.
 
     None with a single subject.

@@ -1,15 +1,14 @@
 """Scores of predicted BOLD with floor, ceiling and interval, as rows of a tidy table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float
 
-from subtr.bold.cleaning import Cleaner
 from subtr.bold_pattern_scoring import pattern_rows
+from subtr.held_out_bold import HeldOutBold
 from subtr.metrics import (
     block_bootstrap,
     centred_by_fold,
@@ -19,89 +18,11 @@ from subtr.metrics import (
     permutation_p,
     r2_score,
     shift_null,
-    split_half_ceiling,
     standardise_by_fold,
     wrong_subject_p,
     wrong_subject_scores,
 )
 from subtr.scoring import Row, block_trs
-from subtr.splits import Split
-from subtr.study import Study
-
-
-def cleaned_bold(
-    study: Study, split: Split, drift_order: int
-) -> tuple[dict[str, Float64[np.ndarray, "tr parcel"]], Float64[np.ndarray, "tr parcel"]]:
-    """BOLD without drift and z-scored, by subject and as the subjects' mean.
-
-    Drift, means and deviations are those of the training TRs.
-    """
-    subjects, total, count = {}, 0.0, 0
-    for subject, bold in study.bold.items():
-        confounds = study.confounds.get(subject)
-        cleaner = Cleaner(study.clock.tr_s, drift_order, confounds).fit(bold, split.train)
-        subjects[subject] = cleaned = cleaner.transform(bold)
-        # Summed one by one: a stack of many subjects would be held twice.
-        known = np.isfinite(cleaned)
-        total, count = total + np.where(known, cleaned, 0.0), count + known
-    mean = np.where(count, total / np.maximum(count, 1), np.nan)
-    return subjects, Cleaner(study.clock.tr_s, 0).fit(mean, split.train).transform(mean)
-
-
-@dataclass(frozen=True)
-class HeldOutBold:
-    """The BOLD of all test blocks, cleaned by what their training TRs say, and its ceiling.
-
-    Arguments
-        mean: subjects' mean (TR, parcel), each test block standardised; NaN where never tested.
-        subjects: the same of each subject.
-        ceiling: highest r a model of the shared signal can reach, per parcel; NaN with one subject.
-        tests: the test blocks.
-        groups: tuning class or region of each parcel, by its name.
-        mean_z: subjects' mean as the training TRs z-score it, for R2; None leaves R2 out.
-        run_of_tr: run of each TR; one run if None.
-    """
-
-    mean: Float64[np.ndarray, "tr parcel"]
-    subjects: dict[str, Float64[np.ndarray, "tr parcel"]]
-    ceiling: Float64[np.ndarray, " parcel"]
-    tests: list[Int[np.ndarray, " _"]]
-    groups: pd.Series
-    tr_s: float
-    mean_z: Float64[np.ndarray, "tr parcel"] | None = None
-    run_of_tr: Int[np.ndarray, " tr"] | None = None
-
-    @property
-    def trs(self) -> Int[np.ndarray, " _"]:
-        """All tested TRs, ascending."""
-        return np.sort(np.concatenate(self.tests))
-
-
-def held_out_bold(study: Study, splits: list[Split], drift_order: int) -> HeldOutBold:
-    """What predictions of the test blocks are scored against."""
-    shape = (study.clock.n_trs, len(study.parcels))
-    mean = np.full(shape, np.nan)
-    subjects = {subject: np.full(shape, np.nan) for subject in study.subjects}
-    for split in splits:
-        each, group = cleaned_bold(study, split, drift_order)
-        mean[split.test] = group[split.test]
-        for subject, bold in each.items():
-            subjects[subject][split.test] = bold[split.test]
-    tests = [split.test for split in splits]
-    subjects = {subject: standardise_by_fold(bold, tests) for subject, bold in subjects.items()}
-    ceiling = np.full(shape[1], np.nan)
-    if len(subjects) > 1:
-        ceiling = split_half_ceiling(subjects)
-    return HeldOutBold(
-        standardise_by_fold(mean, tests),
-        subjects,
-        ceiling,
-        tests,
-        study.parcels["tuning"],
-        study.clock.tr_s,
-        mean,
-        study.run_of_tr,
-    )
 
 
 def bold_rows(

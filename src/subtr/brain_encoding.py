@@ -8,9 +8,9 @@ import pandas as pd
 from jaxtyping import Float64
 
 from subtr.altered_stimulus import altered, without_fast_changes
-from subtr.bold_scoring import HeldOutBold
 from subtr.bold_training import Trained, fit_fold
 from subtr.errors import SettingsError
+from subtr.held_out_bold import HeldOutBold
 from subtr.metrics import (
     block_bootstrap,
     false_discovery_q,

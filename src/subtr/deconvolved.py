@@ -4,8 +4,8 @@ import warnings
 from dataclasses import replace
 
 from subtr.bold.deconvolution import Deconvolution
-from subtr.bold_scoring import cleaned_bold
 from subtr.errors import SettingsError, StudyWarning
+from subtr.held_out_bold import cleaned_bold
 from subtr.splits import Split
 from subtr.study import Study
 
@@ -25,7 +25,7 @@ def deconvolved_study(
     readout takes the response "applied" and refuses any other.
 
     Arguments
-        drift_order: see `subtr.bold_scoring.cleaned_bold`.
+        drift_order: see `subtr.held_out_bold.cleaned_bold`.
         method, noise_to_signal, model: see `Deconvolution`.
 
     Returns

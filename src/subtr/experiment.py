@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from subtr import bold_scoring, scoring
-from subtr.bold_pattern_scoring import ceiling_rows
+from subtr import scoring
 from subtr.datasets import load_study
 from subtr.errors import SettingsError
 from subtr.experiment_params import StudyParams, SystemParams
+from subtr.held_out_bold import HeldOutBold, held_out_bold
 from subtr.lag_scoring import lag_rows
 from subtr.params import Strict, load_params, nearest, params_folder, params_hash
 from subtr.results import check_writable, git_hash, read_results, read_table, write_results
-from subtr.rivals import Rival, bold_rivals, picture_rivals, sound_rivals
+from subtr.rival_scoring import rival_rows
 from subtr.run import run_folder
 from subtr.scoring import Row
 from subtr.splits import Split
@@ -85,9 +85,9 @@ class Experiment:
         return self.splits[: self.params.reconstruction_folds]
 
     @cached_property
-    def held_out(self) -> bold_scoring.HeldOutBold:
+    def held_out(self) -> HeldOutBold:
         """The BOLD that predictions are scored against."""
-        return bold_scoring.held_out_bold(self.study, self.splits, self.params.drift_order)
+        return held_out_bold(self.study, self.splits, self.params.drift_order)
 
     @cached_property
     def lags(self) -> list[Row]:
@@ -142,23 +142,7 @@ class Experiment:
             kept = read_table(file)
             if set(kept["params_hash"]) == {of} and set(kept["git"]) == {git_hash()}:
                 return kept
-        rows: list[Row] = []
-        splits, sizes = self.reconstruction_splits, self.params.pca_floats
-        if self.study.mel is not None:
-            rows += self._score_rivals("sound", sound_rivals(self.study, splits, sizes), labels)
-        if self.study.pictures is not None:
-            # More components than pictures of a short film can tell apart would say little.
-            found = picture_rivals(self.study, splits, sizes[:1])
-            rows += self._score_rivals("pictures", found, labels)
-        if self.study.bold:
-            for name, n_floats, found in bold_rivals(
-                self.study, self.splits, self.params.drift_order
-            ):
-                named = labels | {"system": name, "floats_per_tr": n_floats}
-                rows += bold_scoring.bold_rows(found, self.held_out, found, **named)
-            rows += ceiling_rows(self.held_out, **labels | {"system": "noise ceiling"})
-            rows += [row | labels for row in self.lags]
-        return self._keep("rivals", rows)
+        return self._keep("rivals", rival_rows(self, labels))
 
     def results(self) -> pd.DataFrame:
         """All tables of this run, as one."""
@@ -195,15 +179,6 @@ class Experiment:
         values = self.study.mel if modality == "sound" else self.study.pictures
         original = np.asarray(values)[self.reconstruction_trs]
         return rows_of(original, found, self.study.clock.tr_s, **labels)
-
-    def _score_rivals(self, modality: str, found: list[Rival], labels: Row) -> list[Row]:
-        rows = []
-        for name, n_floats, windows in found:
-            named = labels | {"system": name, "floats_per_tr": n_floats}
-            rows += self.score(modality, windows, named)
-            title = f"{name} {n_floats}" if name == "PCA" else name
-            self.store.keep_windows(title, modality, windows, None)
-        return rows
 
     def _keep(self, name: str, rows: list[Row]) -> pd.DataFrame:
         if not rows:

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from subtr.bold.hrf import HRF_DURATION_S
-from subtr.bold_scoring import cleaned_bold
 from subtr.errors import SettingsError
+from subtr.held_out_bold import cleaned_bold
 from subtr.items import consecutive
 from subtr.splits import Split
 from subtr.study import Study

@@ -17,9 +17,9 @@ from jaxtyping import Float, Float64, Int64
 from subtr.alignment import FunctionalAlignment
 from subtr.baselines.ridge import DEFAULT_ALPHAS, nested_blocks
 from subtr.bold_params import BoldParams, NewSubjectParams
-from subtr.bold_scoring import cleaned_bold
 from subtr.bold_training import fit_fold
 from subtr.errors import SettingsError, StudyError
+from subtr.held_out_bold import cleaned_bold
 from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.labelled import labelled_trs
 from subtr.models import BoldPredictor

@@ -13,7 +13,8 @@ from subtr.decoders import DECODERS
 from subtr.errors import SettingsError
 from subtr.models import Part, Stream, StreamParams
 from subtr.params import Strict
-from subtr.quantisation import HierarchicalQuantiser, Quantised, QuantiserParams
+from subtr.quantisation import HierarchicalQuantiser, Quantised
+from subtr.quantiser_params import QuantiserParams
 from subtr.training_params import TrainingParams
 
 # More windows or latents than these would make the start slower, not better.

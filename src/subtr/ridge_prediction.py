@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from subtr.baselines import FirRidge, canonical_features, mean_mel, onset_flux, sound_power
-from subtr.bold_scoring import cleaned_bold
 from subtr.errors import SettingsError
+from subtr.held_out_bold import cleaned_bold
 from subtr.splits import Split
 from subtr.study import Study
 

@@ -9,7 +9,7 @@ import pandas as pd
 from einops import rearrange
 from jaxtyping import Float, Float64
 
-from subtr.bold_scoring import HeldOutBold
+from subtr.held_out_bold import HeldOutBold
 from subtr.metrics import block_bootstrap, pearson_r, split_half_ceiling, standardise_by_fold
 from subtr.scoring import Row, block_trs
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from subtr import bold_scoring
 from subtr.autoencoder_params import AutoencoderParams
+from subtr.bold_scoring import bold_rows, control_rows
 from subtr.errors import SettingsError
 from subtr.new_subjects import leave_one_subject_out
 from subtr.params import Strict
@@ -73,8 +73,8 @@ def prediction_rows(
     if keep:
         experiment.store.keep_history(f"{name}_seed{seed}_bold", history)
     labels = labels | {"floats_per_tr": params.readout.vector_dim * params.readout.members}
-    rows = bold_scoring.bold_rows(found["mean"], experiment.held_out, found["calibrated"], **labels)
-    rows += bold_scoring.control_rows(found, experiment.held_out, **labels)
+    rows = bold_rows(found["mean"], experiment.held_out, found["calibrated"], **labels)
+    rows += control_rows(found, experiment.held_out, **labels)
     rows.append(labels | _time_row("bold", history.attrs["training time_s"]))
     if params.new_subjects is not None:
         rows += _new_subject_rows(experiment, params, labels)

@@ -16,9 +16,9 @@ from subtr.baselines import FirRidge, canonical_features
 from subtr.baselines.ridge import nested_blocks
 from subtr.bold.hrf import HRF_DURATION_S
 from subtr.bold_params import BoldParams
-from subtr.bold_scoring import cleaned_bold
 from subtr.bold_stimulus import bold_stimulus
 from subtr.errors import SettingsError
+from subtr.held_out_bold import cleaned_bold
 from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.metrics import pearson_r
 from subtr.models import BoldPredictor

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from subtr.baselines import BandedRidge
-from subtr.bold_scoring import cleaned_bold
 from subtr.errors import SettingsError
+from subtr.held_out_bold import cleaned_bold
 from subtr.metrics import r2_score
 from subtr.splits import Split
 from subtr.study import Study

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from subtr.bold_scoring import cleaned_bold
 from subtr.datasets import load_study
 from subtr.errors import StudyError
+from subtr.held_out_bold import cleaned_bold
 
 ADULT, CHILD = "sub-pixar123", "sub-pixar001"
 N_TRS = 168

@@ -9,11 +9,11 @@ import scipy.io
 import soundfile
 
 from subtr.bold.hrf import convolve_hrf
-from subtr.bold_scoring import cleaned_bold
 from subtr.bold_stimulus import bold_predictor
 from subtr.datasets import load_study
 from subtr.datasets.sherlock import RUN_TRS, SHIFT_TRS, TR_S, through_hrf
 from subtr.errors import SettingsError, StudyError
+from subtr.held_out_bold import cleaned_bold
 from subtr.metrics import check_lag, lag_scan
 from subtr.prediction import BoldParams, ridge_prediction
 from subtr.study import StudyWarning

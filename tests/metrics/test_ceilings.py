@@ -4,13 +4,12 @@ from planted import subjects_of
 
 from subtr.errors import SettingsError
 from subtr.metrics import pearson_r
+from subtr.metrics.ceiling_intervals import intersubject_interval, split_half_interval
 from subtr.metrics.ceilings import (
     intersubject_ceiling,
     intersubject_correlation,
-    intersubject_interval,
     r_over_ceiling,
     split_half_ceiling,
-    split_half_interval,
 )
 
 

@@ -14,10 +14,11 @@ from verify.test_compared import SEEDS, bold_folder, bold_params, stream_at
 from subtr.aggregators import AGGREGATORS
 from subtr.bold_params import BoldParams
 from subtr.bold_pattern_scoring import ceiling_rows
-from subtr.bold_scoring import bold_rows, control_rows, held_out_bold
+from subtr.bold_scoring import bold_rows, control_rows
 from subtr.bold_training import fit_fold
 from subtr.datasets import load_study
 from subtr.experiment_params import SystemParams
+from subtr.held_out_bold import held_out_bold
 from subtr.metrics import shuffle_frames, standardise_by_fold
 from subtr.params import load_params, params_folder, params_hash, validate
 from subtr.prediction import predict_bold

@@ -7,11 +7,12 @@ import torch
 from subtr.aggregators import AGGREGATORS
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.baselines import mean_rival
-from subtr.bold_scoring import bold_rows, held_out_bold
+from subtr.bold_scoring import bold_rows
 from subtr.clock import Clock
 from subtr.cost import count_parameters, matched_width
 from subtr.datasets import load_study
 from subtr.datasets.recordings import load_speech
+from subtr.held_out_bold import held_out_bold
 from subtr.models import Stream, StreamParams
 from subtr.params import params_hash, validate
 from subtr.prediction import BoldParams, predict_bold

@@ -5,11 +5,12 @@ import pytest
 
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.bold_pattern_scoring import OVERLAP_S, SEGMENT_S
-from subtr.bold_scoring import bold_rows, held_out_bold
+from subtr.bold_scoring import bold_rows
 from subtr.datasets import load_study
 from subtr.decoding import decode, fit_decoders, with_bold_of
 from subtr.decoding_scores import PREFIX, decoding_rows, identified
 from subtr.experiment_params import SystemParams
+from subtr.held_out_bold import held_out_bold
 from subtr.items import consecutive
 from subtr.metrics import cut_segments, identify, standardise_by_fold
 from subtr.params import load_params, params_folder, params_hash, validate

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from subtr.bold_scoring import cleaned_bold, held_out_bold
 from subtr.bold_training import fit_fold
 from subtr.datasets import load_study
+from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
 from subtr.new_subjects import head_prediction, leave_one_subject_out, shared_of
 from subtr.params import params_hash, validate

@@ -4,7 +4,6 @@ Source: Brennan, Stabler, Van Wagenen, Luh and Hale 2016, Abstract linguistic st
 with temporal activity during naturalistic comprehension, Brain and Language 157-158 (CC BY 4.0).
 """
 
-import re
 import warnings
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +15,7 @@ from pydantic import Field
 
 from subtr.clock import Clock
 from subtr.datasets.locate import find_data
+from subtr.datasets.words import read_words, word_rate
 from subtr.errors import StudyError
 from subtr.stimulus.media import probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
@@ -36,7 +36,6 @@ _RESYNTHESISED = (
     "The sound is speech resynthesised word by word at the real word times, not the reading that "
     "the listeners heard."
 )
-_PAUSES = ("", "sp")
 
 
 def load_alice(
@@ -107,38 +106,6 @@ def load_alice(
         media=media,
         notes=tuple(notes),
     )
-
-
-def read_words(textgrid: Path) -> pd.DataFrame:
-    """Words of a Praat word tier: columns onset_s, offset_s (stimulus seconds) and word.
-
-    Raises
-        StudyError: the file is missing or holds no words.
-    """
-    try:
-        text = textgrid.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{textgrid} cannot be read: expected a Praat TextGrid.") from error
-    pattern = r'xmin = (\S+)\s+xmax = (\S+)\s+text = "((?:[^"]|"")*)"'
-    rows = [
-        (float(onset_s), float(offset_s), word.strip().replace('""', '"'))
-        for onset_s, offset_s, word in re.findall(pattern, text)
-        if word.strip() not in _PAUSES
-    ]
-    if not rows:
-        raise StudyError(f"{textgrid} holds no words: expected a Praat TextGrid in long form.")
-    return pd.DataFrame(rows, columns=["onset_s", "offset_s", "word"])
-
-
-def word_rate(words: pd.DataFrame, clock: Clock) -> Float64[np.ndarray, "tr 1"]:
-    """Words that begin in each TR (n_trs, 1); words outside of the volumes are not counted.
-
-    Arguments
-        words: with a column onset_s.
-    """
-    tr = np.floor((words["onset_s"].to_numpy() - clock.onset_s) / clock.tr_s).astype(int)
-    inside = tr[(tr >= 0) & (tr < clock.n_trs)]
-    return np.bincount(inside, minlength=clock.n_trs).astype(np.float64)[:, None]
 
 
 def read_motion(folder: Path | None = None) -> dict[str, Float64[np.ndarray, "372 6"]]:

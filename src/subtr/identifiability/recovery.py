@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from subtr.bold.hrf import HRF_DURATION_S
-from subtr.decoding import BoldDecoder
+from subtr.bold_decoder import BoldDecoder
 from subtr.identifiability.simulation import Recording
 from subtr.metrics import shift_null
 from subtr.splits import block_splits

@@ -11,13 +11,12 @@ from subtr.metrics.bold import (
     standardise_by_fold,
 )
 from subtr.metrics.bootstrap import Interval, block_bootstrap, block_indices, jackknife_interval
+from subtr.metrics.ceiling_intervals import intersubject_interval, split_half_interval
 from subtr.metrics.ceilings import (
     intersubject_ceiling,
     intersubject_correlation,
-    intersubject_interval,
     r_over_ceiling,
     split_half_ceiling,
-    split_half_interval,
 )
 from subtr.metrics.controls import (
     circular_shift_null,

@@ -1,6 +1,5 @@
-"""Opens a media file of any kind that FFmpeg reads and decodes one of its streams with times."""
+"""Opens a media file of any kind that FFmpeg reads, and tells what is in it."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from subtr.errors import SubtrError
 # Broadcast containers count time from an arbitrary second (AVFMT_TS_DISCONT in libavformat).
 _ARBITRARY_ZERO = 0x0200
 # Formats without an index only estimate their duration from the bit rate.
-_ESTIMATED_DURATION = {"mp3", "aac", "ac3", "eac3", "dts", "mpegvideo", "h264", "hevc"}
+ESTIMATED_DURATION = {"mp3", "aac", "ac3", "eac3", "dts", "mpegvideo", "h264", "hevc"}
 
 
 class MediaError(SubtrError, ValueError):
@@ -97,115 +96,6 @@ def zero_s(container: av.container.InputContainer) -> float:
     return 0.0
 
 
-def decode(path: Path | str, kind: str) -> Iterator[tuple[float, av.frame.Frame]]:
-    """Decodes the main "audio" or "video" stream: pairs of stimulus time in seconds and frame.
-
-    Damaged parts are left out with a warning that names the second.
-
-    Raises
-        MediaError: see `open_media`; no such stream; or nothing of it decodes.
-    """
-    word = {"audio": "sound", "video": "picture"}[kind]
-    with open_media(path) as container:
-        stream = find_stream(container, kind)
-        if not any(find_stream(container, one) for one in ("audio", "video")):
-            raise MediaError(_nothing_in(path))
-        if stream is None:
-            raise MediaError(
-                f"{path} has no {word} track; expected one. Give another file, "
-                f"or switch {word}s off for this study."
-            )
-        stream.thread_type = "AUTO"
-        origin_s, end_s, damaged_at_s = zero_s(container), None, None
-        for frames in _frame_groups(container, stream):
-            if frames is None:
-                damaged_at_s = (end_s or 0.0) if damaged_at_s is None else damaged_at_s
-                continue
-            for frame in frames:
-                if frame.pts is None:
-                    start_s = end_s or 0.0
-                else:
-                    start_s = float(frame.pts * frame.time_base) - origin_s
-                end_s = start_s + _length_s(frame, stream)
-                yield start_s, frame
-        if end_s is None:
-            raise MediaError(
-                f"{path}: nothing of its {word} track decodes; the file is damaged or cut off. "
-                "Copy it again or convert it with ffmpeg."
-            )
-        _warn_of_loss(path, word, end_s, damaged_at_s, _declared_end_s(container, stream, origin_s))
-
-
-def _nothing_in(path) -> str:
-    # So FFmpeg also takes an mp4 that was cut off before the index at its end.
-    return (
-        f"{path} has neither a sound nor a picture track; expected a film or a sound. If the file "
-        "was cut off, copy it again."
-    )
-
-
-def _frame_groups(container, stream) -> Iterator[list | None]:
-    """The frames of each packet; None for a packet that does not decode."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:
-            # The file breaks off here; frames still inside the decoder are good.
-            yield None
-            yield stream.codec_context.decode(None)
-            return
-        if packet is None:
-            return
-        try:
-            frames = packet.decode()
-        except av.error.FFmpegError:
-            frames = None
-        yield frames
-
-
-def _length_s(frame, stream) -> float:
-    if isinstance(frame, av.AudioFrame):
-        return frame.samples / frame.sample_rate
-    if frame.duration:
-        return float(frame.duration * frame.time_base)
-    return float(1 / stream.average_rate) if stream.average_rate else 0.0
-
-
-def _declared_end_s(container, stream, origin_s: float) -> float | None:
-    """The stimulus second at which the file says that a stream ends, where it can be trusted."""
-    if container.format.name in _ESTIMATED_DURATION:
-        return None
-    if stream.duration is not None:
-        return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin_s
-    tag = stream.metadata.get("DURATION", "")
-    if tag.count(":") == 2:
-        hours, minutes, seconds = tag.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds) - origin_s
-    if container.duration is not None:
-        return ((container.start_time or 0) + container.duration) / av.time_base - origin_s
-    return None
-
-
-def _warn_of_loss(path, word, end_s, damaged_at_s, declared_s):
-    rest = "silence" if word == "sound" else "the last picture"
-    if declared_s is not None and end_s < declared_s - 1.0:
-        warnings.warn(
-            f"{path}: its {word} stops at {end_s:.2f} s, though the file declares "
-            f"{declared_s:.2f} s. The rest is taken as {rest}. If the file was cut off, "
-            "copy it again.",
-            MediaWarning,
-            stacklevel=3,
-        )
-    elif damaged_at_s is not None:
-        warnings.warn(
-            f"{path}: its {word} is damaged from {damaged_at_s:.2f} s; damaged parts are taken "
-            f"as {rest}. Copy or convert the file again.",
-            MediaWarning,
-            stacklevel=3,
-        )
-
-
 def probe(path: Path | str) -> MediaInfo:
     """What a media file holds: duration in seconds from stimulus time zero, rates, sizes.
 
@@ -215,7 +105,7 @@ def probe(path: Path | str) -> MediaInfo:
     with open_media(path) as container:
         sound, picture = find_stream(container, "audio"), find_stream(container, "video")
         if sound is None and picture is None:
-            raise MediaError(_nothing_in(path))
+            raise MediaError(nothing_in(path))
         rate = (picture.average_rate or picture.guessed_rate) if picture else None
         info = {
             "sound_rate_hz": sound.codec_context.sample_rate if sound else None,
@@ -225,7 +115,7 @@ def probe(path: Path | str) -> MediaInfo:
             "height": picture.codec_context.height if picture else None,
         }
         origin_s = zero_s(container)
-        if container.duration is not None and container.format.name not in _ESTIMATED_DURATION:
+        if container.duration is not None and container.format.name not in ESTIMATED_DURATION:
             end_s = ((container.start_time or 0) + container.duration) / av.time_base - origin_s
         else:
             end_s = max(
@@ -237,3 +127,12 @@ def probe(path: Path | str) -> MediaInfo:
                 default=0.0,
             )
     return MediaInfo(path=Path(path), duration_s=end_s, **info)
+
+
+def nothing_in(path: Path | str) -> str:
+    """The message for a file without sound and pictures."""
+    # So FFmpeg also takes an mp4 that was cut off before the index at its end.
+    return (
+        f"{path} has neither a sound nor a picture track; expected a film or a sound. If the file "
+        "was cut off, copy it again."
+    )

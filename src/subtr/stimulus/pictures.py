@@ -8,7 +8,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from jaxtyping import UInt8
 
-from subtr.stimulus.container import decode
+from subtr.stimulus.decode import decode
 
 # Absorbs the rounding of time stamps to binary fractions, not that of containers.
 _ROUNDING_S = 1e-6

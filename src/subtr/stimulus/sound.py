@@ -9,7 +9,7 @@ import av.error
 import numpy as np
 from jaxtyping import Float, Float32
 
-from subtr.stimulus.container import decode
+from subtr.stimulus.decode import decode
 
 # Time stamps of many containers are rounded to a millisecond; only more than that is a gap.
 _JITTER_S = 0.005

@@ -1,0 +1,47 @@
+"""Scores of what needs no training by gradient, beside those of learned systems."""
+
+from typing import TYPE_CHECKING
+
+from subtr.bold_pattern_scoring import ceiling_rows
+from subtr.bold_scoring import bold_rows
+from subtr.rivals import Rival, bold_rivals, picture_rivals, sound_rivals
+from subtr.scoring import Row
+
+if TYPE_CHECKING:
+    from subtr.experiment import Experiment
+
+
+def rival_rows(experiment: "Experiment", labels: Row) -> list[Row]:
+    """Rows of mean, nearest, Lanczos, PCA and ridge, and of the noise ceiling.
+
+    Reconstructions are kept in the run folder of the `Experiment`.
+    """
+    rows: list[Row] = []
+    study, splits = experiment.study, experiment.reconstruction_splits
+    sizes = experiment.params.pca_floats
+    if study.mel is not None:
+        rows += _reconstructed(experiment, "sound", sound_rivals(study, splits, sizes), labels)
+    if study.pictures is not None:
+        # More components than pictures of a short film can tell apart would say little.
+        found = picture_rivals(study, splits, sizes[:1])
+        rows += _reconstructed(experiment, "pictures", found, labels)
+    if study.bold:
+        found_of = bold_rivals(study, experiment.splits, experiment.params.drift_order)
+        for name, n_floats, found in found_of:
+            named = labels | {"system": name, "floats_per_tr": n_floats}
+            rows += bold_rows(found, experiment.held_out, found, **named)
+        rows += ceiling_rows(experiment.held_out, **labels | {"system": "noise ceiling"})
+        rows += [row | labels for row in experiment.lags]
+    return rows
+
+
+def _reconstructed(
+    experiment: "Experiment", modality: str, found: list[Rival], labels: Row
+) -> list[Row]:
+    rows = []
+    for name, n_floats, windows in found:
+        named = labels | {"system": name, "floats_per_tr": n_floats}
+        rows += experiment.score(modality, windows, named)
+        title = f"{name} {n_floats}" if name == "PCA" else name
+        experiment.store.keep_windows(title, modality, windows, None)
+    return rows
