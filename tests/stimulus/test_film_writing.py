@@ -31,3 +31,31 @@ def test_ctrl_c_leaves_no_half_film(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_film(tmp_path / "film.mp4", interrupted(), 24, None, None)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("cuts", [[1], [1024, 2048], [500, 501, 9000]])
+def test_sound_in_pieces_gives_the_same_film_as_sound_in_one(tmp_path, cuts):
+    sound = beep(0.3, 0.9)
+    whole = write_film(tmp_path / "whole.mp4", pictures(20), 24, sound, 16000)
+    pieces = (piece for piece in np.split(sound, cuts))
+    pieced = write_film(tmp_path / "pieced.mp4", pictures(20), 24, pieces, 16000)
+    assert pieced.read_bytes() == whole.read_bytes()
+
+
+def test_pieces_of_sound_are_taken_as_the_pictures_need_them(tmp_path):
+    shown, ahead_s = 0, []
+
+    def counted():
+        nonlocal shown
+        for picture in pictures(96):
+            yield picture
+            shown += 1
+
+    def pieces():
+        for second in range(4):
+            ahead_s.append(second - shown / 24)
+            yield np.zeros(16000, np.float32)
+
+    write_film(tmp_path / "film.mp4", counted(), 24, pieces(), 16000)
+    assert len(ahead_s) == 4
+    assert max(ahead_s) <= 0.1

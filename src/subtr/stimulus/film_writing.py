@@ -1,7 +1,6 @@
 """Writes a film that any player shows: H.264 and AAC in mp4."""
 
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from subtr.stimulus.container import MediaError
+from subtr.whole_files import whole_file
 
 _BLOCK = 1024
 
@@ -18,7 +18,7 @@ def write_film(
     path: Path | str,
     pictures: Iterable[UInt8[np.ndarray, "height width rgb"]] | None,
     picture_hz: float | int | None,
-    sound: Float[np.ndarray, " sample"] | None,
+    sound: Float[np.ndarray, " sample"] | Iterable[Float[np.ndarray, "_"]] | None,
     rate_hz: int | None,
     *,
     quality: int = 18,
@@ -29,7 +29,8 @@ def write_film(
         path: where to; written beside it first, so that a half-written film never has this name.
         pictures: any stream of pictures of one even size, or None for sound only.
         picture_hz: pictures per second.
-        sound: mono, full scale -1 to 1, or None for pictures only.
+        sound: mono, full scale -1 to 1; all of it, or consecutive pieces, which are taken as the
+            pictures need them; None for pictures only.
         rate_hz: samples per second, a rate that AAC knows (8000 to 96000).
         quality: constant rate factor of H.264; 0 is lossless, 51 worst.
 
@@ -39,22 +40,19 @@ def write_film(
     path = Path(path)
     if pictures is None and sound is None:
         raise MediaError(f"{path}: nothing to write; give pictures, sound or both.")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    pieces = iter([sound] if isinstance(sound, np.ndarray) else sound or ())
     try:
-        with av.open(str(part), "w", format="mp4") as container:
-            track = _SoundTrack(container, sound, rate_hz, path) if sound is not None else None
+        with whole_file(path) as part, av.open(str(part), "w", format="mp4") as container:
+            track = _SoundTrack(container, pieces, rate_hz, path) if sound is not None else None
             if pictures is not None:
                 _write_pictures(container, pictures, picture_hz, quality, track, path)
             if track is not None:
                 track.finish()
-        os.replace(part, path)
     except OSError as error:
         raise MediaError(
             f"{path} cannot be written: {error.strerror}. Free space or choose "
             "a folder that you can write to."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 
@@ -85,7 +83,7 @@ def _write_pictures(container, pictures, picture_hz, quality, track, path):
 
 
 class _SoundTrack:
-    def __init__(self, container, sound, rate_hz, path):
+    def __init__(self, container, pieces, rate_hz, path):
         try:
             self._stream = container.add_stream("aac", rate=rate_hz, layout="mono")
         except (av.error.FFmpegError, ValueError) as error:
@@ -94,20 +92,38 @@ class _SoundTrack:
                 "Use 16000, 22050, 44100 or 48000."
             ) from error
         self._stream.bit_rate = 160_000
-        self._container, self._sound, self._rate_hz = container, sound, rate_hz
-        self._next = 0
+        self._container, self._rate_hz = container, rate_hz
+        self._blocks, self._next = _blocks(pieces), 0
 
     def write_until(self, time_s: float):
-        end = min(len(self._sound), round(time_s * self._rate_hz))
-        while self._next < end:
-            block = self._sound[None, self._next : self._next + _BLOCK]
-            block = np.ascontiguousarray(np.clip(block, -1, 1), dtype=np.float32)
-            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
-            frame.sample_rate = self._rate_hz
-            frame.pts, frame.time_base = self._next, Fraction(1, self._rate_hz)
-            self._container.mux(self._stream.encode(frame))
-            self._next += block.shape[1]
+        while self._next < time_s * self._rate_hz and self._write_block():
+            pass
 
     def finish(self):
-        self.write_until(len(self._sound) / self._rate_hz)
+        while self._write_block():
+            pass
         self._container.mux(self._stream.encode(None))
+
+    def _write_block(self) -> bool:
+        block = next(self._blocks, None)
+        if block is None:
+            return False
+        samples = np.ascontiguousarray(np.clip(block, -1, 1)[None], dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate = self._rate_hz
+        frame.pts, frame.time_base = self._next, Fraction(1, self._rate_hz)
+        self._container.mux(self._stream.encode(frame))
+        self._next += len(block)
+        return True
+
+
+def _blocks(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same sound in the blocks that AAC encodes, however it arrives."""
+    held = np.zeros(0, np.float32)
+    for piece in pieces:
+        held = np.concatenate([held, piece])
+        whole = len(held) - len(held) % _BLOCK
+        yield from held[:whole].reshape(-1, _BLOCK)
+        held = held[whole:]
+    if len(held):
+        yield held
