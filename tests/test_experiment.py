@@ -9,7 +9,7 @@ import soundfile
 from planted import order_study
 from tiny_experiment import LINEAR, STUDY, SYSTEM, write
 
-from subtr import experiment, training
+from subtr import experiment, rival_scoring, training
 from subtr.bold.hrf import HRF_DURATION_S
 from subtr.errors import SettingsError, StudyError, SubtrError
 from subtr.experiment import Experiment
@@ -211,11 +211,11 @@ def test_rivals_are_scored_once_for_the_same_parameters_and_code(opened, monkeyp
     monkeypatch.setattr("subtr.results.git_hash", lambda: "abc")
     first = opened.rivals()
     with monkeypatch.context() as never:
-        never.setattr(experiment, "sound_rivals", None)
+        never.setattr(rival_scoring, "sound_rivals", None)
         pd.testing.assert_frame_equal(opened.rivals(), first)
     monkeypatch.setattr(experiment, "git_hash", lambda: "def")
     again = []
-    monkeypatch.setattr(experiment, "sound_rivals", lambda *_: again.append(1) or [])
+    monkeypatch.setattr(rival_scoring, "sound_rivals", lambda *_: again.append(1) or [])
     opened.rivals()
     assert again
 
