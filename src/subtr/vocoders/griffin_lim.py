@@ -8,13 +8,14 @@ from jaxtyping import Float32
 from pydantic import Field
 
 from subtr.clock import Clock
-from subtr.stimulus.mel import MelSettings, mel_filters
+from subtr.stimulus.mel import MelSettings
 from subtr.vocoders.hops import Block, Hops
+from subtr.vocoders.magnitudes import magnitudes_of_mel
 from subtr.vocoders.vocoder import Vocoder
 
 
 class GriffinLim(Vocoder):
-    """Magnitudes by non-negative least squares, phases by fast Griffin-Lim with librosa.
+    """Magnitudes by `magnitudes_of_mel`, phases by fast Griffin-Lim with librosa.
 
     Source: Perraudin, Balazs and Sondergaard 2013, A fast Griffin-Lim algorithm. It takes any
     `MelSettings` and any frames per TR, and knows nothing of what sound is like: what it adds by
@@ -50,10 +51,8 @@ class GriffinLim(Vocoder):
     def _sound(
         self, block: Block, hop_samples: int, n_samples: int | None
     ) -> Float32[np.ndarray, " sample"]:
-        # A model's outliers must not overflow.
-        mel = np.exp(np.clip(block.rows, -20.0, 10.0)).T.astype(np.float32)
         sound = librosa.griffinlim(
-            librosa.util.nnls(mel_filters(self.settings), mel),
+            magnitudes_of_mel(block.rows, self.settings),
             n_iter=self.n_iter,
             hop_length=hop_samples,
             n_fft=self.settings.window_samples,
