@@ -7,12 +7,35 @@ from typing import Any
 
 import pandas as pd
 
+from subtr.judges.beats import BeatTracker
+from subtr.judges.emotion import EmotionClassifier
+from subtr.judges.intelligibility import Intelligibility
 from subtr.judges.judge import Judge, JudgeMissing
+from subtr.judges.pitch import PitchTracker
+from subtr.judges.quality import Dnsmos, Pesq, Visqol
+from subtr.judges.sound_events import SoundEvents
+from subtr.judges.speakers import SpeakerRecogniser
+from subtr.judges.speech_recognition import WhisperBase, WhisperTiny
+from subtr.judges.tags import GenreTagger, MusicTagger
 from subtr.registry import Registry
 
 __all__ = ["JUDGES", "Judge", "JudgeMissing", "judge_table", "load_judge"]
 
-_CLASSES: list[type[Judge]] = []
+_CLASSES: list[type[Judge]] = [
+    WhisperBase,
+    WhisperTiny,
+    Intelligibility,
+    Pesq,
+    Visqol,
+    Dnsmos,
+    SpeakerRecogniser,
+    PitchTracker,
+    BeatTracker,
+    MusicTagger,
+    GenreTagger,
+    SoundEvents,
+    EmotionClassifier,
+]
 JUDGES = Registry("judge", {judge.name: judge for judge in _CLASSES})
 
 
