@@ -34,7 +34,8 @@ run: $(STAMP)
 
 test: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@$(BIN)/python -m pytest
+	@# A file stays in one process, for its tests share what they make.
+	@$(BIN)/python -m pytest -n $(CORES) --maxprocesses 8 --dist loadfile
 
 verify: $(STAMP)
 	@SUBTR_RUNS="$(RUNS)" $(BIN)/python -m pytest -m verify -s tests/verify

@@ -27,7 +27,10 @@ def data_dir() -> Path:
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     """Tests never touch the user's cache, and share one among themselves."""
-    monkeypatch.setenv("SUBTR_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all processes of this run
+    monkeypatch.setenv("SUBTR_CACHE", str(folder / "cache"))
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,117 @@
+"""Asked for beside measured, with floor, rivals, ceiling and a verdict by rule."""
+
+import math
+
+import pandas as pd
+
+from subtr.criteria.criterion import LEVELS, Criterion, read_criteria
+from subtr.judges import JudgeMissing, load_judge
+from subtr.result_tables import summary
+
+COLUMNS = (
+    *("criterion", *LEVELS, "measured", "floats per TR"),
+    *("floor", "averaging", "PCA", "ceiling", "verdict", "note"),
+)
+BELOW = "not reached"
+RULE = (
+    "A level is reached where the whole interval is at least what is asked for, and perhaps where "
+    "the value is but the interval reaches below; the highest such level is named. Averaging and "
+    "PCA are judged alike, PCA with as many floats a TR. The ceiling is what the judge says of the "
+    "original after the vocoder, or of the original itself."
+)
+_AVERAGING = ("averaging", "mean")
+
+
+def criteria_table(results: pd.DataFrame, system: str) -> pd.DataFrame:
+    """Each criterion of the report, and what one system reaches of it.
+
+    Arguments
+        results: tidy rows of one study, see ``subtr.results.COLUMNS``.
+        system: whose scores are judged, at the largest size that it was measured at.
+
+    Columns ``COLUMNS``, all of text; see ``RULE``. The verdict is "stretch", "target", "minimum",
+    "perhaps <level>", "not reached", or "not measured: why".
+    """
+    whole = summary(results[results["group"] == ""])
+    rows = [_row(criterion, whole, system) for criterion in read_criteria()]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).fillna("")
+
+
+def styled_criteria(results: pd.DataFrame, system: str):
+    """`criteria_table` for a notebook: verdicts in colour, ``RULE`` as its caption."""
+    colours = {BELOW: "#b2182b"} | {level: "#1b7837" for level in LEVELS}
+    colours |= {f"perhaps {level}": "#8c6d00" for level in LEVELS}
+    looks = [
+        {"selector": "caption", "props": "caption-side: bottom; text-align: left"},
+        {"selector": "td, th", "props": "text-align: left; vertical-align: top"},
+    ]
+    return (
+        criteria_table(results, system)
+        .style.map(lambda text: f"color: {colours.get(text, '#666666')}", subset=["verdict"])
+        .set_table_styles(looks)
+        .set_caption(RULE)
+        .hide(axis="index")
+    )
+
+
+def verdict(criterion: Criterion, value: float, low: float) -> str:
+    """The highest level that is reached for sure, else perhaps, else that none is."""
+    if criterion.most is not None:
+        return "minimum" if value <= criterion.most else BELOW
+    sure = [level for level, least in criterion.levels().items() if low >= least]
+    perhaps = [level for level, least in criterion.levels().items() if value >= least]
+    if sure:
+        return sure[-1]
+    return f"perhaps {perhaps[-1]}" if perhaps else BELOW
+
+
+def _row(criterion: Criterion, whole: pd.DataFrame, system: str) -> dict[str, str]:
+    asked = {level: f"{least:g}" for level, least in criterion.levels().items()}
+    if criterion.most is not None:
+        asked = {"minimum": f"≤ {criterion.most:g}"}
+    row = {"criterion": criterion.criterion, "note": criterion.note} | asked
+    of = whole[(whole["metric"] == criterion.metric) & (whole["modality"] == criterion.of)]
+    own = of[(of["system"] == system) & of["value"].notna()]
+    if criterion.reason or not len(own):
+        return row | {"verdict": f"not measured: {criterion.reason or _why(criterion, system)}"}
+    best = own.loc[own["floats_per_tr"].fillna(0).idxmax()]
+    same = of[(of["floats_per_tr"] == best["floats_per_tr"]) | of["floats_per_tr"].isna()]
+    averaging, pca = _value(of, _AVERAGING), _value(same, ("PCA",))
+    value, low, high = best["value"], best["low"], best["high"]
+    low = value if math.isnan(low) else low
+    if criterion.over:
+        rival = _value(of, (criterion.over,))
+        if not rival > 0:
+            return row | {"verdict": f"not measured: {criterion.over} predicts nothing"}
+        value, low, high = ((end - rival) / rival for end in (value, low, high))
+    measured = _text(value)
+    if not math.isnan(high):
+        measured += f" [{_text(low)}, {_text(high)}]"
+    floats = best["floats_per_tr"]
+    found = {
+        "measured": measured,
+        "floats per TR": "" if math.isnan(floats) else f"{floats:g}",
+        "averaging": _text(averaging),
+        "PCA": _text(pca),
+        "floor": _text(best["floor"]),
+        "ceiling": _text(best["ceiling"]),
+    }
+    return row | found | {"verdict": verdict(criterion, value, low)}
+
+
+def _why(criterion: Criterion, system: str) -> str:
+    if criterion.judge:
+        try:
+            load_judge(criterion.judge)
+        except JudgeMissing as error:
+            return str(error)
+    return f"no {criterion.metric} of {system} in the results"
+
+
+def _value(rows: pd.DataFrame, systems: tuple[str, ...]) -> float:
+    values = rows.loc[rows["system"].isin(systems), "value"].dropna()
+    return float(values.max()) if len(values) else math.nan
+
+
+def _text(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.3g}" if abs(value) >= 10 else f"{value:z.2f}"
