@@ -54,13 +54,14 @@ class Vocoder(ABC):
         return np.concatenate(list(self.stream([log_mel], replace(clock, n_trs=len(log_mel)))))
 
     def stream(
-        self, parts: Iterable[Float[np.ndarray, "_ frame mel"]], clock: Clock
+        self, parts: Iterable[Float[np.ndarray, "_ frame mel"]], clock: Clock, skip: int = 0
     ) -> Iterator[Float32[np.ndarray, "_"]]:
         """The same sound piece by piece, in little memory however long it is.
 
         Arguments
             parts: log-mel of consecutive TRs, any number at a time, all n_trs of the clock.
             clock: as in a call.
+            skip: first pieces to leave out, for they are there already; the others stay the same.
 
         Yields
             Samples, each piece where the one before ended; together what a call gives.
@@ -72,7 +73,10 @@ class Vocoder(ABC):
         hops = self._hops(clock, n_samples)
         rows = hops.resampled(self._checked(parts, clock))
         fade, faded = self.fade_hops * hops.hop_samples, None
-        for block in overlapping(rows, self.block_hops, self.context_hops):
+        for index, block in enumerate(overlapping(rows, self.block_hops, self.context_hops)):
+            # The last piece that is left out still fades into the next.
+            if index < skip - 1:
+                continue
             first = (block.start - block.before) * hops.hop_samples
             end = n_samples - first if block.last else None
             sound = self._sound(block, hops.hop_samples, end)
@@ -83,7 +87,8 @@ class Vocoder(ABC):
                 sound[: 2 * fade] = _faded(faded, sound[: 2 * fade])
             whole = len(sound) if block.last else len(sound) - 2 * fade
             faded = sound[whole:]
-            yield sound[:whole]
+            if index >= skip:
+                yield sound[:whole]
 
     @abstractmethod
     def _hops(self, clock: Clock, n_samples: int) -> Hops:
