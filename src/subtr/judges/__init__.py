@@ -7,16 +7,22 @@ from typing import Any
 
 import pandas as pd
 
+from subtr.judges.actions import FlowActions
 from subtr.judges.beats import BeatTracker
 from subtr.judges.emotion import EmotionClassifier
+from subtr.judges.frames import FrameQuality
 from subtr.judges.intelligibility import Intelligibility
 from subtr.judges.judge import Judge, JudgeMissing
+from subtr.judges.perceptual import Lpips, Vmaf
 from subtr.judges.pitch import PitchTracker
 from subtr.judges.quality import Dnsmos, Pesq, Visqol
+from subtr.judges.scenes import ColourScenes, EfficientNetScenes, FolderScenes
+from subtr.judges.shots import ShotDetector
 from subtr.judges.sound_events import SoundEvents
 from subtr.judges.speakers import SpeakerRecogniser
 from subtr.judges.speech_recognition import WhisperBase, WhisperTiny
 from subtr.judges.tags import GenreTagger, MusicTagger
+from subtr.judges.tracking import ObjectTracker
 from subtr.registry import Registry
 
 __all__ = ["JUDGES", "Judge", "JudgeMissing", "judge_table", "load_judge"]
@@ -35,6 +41,15 @@ _CLASSES: list[type[Judge]] = [
     GenreTagger,
     SoundEvents,
     EmotionClassifier,
+    FrameQuality,
+    Lpips,
+    Vmaf,
+    ObjectTracker,
+    EfficientNetScenes,
+    ColourScenes,
+    FolderScenes,
+    FlowActions,
+    ShotDetector,
 ]
 JUDGES = Registry("judge", {judge.name: judge for judge in _CLASSES})
 

