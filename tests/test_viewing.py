@@ -12,10 +12,15 @@ from subtr.errors import SettingsError, SubtrError
 from subtr.stimulus.media import iter_sound
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.viewing import RECORDING, Gallery, gallery, live_widgets, side_by_side
+from subtr.vocoders import Chosen, GriffinLim
 
 RATE = 8000
 CLOCK = Clock(tr_s=1.5, n_trs=6, onset_s=0.3)
 SETTINGS = MelSettings(rate_hz=RATE, n_mels=40, window_samples=512, fmax_hz=4000)
+
+
+def by_griffin_lim(n_iter) -> Chosen:
+    return Chosen(GriffinLim(SETTINGS, n_iter=n_iter), "Sound by griffin_lim: <quick>.")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,7 @@ def played(recording) -> Gallery:
         {"original": pictures, "averaging": pictures.mean(1, keepdims=True).astype(np.uint8)},
         recording,
         RATE,
-        n_iter=8,
+        vocoder=by_griffin_lim(8),
     )
 
 
@@ -110,7 +115,8 @@ def test_pictures_of_odd_size_become_even_for_films():
 
 def test_embedded_sound_is_that_of_the_chosen_trs(played, recording, shown):
     played.listen([2], [RECORDING, "averaging"])
-    figure, *rest = shown
+    figure, caption, *rest = shown
+    assert caption.data == "<i>Sound by griffin_lim: &lt;quick&gt;.</i>"
     assert [axis.get_title(loc="left") for axis in figure.axes[:1]] == ["averaging"]
     players = [item for item in rest if hasattr(item, "autoplay")]
     samples, rate_hz = soundfile.read(io.BytesIO(players[0].data))
@@ -165,7 +171,7 @@ def test_explore_falls_back_to_a_fixed_gallery(played, shown, monkeypatch, capsy
     assert "fixed gallery of TRs 3 to 3" in said
     assert why in said
     kinds = [type(item).__name__ for item in shown]
-    assert kinds == ["Figure", *["HTML", "Audio"] * 3, "Video"]
+    assert kinds == ["Figure", "HTML", *["HTML", "Audio"] * 3, "Video"]
 
 
 def test_sliders_choose_trs_and_systems(played, monkeypatch):
@@ -203,7 +209,7 @@ def test_wrong_choices_are_named(played, recording):
 def test_trs_that_a_system_left_out_are_named(played, tmp_path):
     mel = played.mels["original"].copy()
     mel[[0, 4]] = np.nan
-    part = Gallery(CLOCK, SETTINGS, {"tier 1": mel}, n_iter=2)
+    part = Gallery(CLOCK, SETTINGS, {"tier 1": mel}, vocoder=by_griffin_lim(2))
     with pytest.raises(SubtrError, match="tier 1 did not reconstruct TRs 4: choose"):
         part.save(tmp_path, range(3, 6))
     sound, _ = part.sounds(range(1, 4))["tier 1"]

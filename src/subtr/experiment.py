@@ -26,6 +26,7 @@ from subtr.stimulus.cache import file_digest
 from subtr.store import Store
 from subtr.study import Study
 from subtr.system_training import prediction_rows, reconstruction_rows
+from subtr.vocoders import Chosen
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ class Experiment:
         return held_out_bold(self.study, self.splits, self.params.drift_order)
 
     @cached_property
+    def vocoder(self) -> Chosen:
+        """What spectrograms are heard through, and why."""
+        return self.params.vocoder.choose(self.study.mel_settings)
+
+    @cached_property
     def lags(self) -> list[Row]:
         """By how much BOLD lags its stimulus, run by run; warns where the study says otherwise."""
         return lag_rows(self.study)
@@ -135,7 +141,7 @@ class Experiment:
         Returns
             The rows of their results table.
         """
-        of = params_hash(self.params) + self.training_hash()
+        of = params_hash(self.params, self.params.vocoder) + self.training_hash()
         labels = {"study": self.study.name, "seed": 0, "params_hash": of}
         file = self.folder / "tables" / "rivals.csv"
         if file.exists() and "-dirty" not in git_hash():

@@ -11,6 +11,7 @@ from subtr.params import Strict, validate
 from subtr.prediction import BoldParams
 from subtr.splits import Split
 from subtr.study import Study
+from subtr.vocoders import VocoderParams
 
 
 class StudyParams(Strict):
@@ -19,7 +20,7 @@ class StudyParams(Strict):
     ``load``: options of the study's loader. ``gap_s``: seconds between training and test; None for
     the length of the haemodynamic response where there is BOLD, else for two TRs.
     ``reconstruction_folds``: how many of the folds train autoencoders; BOLD is predicted in all.
-    ``pca_floats``: sizes of the PCA rival.
+    ``pca_floats``: sizes of the PCA rival. ``vocoder``: what sound is heard through.
     """
 
     load: dict[str, Any] = Field(default_factory=dict)
@@ -30,6 +31,8 @@ class StudyParams(Strict):
     reconstruction_folds: int = Field(1, ge=1)
     drift_order: int = Field(2, ge=0, le=10)
     pca_floats: tuple[int, ...] = (64, 128, 512)
+    # Left out of the hash of parameters, for no training depends on it.
+    vocoder: VocoderParams = Field(VocoderParams(), exclude=True)
 
     def splits(self, study: Study) -> list[Split]:
         """Train, validation and test of every fold; raises as `Study.splits`."""

@@ -20,7 +20,8 @@ def rival_rows(experiment: "Experiment", labels: Row) -> list[Row]:
     study, splits = experiment.study, experiment.reconstruction_splits
     sizes = experiment.params.pca_floats
     if study.mel is not None:
-        rows += _reconstructed(experiment, "sound", sound_rivals(study, splits, sizes), labels)
+        found = sound_rivals(study, splits, sizes, experiment.vocoder.vocoder)
+        rows += _reconstructed(experiment, "sound", found, labels)
     if study.pictures is not None:
         # More components than pictures of a short film can tell apart would say little.
         found = picture_rivals(study, splits, sizes[:1])

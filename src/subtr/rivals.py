@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Shaped
 
 from subtr.baselines import lanczos_rival, mean_rival, nearest_rival
-from subtr.decoders.vocoder import mel_to_sound
 from subtr.items import consecutive
 from subtr.prediction import ridge_features, ridge_prediction
 from subtr.splits import Split
 from subtr.stimulus.mel import log_mel_of_sound
 from subtr.study import Study
 from subtr.training_windows import fit_pca, holds_components
+from subtr.vocoders import GriffinLim, Vocoder
 
 
 class Rival(NamedTuple):
@@ -25,18 +25,24 @@ class Rival(NamedTuple):
 
 
 def sound_rivals(
-    study: Study, splits: list[Split], pca_floats: tuple[int, ...], seed: int = 0
+    study: Study,
+    splits: list[Split],
+    pca_floats: tuple[int, ...],
+    vocoder: Vocoder | None = None,
+    seed: int = 0,
 ) -> list[Rival]:
     """Reconstructions of the log-mel of all test TRs, fold after fold.
 
-    Besides the rivals there is their ceiling when heard: the original through Griffin-Lim and back.
+    Besides the rivals there is their ceiling when heard: the original through a vocoder (by default
+    Griffin-Lim) and back.
     """
+    vocoder = vocoder or GriffinLim(study.mel_settings)
     mel = np.asarray(study.mel, dtype=np.float32)
     n_frames, n_mels = mel.shape[1:]
     found = _held(mel, splits, study, n_mels)
     for n_floats in pca_floats:
         found += _pca(mel, splits, study, n_floats, seed)
-    round_trips = [_round_trip(study, mel, split) for split in splits]
+    round_trips = [_round_trip(study, mel, split, vocoder) for split in splits]
     return [*found, Rival("round trip", n_frames * n_mels, np.concatenate(round_trips))]
 
 
@@ -95,13 +101,12 @@ def _pca(windows, splits: list[Split], study: Study, n_floats: int, seed: int) -
     return [Rival("PCA", n_floats, np.concatenate(parts))]
 
 
-def _round_trip(study: Study, mel: np.ndarray, split: Split) -> np.ndarray:
-    rate_hz = study.mel_settings.rate_hz
+def _round_trip(study: Study, mel: np.ndarray, split: Split, vocoder: Vocoder) -> np.ndarray:
     parts = []
     for trs in _stretches(split, study):
         clock = type(study.clock)(study.clock.tr_s, len(trs), 0.0, study.clock.frames_per_tr)
-        sound = mel_to_sound(mel[trs], clock, study.mel_settings)
-        parts.append(log_mel_of_sound(sound, rate_hz, clock, study.mel_settings))
+        sound = vocoder(mel[trs], clock)
+        parts.append(log_mel_of_sound(sound, vocoder.rate_hz, clock, study.mel_settings))
     return np.concatenate(parts)
 
 

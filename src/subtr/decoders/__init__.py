@@ -1,4 +1,4 @@
-"""Vectors of consecutive TRs to log-mel frames or pictures; spectrograms to sound.
+"""Vectors of consecutive TRs to log-mel frames or pictures.
 
 A decoder is built from the vector's size, the frames of a TR and the size of a frame, and options.
 """

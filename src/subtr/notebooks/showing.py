@@ -17,6 +17,7 @@ from subtr.result_tables import summary
 from subtr.stimulus.media import probe, sound_spans
 from subtr.study import Study
 from subtr.viewing import Gallery
+from subtr.vocoders import Chosen
 
 
 def say(text: str) -> None:
@@ -61,11 +62,13 @@ def excerpt(
     trs: Trs,
     mels: Mapping[str, Float[np.ndarray, "_ _ _"]] | None = None,
     pictures: Mapping[str, UInt8[np.ndarray, "_ _ _ _ 3"]] | None = None,
+    vocoder: Chosen | None = None,
 ) -> Gallery:
     """Players of some consecutive TRs, numbered from 0; with the recording where there is one.
 
     Arguments
         mels, pictures: name -> log-mel or pictures of these TRs alone.
+        vocoder: see `Gallery`.
     """
     trs = checked_trs(trs, study.clock.n_trs)
     media, onset_s = study.stimulus_at(int(trs[0]))
@@ -73,7 +76,8 @@ def excerpt(
     recording, rate_hz = None, None
     if media is not None and mels:
         recording, rate_hz = _recording(media, onset_s, onset_s + clock.duration_s)
-    return Gallery(clock, study.mel_settings, mels or {}, pictures or {}, recording, rate_hz)
+    shown = mels or {}, pictures or {}
+    return Gallery(clock, study.mel_settings, *shown, recording, rate_hz, vocoder)
 
 
 def reconstructed(experiment: Experiment, seed: int, systems: Sequence[str]) -> Gallery:
@@ -94,7 +98,7 @@ def reconstructed(experiment: Experiment, seed: int, systems: Sequence[str]) -> 
             for name, values in windows.items()
             if name == system or name.rsplit(" ", 1)[0] == system
         }
-    return excerpt(study, trs, found["sound"], found["pictures"])
+    return excerpt(study, trs, found["sound"], found["pictures"], experiment.vocoder)
 
 
 def _recording(media: Path, start_s: float, stop_s: float):

@@ -1,9 +1,10 @@
 """Players: what each system makes of the same TRs, to hear and to see, in a notebook or as files.
 
-Sound is re-made of every spectrogram by the same `mel_to_sound`, the original's included, so that
-what differs is the system, not the way to sound.
+Sound is re-made of every spectrogram by the same vocoder, the original's included, so that what
+differs is the system, not the way to sound.
 """
 
+import html
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,6 @@ from IPython.display import HTML, Audio, Video, display
 from jaxtyping import Float, Float32, UInt8
 
 from subtr.clock import Clock
-from subtr.decoders.vocoder import mel_to_sound, write_sound
 from subtr.errors import SettingsError
 from subtr.figures.stimulus import Trs, checked_trs, reconstructions
 from subtr.figures.style import colour_of
@@ -26,6 +26,7 @@ from subtr.stimulus.media import resample
 from subtr.stimulus.mel import MelSettings
 from subtr.viewing.explorer import live_widgets, show_widgets
 from subtr.viewing.film import side_by_side
+from subtr.vocoders import Chosen, choose_vocoder, write_sound
 
 RECORDING = "original recording"
 # What is embedded swells the notebook file.
@@ -46,7 +47,8 @@ class Gallery:
         recording: mono sound of the stimulus, sample 0 at stimulus second 0; shown and saved as
             "original recording".
         rate_hz: samples per second of ``recording``.
-        n_iter: iterations of `mel_to_sound`.
+        vocoder: what spectrograms are heard through, and why; None for the one that any sound goes
+            through.
 
     Raises
         SettingsError: nothing to play, names that differ in TRs, or a recording without its rate.
@@ -58,9 +60,11 @@ class Gallery:
     pictures: Mapping[str, UInt8[np.ndarray, "_ _ _ _ 3"]] = field(default_factory=dict)
     recording: Float[np.ndarray, " sample"] | None = None
     rate_hz: int | None = None
-    n_iter: int = 48
+    vocoder: Chosen | None = None
 
     def __post_init__(self):
+        if self.vocoder is None:
+            object.__setattr__(self, "vocoder", choose_vocoder("mixed", self.mel_settings))
         if not self.mels and not self.pictures:
             raise SettingsError("Nothing to play: expected spectrograms, pictures or both.")
         if self.recording is not None and not self.rate_hz:
@@ -98,7 +102,7 @@ class Gallery:
         return sounds
 
     def listen(self, trs: Trs, names: Sequence[str] | None = None) -> None:
-        """Shows the spectrograms of these TRs, and for each system a player of its sound.
+        """Shows the spectrograms of these TRs, the vocoder, and each system's sound in a player.
 
         Raises
             SettingsError: as `sounds`; more than 15 s of TRs.
@@ -107,6 +111,7 @@ class Gallery:
         sounds = self.sounds(trs, names)
         if mels := {name: self.mels[name] for name in sounds if name in self.mels}:
             display(reconstructions(mels, self.clock, self.mel_settings, trs))
+            display(HTML(f"<i>{html.escape(self.vocoder.why)}</i>"))
         for name, (sound, rate_hz) in sounds.items():
             display(HTML(f'<b style="color:{colour_of(name)}">{name}</b>'))
             if rate_hz > self.mel_settings.rate_hz:
@@ -219,7 +224,7 @@ class Gallery:
             stop += stop < len(known) and known[stop]
         mel = self.mels[name][start:stop]
         clock = self.clock.with_frames(mel.shape[1])
-        sound = mel_to_sound(mel, clock, self.mel_settings, n_iter=self.n_iter)
+        sound = self.vocoder.vocoder(mel, clock)
         tr_samples = self.clock.tr_s * self.mel_settings.rate_hz
         first = round((trs[0] - start) * tr_samples)
         return sound[first : first + round(len(trs) * tr_samples)]

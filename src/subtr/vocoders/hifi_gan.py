@@ -37,7 +37,7 @@ class HifiGan(Vocoder):
     """
 
     name = "hifi_gan"
-    block_hops = 256
+    block_hops = 512
 
     def __init__(self, settings: MelSettings, *, weights: str | Path = "universal"):
         super().__init__(settings)

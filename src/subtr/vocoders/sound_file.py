@@ -1,6 +1,5 @@
 """Writes sound to a file, whole or as it is made."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import soundfile
 from jaxtyping import Float
 
 from subtr.errors import SubtrError
+from subtr.whole_files import whole_file
 
 
 class SoundError(SubtrError, OSError):
@@ -31,19 +31,19 @@ def write_sound(
         SoundError: unknown ending, or the folder cannot be written.
     """
     path = Path(path)
-    part = path.with_name(f".{os.getpid()}.{path.name}")
     pieces = [sound] if isinstance(sound, np.ndarray) else sound
     if path.suffix[1:].upper() not in soundfile.available_formats():
         raise _cannot(path, f"unknown ending {path.suffix!r}")
     try:
-        with soundfile.SoundFile(part, "w", rate_hz, 1) as file:
+        # The name of a part says nothing of its format.
+        with (
+            whole_file(path) as part,
+            soundfile.SoundFile(part, "w", rate_hz, 1, format=path.suffix[1:]) as file,
+        ):
             for piece in pieces:
                 file.write(np.clip(piece, -1.0, 1.0))
-        os.replace(part, path)
     except (soundfile.LibsndfileError, OSError) as error:
         raise _cannot(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -97,7 +97,7 @@ def _state(file: Path) -> dict[str, Tensor]:
 
 
 def _without_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Each weight as one tensor: g v / |v| (Salimans and Kingma 2016, equation 2)."""
+    """Each weight as one tensor, g v / |v| (Salimans and Kingma 2016, equation 2), of one row."""
     plain = {}
     for name, value in state.items():
         if name.endswith(".weight_g"):
@@ -106,4 +106,4 @@ def _without_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
             plain[name.removesuffix("_g")] = value * direction / norm
         elif not name.endswith(".weight_v"):
             plain[name] = value
-    return plain
+    return {name: of.unsqueeze(2) if of.ndim == 3 else of for name, of in plain.items()}
