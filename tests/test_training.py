@@ -67,6 +67,17 @@ def test_ctrl_c_keeps_a_checkpoint_and_the_same_call_ends_in_the_same_numbers(
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+def test_a_checkpoint_is_written_at_every_check_whether_it_is_the_best_or_not(tmp_path):
+    history, _ = train(tmp_path, learning_rate=1.0, max_epochs=30, patience_checks=2)
+    loss = history.query("part == 'validation' and name == 'loss'").set_index("epoch")["value"]
+    epochs = [
+        torch.load(tmp_path / f"{name}.ckpt", weights_only=False)["epoch"]
+        for name in ("best", "last")
+    ]
+    assert epochs == [loss.idxmin(), loss.index[-1]]
+    assert epochs[0] < epochs[1]
+
+
 def test_a_finished_training_is_read_not_repeated(tmp_path):
     history, _ = train(tmp_path)
     written = (tmp_path / "best.ckpt").stat().st_mtime_ns

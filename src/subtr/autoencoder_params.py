@@ -12,6 +12,8 @@ from subtr.distillation import DistillationParams
 from subtr.models import Part, StreamParams
 from subtr.params import Strict
 from subtr.perturbation import PerturbationParams
+from subtr.sound_losses import SoundLoss
+from subtr.training_loss import TrainingLoss
 from subtr.training_params import TrainingParams
 
 
@@ -24,8 +26,9 @@ class AutoencoderParams(Strict):
     ``perturbation``: copies of the training time that are learned from too, components included.
     ``fit_steps``: steps by which each test vector is fitted to the decoder, see
     `subtr.fitting_vectors`. ``augmentation``, ``curriculum``: what changes in the windows that are
-    given and asked for in training. ``balance``: the errors within TRs and of their level pull
-    equally hard at the start. ``teacher``: a system that is trained before, and followed.
+    given and asked for in training. ``loss``: what it is trained by. ``balance``: the errors within
+    TRs and of their level pull equally hard at the start. ``teacher``: a system that is trained
+    before, and followed.
     """
 
     stream: StreamParams = StreamParams()
@@ -37,6 +40,7 @@ class AutoencoderParams(Strict):
     augmentation: AugmentationParams | None = None
     curriculum: CurriculumParams | None = None
     teacher: DistillationParams | None = None
+    loss: TrainingLoss = TrainingLoss()
     level_weight: float = Field(1.0, ge=0)
     balance: bool = False
     item_trs: int = Field(1, ge=1)
@@ -82,3 +86,13 @@ class AutoencoderParams(Strict):
                 "windows begin at any frame already, and are to be drawn as they were given"
             )
         return self
+
+
+class SoundParams(AutoencoderParams):
+    """An autoencoder of log-mel."""
+
+    loss: SoundLoss = SoundLoss()
+
+
+class PictureParams(AutoencoderParams):
+    """An autoencoder of pictures."""

@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from subtr.adversarial_training import AdversarialFitting, Adversary, Drawn
 from subtr.augmentation import AugmentationParams, augment
+from subtr.autoencoder_params import AutoencoderParams
 from subtr.balancing import equal_gradient_weights
 from subtr.curriculum import CurriculumParams, target_at
 from subtr.distillation import (
@@ -25,7 +27,6 @@ from subtr.items import Batch, WindowBatches
 from subtr.losses import Diagnostics, reconstruction_loss
 from subtr.models import TemporalAutoencoder
 from subtr.training import fit
-from subtr.training_params import TrainingParams
 
 
 class Taught(NamedTuple):
@@ -77,12 +78,10 @@ def train_autoencoder(
     batches: Callable[[int], LessonBatches],
     validation: list[Batch],
     tr_s: float,
-    training: TrainingParams,
+    params: AutoencoderParams,
     folder: Path,
     seed: int,
     label: str,
-    level_weight: float = 1.0,
-    balance: bool = False,
     started: list[nn.Parameter] | None = None,
     taught: Taught | None = None,
 ) -> pd.DataFrame:
@@ -91,41 +90,53 @@ def train_autoencoder(
     Arguments
         batches: epoch -> what is learned from.
         validation: clean windows, by which the best weights are chosen.
-        balance: the error within TRs and that of their level pull equally hard at the start.
+        params: how it is trained, and by which loss.
         started: parameters that start from a solution.
         taught: the teacher to follow.
     """
-    weights = {"within_weight": 1.0, "level_weight": level_weight}
-    if balance:
+    wish, training = params.loss, params.training
+    weights = {"within_weight": 1.0, "level_weight": params.level_weight}
+    if params.balance:
         first = next(iter(batches(0)))
         weights = _balanced(model, first, tr_s, weights)
 
     def task(found: Tensor, wanted: Tensor) -> tuple[Tensor, Diagnostics]:
-        return reconstruction_loss(_flat(found), _flat(wanted), **weights)
+        error, named = reconstruction_loss(_flat(found), _flat(wanted), **weights)
+        added, more = wish.added(found, wanted, tr_s)
+        return wish.error_weight * error + added, named | more
 
-    def objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Diagnostics]:
+    def draw(model: nn.Module, batch: Batch) -> Drawn:
         clean = batch["frames"]
         given, target = batch.get("given", clean), batch.get("target", clean)
+        pair = None
         if isinstance(model, TemporalAutoencoder):
-            return task(model(given, tr_s), target)
-        if not model.training:
-            return task(model.student(given, tr_s), target)
-        pair = model(given, clean)
-        value, named = task(pair.student_output[0], target)
-        how = (taught.params.vector_weight, taught.params.output_weight)
-        followed, more = distillation_loss(*pair, task, None, *how)
-        return value + followed, named | more
+            found = model(given, tr_s)
+        elif not model.training:
+            found = model.student(given, tr_s)
+        else:
+            pair = model(given, clean)
+            found = pair.student_output[0]
+        value, named = task(found, target)
+        if pair is not None:
+            how = (taught.params.vector_weight, taught.params.output_weight)
+            followed, more = distillation_loss(*pair, task, None, *how)
+            value, named = value + followed, named | more
+        return Drawn(value, named, wish.signal(found), wish.signal(target))
 
     learner: nn.Module = model
     if taught is not None:
         follow = partial(follow_autoencoder, tr_s=tr_s)
         sizes = (taught.student_dim, taught.teacher_dim)
         learner = Distiller(model, taught.teacher, follow, *sizes)
-    return fit(
-        Fitting(learner, objective, batches, validation, training, seed, started or ()),
-        folder,
-        label,
-    )
+    of_fitting = (batches, validation, training, seed, started or ())
+    if wish.adversarial:
+        adversary = Adversary(
+            validation[0]["frames"][0, 0, 0].numel(), wish.adversarial, wish.discriminators
+        )
+        fitting = AdversarialFitting(learner, draw, adversary, *of_fitting)
+    else:
+        fitting = Fitting(learner, lambda *given: draw(*given)[:2], *of_fitting)
+    return fit(fitting, folder, label)
 
 
 def _balanced(model, batch: Batch, tr_s: float, weights: dict[str, float]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from subtr.autoencoder_params import AutoencoderParams
+from subtr.autoencoder_params import PictureParams, SoundParams
 from subtr.bold.hrf import HRF_DURATION_S
 from subtr.errors import SettingsError
 from subtr.params import Strict, validate
@@ -49,8 +49,8 @@ class SystemParams(Strict):
     ``no encoder: {sound.stream.encoder: {name: linear}}``.
     """
 
-    sound: AutoencoderParams | None = None
-    pictures: AutoencoderParams | None = None
+    sound: SoundParams | None = None
+    pictures: PictureParams | None = None
     bold: BoldParams | None = None
     ablations: dict[str, dict[str, Any]] = Field(default_factory=dict)
 

@@ -70,13 +70,17 @@ class Fitting(pl.LightningModule):
         return _Loader(self.validation)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        return self._logged(batch, "train")
+        return self.logged(*self.objective(self.model, batch), batch, "train")
 
     def validation_step(self, batch: Batch, index: int) -> Tensor:
-        return self._logged(batch, "validation")
+        return self.logged(*self.objective(self.model, batch), batch, "validation")
 
-    def _logged(self, batch: Batch, part: str) -> Tensor:
-        loss, named = self.objective(self.model, batch)
+    def logged(self, loss: Tensor, named: dict[str, Tensor], batch: Batch, part: str) -> Tensor:
+        """The loss, with it and its parts written to the history of "train" or "validation".
+
+        Raises
+            TrainingError: a loss of training that is not finite.
+        """
         if part == "train" and not torch.isfinite(loss):
             raise TrainingError(
                 f"the loss became {loss.item()} in epoch {self.current_epoch}: lower learning_rate "
@@ -88,6 +92,14 @@ class Fitting(pl.LightningModule):
         return loss
 
     def configure_optimizers(self):
+        optimiser = self.optimiser()
+        if self.params.schedule == "constant":
+            return optimiser
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.params.max_epochs)
+        return {"optimizer": optimiser, "lr_scheduler": cosine}
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        """Of the model; what starts from a solution is a group of its own."""
         parameters = list(self.model.parameters())
         fresh = [one for one in parameters if id(one) not in self._started]
         started = [one for one in parameters if id(one) in self._started]
@@ -96,10 +108,6 @@ class Fitting(pl.LightningModule):
             # Decay would draw a solution towards zero.
             rate = self.params.learning_rate * self.params.started_rate
             groups.append({"params": started, "lr": rate, "weight_decay": 0.0})
-        optimiser = torch.optim.AdamW(
+        return torch.optim.AdamW(
             groups, lr=self.params.learning_rate, weight_decay=self.params.weight_decay
         )
-        if self.params.schedule == "constant":
-            return optimiser
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.params.max_epochs)
-        return {"optimizer": optimiser, "lr_scheduler": cosine}

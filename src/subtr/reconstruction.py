@@ -193,6 +193,5 @@ def _train(model, frames, learned, study, split, params, n_floats, folder, seed,
             raise SettingsError(f"teacher = {params.teacher.teacher!r}: it has not been trained.")
         taught = Taught(teacher.model, teacher.n_floats, n_floats, params.teacher)
     return train_autoencoder(
-        model, batches, validation, clock.tr_s, params.training, folder, seed, label,
-        params.level_weight, params.balance, started, taught,
-    )  # fmt: skip
+        model, batches, validation, clock.tr_s, params, folder, seed, label, started, taught
+    )

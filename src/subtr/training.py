@@ -52,14 +52,10 @@ def fit(fitting: Fitting, folder: Path, label: str) -> pd.DataFrame:
 
 def _train(fitting: Fitting, folder: Path, label: str):
     params = fitting.params
-    keep = ModelCheckpoint(
-        folder,
-        filename="best",
-        monitor="validation/loss",
-        save_last=True,
-        enable_version_counter=False,
-        save_on_train_epoch_end=False,
-    )
+    written = {"enable_version_counter": False, "save_on_train_epoch_end": False}
+    best = ModelCheckpoint(folder, filename="best", monitor="validation/loss", **written)
+    # Lightning's own save_last is the last of the best ones.
+    last = ModelCheckpoint(folder, filename="last", **written)
     # After validation alone: on a resumed epoch there is nothing yet to stop by.
     stop = EarlyStopping(
         "validation/loss", patience=params.patience_checks, check_on_train_epoch_end=False
@@ -75,23 +71,24 @@ def _train(fitting: Fitting, folder: Path, label: str):
             precision="bf16-mixed" if bf16 else "32-true",
             max_epochs=params.max_epochs,
             check_val_every_n_epoch=min(params.check_every_epochs, params.max_epochs),
-            gradient_clip_val=params.gradient_clip,
-            callbacks=[keep, stop, record],
+            # Lightning leaves clipping to whoever steps by hand.
+            gradient_clip_val=params.gradient_clip if fitting.automatic_optimization else None,
+            callbacks=[best, last, stop, record],
             logger=False,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        last = folder / "last.ckpt"
+        kept = folder / "last.ckpt"
         try:
-            trainer.fit(fitting, ckpt_path=last if last.exists() else None, weights_only=False)
+            trainer.fit(fitting, ckpt_path=kept if kept.exists() else None, weights_only=False)
         except SystemExit as error:  # Lightning turns Ctrl-C into an exit
             raise KeyboardInterrupt from error
         finally:
             record.close()
             if trainer.interrupted:
-                print(f"{label}: stopped; kept {last}. The same call goes on from there.")
+                print(f"{label}: stopped; kept {kept}. The same call goes on from there.")
     record.finish()
 
 
