@@ -1,0 +1,5 @@
+"""Reconstructions before judges: tidy rows with floor, ceiling and interval."""
+
+from subtr.judging.sounds import SOUND_JUDGES, Pieces, judged_sounds
+
+__all__ = ["SOUND_JUDGES", "Pieces", "judged_sounds"]
