@@ -69,7 +69,7 @@ def log_mel_of_sound(
     settings = settings or MelSettings()
     if rate_hz != settings.rate_hz:
         sound = resample(sound, rate_hz, settings.rate_hz)
-    blocks = _blocks(clock, settings)
+    blocks = _blocks(clock, settings, _block_trs(clock))
     spans = (_cut(sound, first, last) for first, last, _ in blocks)
     return np.concatenate(list(_log_mels(spans, blocks, settings)))
 
@@ -89,10 +89,8 @@ def log_mel_of_media(
     settings = settings or MelSettings()
 
     def compute() -> Iterator[np.ndarray]:
-        blocks = _blocks(clock, settings)
-        spans = sound_spans(path, settings.rate_hz, [block[:2] for block in blocks])
         with tqdm(total=clock.n_trs, desc="sound", unit="TR", delay=3, disable=None) as bar:
-            for log_mel in _log_mels(spans, blocks, settings):
+            for log_mel in iter_log_mel(path, clock, settings, _block_trs(clock)):
                 yield log_mel
                 bar.update(len(log_mel))
 
@@ -100,13 +98,35 @@ def log_mel_of_media(
     return cached_array("mel", checked_path(path), key, compute)
 
 
-def _blocks(clock: Clock, settings: MelSettings) -> list[tuple[int, int, np.ndarray]]:
+def iter_log_mel(
+    path: Path | str, clock: Clock, settings: MelSettings, block_trs: int, first_tr: int = 0
+) -> Iterator[Float32[np.ndarray, "_ frame mel"]]:
+    """`log_mel_of_media` block by block from a TR on, in bounded memory and without the cache.
+
+    Arguments
+        block_trs: TRs of a block; the last may be shorter.
+        first_tr: the first of the first block. What comes before is decoded, but goes no further.
+
+    Raises
+        MediaError: see `log_mel_of_media`.
+    """
+    blocks = _blocks(clock, settings, block_trs, first_tr)
+    spans = sound_spans(path, settings.rate_hz, [block[:2] for block in blocks])
+    return _log_mels(spans, blocks, settings)
+
+
+def _block_trs(clock: Clock) -> int:
+    return max(1, _BLOCK_FRAMES // clock.frames_per_tr)
+
+
+def _blocks(
+    clock: Clock, settings: MelSettings, block_trs: int, first_tr: int = 0
+) -> list[tuple[int, int, np.ndarray]]:
     """Groups of TRs: first sample, one past the last, and where in between windows begin."""
     begins = clock.sample_of_frames(float(settings.rate_hz)) - settings.window_samples // 2
-    n_trs = max(1, _BLOCK_FRAMES // clock.frames_per_tr)
     blocks = []
-    for tr in range(0, clock.n_trs, n_trs):
-        block = begins[tr : tr + n_trs]
+    for tr in range(first_tr, clock.n_trs, block_trs):
+        block = begins[tr : tr + block_trs]
         first = int(block[0, 0])
         blocks.append((first, int(block[-1, -1]) + settings.window_samples, block - first))
     return blocks

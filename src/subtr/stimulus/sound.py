@@ -14,6 +14,7 @@ from subtr.stimulus.decode import decode
 # Time stamps of many containers are rounded to a millisecond; only more than that is a gap.
 _JITTER_S = 0.005
 _BLOCK = 16384
+_PIECE = 1 << 16
 
 
 def iter_sound(
@@ -50,16 +51,24 @@ def resample(
     sound: Float[np.ndarray, " sample"], rate_hz: int, to_hz: int
 ) -> Float32[np.ndarray, " resampled"]:
     """The same mono sound at another whole rate, by the resampler that media files go through."""
-    blocks, mixer = [], None
-    for start in range(0, len(sound), 1 << 16):
-        block = np.ascontiguousarray(sound[None, start : start + (1 << 16)], dtype=np.float32)
-        frame = av.AudioFrame.from_ndarray(block, format="flt", layout="mono")
+    pieces = (sound[start : start + _PIECE] for start in range(0, len(sound), _PIECE))
+    blocks = list(iter_resampled(pieces, rate_hz, to_hz))
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def iter_resampled(
+    pieces: Iterable[Float[np.ndarray, "_"]], rate_hz: int, to_hz: int
+) -> Iterator[Float32[np.ndarray, "_"]]:
+    """`resample` of a sound that arrives in consecutive pieces."""
+    mixer = None
+    for piece in pieces:
+        samples = np.ascontiguousarray(piece[None], dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(samples, format="flt", layout="mono")
         frame.sample_rate = rate_hz
         mixer = mixer or _Mixer(frame, to_hz, 0.0)
-        blocks += [samples for _, samples in mixer.push(frame)]
+        yield from (block for _, block in mixer.push(frame))
     if mixer:
-        blocks += [samples for _, samples in mixer.finish()]
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        yield from (block for _, block in mixer.finish())
 
 
 def sound_spans(
@@ -88,8 +97,10 @@ def sound_spans(
                 end = last if end is None else max(end, last)
                 break
             start = round(block[0] * rate_hz)
-            held.append((start, block[1]))
             end = start + len(block[1])
+            # Nothing of what lies before a late first span is held.
+            if end > first:
+                held.append((start, block[1]))
         held = [(start, samples) for start, samples in held if start + len(samples) > first]
         span = np.zeros(last - first, np.float32)
         for start, samples in held:

@@ -54,12 +54,30 @@ def pictures_of_media(
     clock = clock.with_frames(settings.frames_per_tr)
 
     def compute() -> Iterator[np.ndarray]:
-        times_s = clock.frame_times_s().ravel()
-        pictures = pictures_at(path, times_s, settings.width, settings.height)
-        for _ in tqdm(range(clock.n_trs), desc="pictures", unit="TR", delay=3, disable=None):
-            yield np.stack(list(islice(pictures, clock.frames_per_tr)))[None]
+        trs = iter_picture_trs(path, clock, settings, block_trs=1)
+        bar = {"total": clock.n_trs, "desc": "pictures", "unit": "TR", "delay": 3}
+        return iter(tqdm(trs, **bar, disable=None))
 
     if out_file is not None:
         return write_array(out_file, compute())
     key = settings.model_dump() | {"clock": vars(clock)}
     return cached_array("pictures", checked_path(path), key, compute)
+
+
+def iter_picture_trs(
+    path: Path | str, clock: Clock, settings: PictureSettings, block_trs: int, first_tr: int = 0
+) -> Iterator[UInt8[np.ndarray, "_ frame height width rgb"]]:
+    """`pictures_of_media` block by block from a TR on, in bounded memory and without the cache.
+
+    Arguments
+        block_trs: TRs of a block; the last may be shorter.
+        first_tr: the first of the first block. What comes before is decoded, but goes no further.
+
+    Raises
+        MediaError: see `pictures_of_media`.
+    """
+    n_pictures = settings.frames_per_tr
+    times_s = clock.with_frames(n_pictures).frame_times_s()[first_tr:].ravel()
+    pictures = pictures_at(path, times_s, settings.width, settings.height)
+    while block := list(islice(pictures, block_trs * n_pictures)):
+        yield np.stack(block).reshape(-1, n_pictures, *block[0].shape)
