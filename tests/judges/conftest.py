@@ -1,10 +1,15 @@
 """Judges that are at hand, and sounds about which the truth is known."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from subtr.datasets.generated_speech import VOICES, Line, speak
 from subtr.judges import JudgeMissing, load_judge
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 RATE_HZ = 16000
 
