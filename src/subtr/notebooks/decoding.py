@@ -10,6 +10,7 @@ from subtr.lesions import WHOLE
 from subtr.notebooks.showing import excerpt
 from subtr.study import Study
 from subtr.viewing import Gallery
+from subtr.vocoders import Chosen
 
 
 def players(
@@ -17,6 +18,7 @@ def players(
     decoded: Mapping[str, Decoded],
     lesioned: Mapping[str, Decoded] | None = None,
     scores: pd.DataFrame | None = None,
+    vocoder: Chosen | None = None,
 ) -> Gallery:
     """The first test block: original, true vectors decoded, and decoded from BOLD.
 
@@ -24,6 +26,7 @@ def players(
         decoded: modality ("sound", "pictures") -> what was decoded.
         lesioned, scores: see `subtr.lesions.lesions`; of the lesions, the one that costs most is
             shown.
+        vocoder: see `subtr.viewing.Gallery`.
     """
     shown: dict[str, dict] = {}
     for modality, of in decoded.items():
@@ -33,7 +36,7 @@ def players(
             if lesion.modality == modality:
                 named[f"from BOLD, {name}"] = lesion.from_bold
         shown[modality] = {name: values[: len(trs)] for name, values in named.items()}
-    return excerpt(study, trs, shown.get("sound"), shown.get("pictures"))
+    return excerpt(study, trs, shown.get("sound"), shown.get("pictures"), vocoder)
 
 
 def _worst(lesioned: Mapping[str, Decoded], scores: pd.DataFrame | None) -> dict[str, Decoded]:

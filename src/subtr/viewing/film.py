@@ -1,11 +1,17 @@
-"""Films of several systems side by side."""
+"""Films of several systems side by side, with sound."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, Int64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from subtr.clock import Clock
+from subtr.stimulus.film_writing import write_film
+from subtr.stimulus.media import resample
+
+_AAC_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _PICTURE_WIDTH = 240
 _LABEL_HEIGHT = 22
 
@@ -39,6 +45,26 @@ def side_by_side(
         tiles = [np.pad(tile, ((0, height - len(tile)), (0, 0), (0, 0))) for tile in tiles]
         joined = np.concatenate(tiles, axis=1)
         yield np.pad(joined, ((0, 0), (0, joined.shape[1] % 2), (0, 0)))
+
+
+def film_of(
+    file: Path,
+    clock: Clock,
+    trs: Int64[np.ndarray, " tr"],
+    pictures: Mapping[str, UInt8[np.ndarray, "all_tr _ _ _ 3"]],
+    heard: tuple[Float[np.ndarray, " sample"], int] | None,
+) -> Path:
+    """Writes some TRs of several systems side by side, with sound (samples, rate) if any.
+
+    Raises
+        MediaError: see `write_film`.
+    """
+    sound, rate_hz = heard or (None, None)
+    if rate_hz is not None and rate_hz not in _AAC_HZ:
+        sound, rate_hz = resample(sound, rate_hz, 48000), 48000
+    shown = {name: values[trs] for name, values in pictures.items()}
+    picture_hz = max(values.shape[1] for values in shown.values()) / clock.tr_s
+    return write_film(file, side_by_side(shown), picture_hz, sound, rate_hz)
 
 
 def _label(name: str, width: int) -> np.ndarray:

@@ -21,18 +21,16 @@ from subtr.figures.stimulus import Trs, checked_trs, reconstructions
 from subtr.figures.style import colour_of
 from subtr.params import nearest
 from subtr.results import check_writable
-from subtr.stimulus.film_writing import write_film
 from subtr.stimulus.media import resample
 from subtr.stimulus.mel import MelSettings
 from subtr.viewing.explorer import live_widgets, show_widgets
-from subtr.viewing.film import side_by_side
+from subtr.viewing.film import film_of
+from subtr.viewing.sounds import recorded, remade
 from subtr.vocoders import Chosen, choose_vocoder, write_sound
 
 RECORDING = "original recording"
 # What is embedded swells the notebook file.
 _LONGEST_S = 15.0
-_CONTEXT_TRS = 1
-_AAC_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,7 @@ class Gallery:
         recording: mono sound of the stimulus, sample 0 at stimulus second 0; shown and saved as
             "original recording".
         rate_hz: samples per second of ``recording``.
-        vocoder: what spectrograms are heard through, and why; None for the one that any sound goes
-            through.
+        vocoder: what spectrograms are heard through, and why; None for Griffin-Lim.
 
     Raises
         SettingsError: nothing to play, names that differ in TRs, or a recording without its rate.
@@ -87,18 +84,18 @@ class Gallery:
     ) -> dict[str, tuple[Float32[np.ndarray, " sample"], int]]:
         """Name -> samples of these TRs, and their rate; the recording first where there is one.
 
-        One TR on either side is re-made too, then cut, so that the ends sound as the middle.
-
         Raises
             SettingsError: an unknown name, TRs not consecutive, or not reconstructed.
         """
         trs = checked_trs(trs, self.clock.n_trs)
         names, sounds = self._checked_names(names), {}
         if RECORDING in names:
-            sounds[RECORDING] = (self._recorded(trs), int(self.rate_hz))
+            heard = recorded(self.recording, self.rate_hz, self.clock, trs)
+            sounds[RECORDING] = (heard, int(self.rate_hz))
         for name in names:
             if name in self.mels:
-                sounds[name] = (self._remade(name, trs), self.mel_settings.rate_hz)
+                heard = remade(name, self.mels[name], self.vocoder.vocoder, self.clock, trs)
+                sounds[name] = (heard, self.mel_settings.rate_hz)
         return sounds
 
     def listen(self, trs: Trs, names: Sequence[str] | None = None) -> None:
@@ -114,9 +111,8 @@ class Gallery:
             display(HTML(f"<i>{html.escape(self.vocoder.why)}</i>"))
         for name, (sound, rate_hz) in sounds.items():
             display(HTML(f'<b style="color:{colour_of(name)}">{name}</b>'))
-            if rate_hz > self.mel_settings.rate_hz:
-                sound = resample(sound, rate_hz, self.mel_settings.rate_hz)
-                rate_hz = self.mel_settings.rate_hz
+            if rate_hz > (own_hz := self.mel_settings.rate_hz):
+                sound, rate_hz = resample(sound, rate_hz, own_hz), own_hz
             # Without normalisation, or differences in loudness would not be heard.
             display(Audio(np.clip(sound, -1, 1), rate=rate_hz, normalize=False))
 
@@ -134,7 +130,7 @@ class Gallery:
             raise SettingsError("No pictures to watch: give the gallery pictures of a system.")
         with tempfile.TemporaryDirectory() as folder:
             sound = self.sounds(trs, self.names[:1]).get(self.names[0])
-            file = self._film(Path(folder) / "film.mp4", trs, pictures, sound)
+            file = film_of(Path(folder) / "film.mp4", self.clock, trs, pictures, sound)
             display(Video(data=file.read_bytes(), embed=True, mimetype="video/mp4"))
 
     def save(self, folder: Path | str, trs: Trs) -> list[Path]:
@@ -154,10 +150,10 @@ class Gallery:
         ]
         for name, pictures in self.pictures.items():
             file = folder / f"{_slug(name)}.mp4"
-            files.append(self._film(file, trs, {name: pictures}, sounds.get(name)))
+            files.append(film_of(file, self.clock, trs, {name: pictures}, sounds.get(name)))
         if len(self.pictures) > 1:
             file = folder / "side_by_side.mp4"
-            files.append(self._film(file, trs, self.pictures, sounds.get(self.names[0])))
+            files.append(film_of(file, self.clock, trs, self.pictures, sounds.get(self.names[0])))
         return files
 
     def explore(self, trs: Trs | None = None) -> None:
@@ -173,8 +169,8 @@ class Gallery:
         trs = self._short(range(n_first) if trs is None else trs)
         widgets, why = live_widgets()
         if widgets is not None:
-            ends = (int(trs[0]), int(trs[-1]))
-            return show_widgets(widgets, self.clock.n_trs, ends, self.names, self._show)
+            first_last = (int(trs[0]), int(trs[-1]))
+            return show_widgets(widgets, self.clock.n_trs, first_last, self.names, self._show)
         print(f"A fixed gallery of TRs {trs[0]} to {trs[-1]}, for {why}.")
         return self._show(trs, None)
 
@@ -201,42 +197,6 @@ class Gallery:
                 f"{_LONGEST_S:g} s to embed in a notebook; save(folder, trs) writes longer ones."
             )
         return trs
-
-    def _recorded(self, trs: np.ndarray) -> np.ndarray:
-        start_s = self.clock.onset_s + trs[0] * self.clock.tr_s
-        first = round(start_s * self.rate_hz)
-        piece = np.zeros(round(len(trs) * self.clock.tr_s * self.rate_hz), np.float32)
-        heard = self.recording[max(first, 0) : max(first + len(piece), 0)]
-        piece[max(-first, 0) :][: len(heard)] = heard
-        return piece
-
-    def _remade(self, name: str, trs: np.ndarray) -> np.ndarray:
-        known = np.isfinite(self.mels[name]).all(axis=(1, 2))
-        if not known[trs].all():
-            unknown = ", ".join(map(str, trs[~known[trs]][:6]))
-            raise SettingsError(
-                f"{name} did not reconstruct TRs {unknown}: choose TRs that every system "
-                "reconstructed, such as those of one test block."
-            )
-        start, stop = trs[0], trs[-1] + 1
-        for _ in range(_CONTEXT_TRS):
-            start -= start > 0 and known[start - 1]
-            stop += stop < len(known) and known[stop]
-        mel = self.mels[name][start:stop]
-        clock = self.clock.with_frames(mel.shape[1])
-        sound = self.vocoder.vocoder(mel, clock)
-        tr_samples = self.clock.tr_s * self.mel_settings.rate_hz
-        first = round((trs[0] - start) * tr_samples)
-        return sound[first : first + round(len(trs) * tr_samples)]
-
-    def _film(self, file: Path, trs: np.ndarray, pictures: Mapping, heard: tuple | None) -> Path:
-        """Pictures side by side, with sound (samples, rate) where there is one."""
-        sound, rate_hz = heard or (None, None)
-        if rate_hz is not None and rate_hz not in _AAC_HZ:
-            sound, rate_hz = resample(sound, rate_hz, 48000), 48000
-        shown = {name: values[trs] for name, values in pictures.items()}
-        picture_hz = max(values.shape[1] for values in shown.values()) / self.clock.tr_s
-        return write_film(file, side_by_side(shown), picture_hz, sound, rate_hz)
 
 
 def _slug(name: str) -> str:

@@ -42,6 +42,9 @@ class GriffinLim(Vocoder):
         super().__init__(settings)
         self.n_iter, self.seed = n_iter, seed
 
+    def frames_per_tr(self, tr_s: float) -> int:
+        return max(1, round(tr_s * self.rate_hz / (self.settings.window_samples // 4)))
+
     def _hops(self, clock: Clock, n_samples: int) -> Hops:
         frame_samples = self.rate_hz * clock.frame_s
         # A hop of at most a quarter window keeps the frames consistent with one another.

@@ -47,6 +47,9 @@ class HifiGan(Vocoder):
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.generator = generator.to(self.device)
 
+    def frames_per_tr(self, tr_s: float) -> int:
+        return max(1, round(tr_s * self.rate_hz / self.generator.config.hop_size))
+
     def _hops(self, clock: Clock, n_samples: int) -> Hops:
         hop = self.generator.config.hop_size
         # Its frames are the middles of the hops that they become.

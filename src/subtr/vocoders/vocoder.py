@@ -35,6 +35,10 @@ class Vocoder(ABC):
         """Samples per second of the sound."""
         return self.settings.rate_hz
 
+    @abstractmethod
+    def frames_per_tr(self, tr_s: float) -> int:
+        """Frames a TR from which least is lost: about one a hop."""
+
     def __call__(
         self, log_mel: Float[np.ndarray, "tr frame mel"], clock: Clock
     ) -> Float32[np.ndarray, " sample"]:
