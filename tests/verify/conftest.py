@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from subtr.judges import JudgeMissing, load_judge
 from subtr.results import write_results
+from subtr.vocoders import HIFI_GAN_MEL, HifiGan, WeightsError
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +36,18 @@ def scored_of(verify_folder):
         return write_results(verify_folder / name / "scores.csv", rows)
 
     return keep
+
+
+@pytest.fixture(scope="session")
+def vocoder_of():
+    """The vocoder for speech, of which judges by name are to hear; skipped where one is missing."""
+
+    def load(*judges):
+        try:
+            for name in judges:
+                load_judge(name)
+            return HifiGan(HIFI_GAN_MEL)
+        except (JudgeMissing, WeightsError) as error:
+            pytest.skip(str(error))
+
+    return load

@@ -5,9 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from subtr.bold_scoring import HeldOutBold, bold_rows, held_out_bold
+from subtr.bold_scoring import bold_rows
 from subtr.datasets import load_study
 from subtr.experiment_params import StudyParams, SystemParams
+from subtr.held_out_bold import HeldOutBold, held_out_bold
 from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
 from subtr.params import load_params, params_folder, params_hash, validate
 from subtr.prediction import BoldParams, predict_bold

@@ -1,0 +1,100 @@
+"""Recordings of speech joined to one study, and its reconstructions cut into utterances again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+
+from subtr.clock import Clock
+from subtr.experiment_params import SystemParams
+from subtr.params import load_params, params_folder, params_hash
+from subtr.reconstruction import train_sound
+from subtr.splits import Split
+from subtr.stimulus.media import resample
+from subtr.stimulus.mel import log_mel_of_sound
+from subtr.study import Study
+from subtr.vocoders import HifiGan
+
+TR_S = 1.5
+N_VALIDATION = 16
+# A third of the epochs of `params/full`, for ten times as many trainings.
+MAX_EPOCHS = 12
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Training utterances as the first run of a study, each group of test utterances as another.
+
+    Arguments
+        split: of the TRs; those of all groups are its test.
+        trs: group -> its TRs; the last of them ends in silence.
+        sounds: group -> its utterances, mono at the vocoder's rate.
+    """
+
+    study: Study
+    split: Split
+    trs: dict[str, np.ndarray]
+    sounds: dict[str, list[np.ndarray]]
+    vocoder: HifiGan
+
+    def original(self, group: str) -> np.ndarray:
+        """Log-mel of a group's TRs."""
+        return self.study.mel[self.trs[group]]
+
+    def utterances(self, group: str, windows: np.ndarray) -> list[np.ndarray]:
+        """Log-mel of a group's TRs as sounds, one an utterance, as long as the recordings."""
+        joined = self.vocoder(np.asarray(windows, np.float32), self.study.clock)
+        ends = np.cumsum([len(sound) for sound in self.sounds[group]])
+        return np.split(joined[: ends[-1]], ends[:-1])
+
+
+def spoken(
+    train: Sequence[np.ndarray],
+    groups: Mapping[str, Sequence[np.ndarray]],
+    vocoder: HifiGan,
+) -> Spoken:
+    """A study of recordings at the vocoder's rate, with log-mel as it reads it."""
+    mels = [_log_mel(np.concatenate(list(part)), vocoder) for part in (train, *groups.values())]
+    lengths = [len(mel) for mel in mels]
+    mel = np.concatenate(mels)
+    study = Study(
+        "speech",
+        Clock(TR_S, len(mel), 0.0, mel.shape[1]),
+        mel=mel,
+        mel_settings=vocoder.settings,
+        run_of_tr=np.repeat(np.arange(len(lengths)), lengths),
+    )
+    known, *tests = np.split(np.arange(len(mel)), np.cumsum(lengths)[:-1])
+    split = Split(known[:-N_VALIDATION], known[-N_VALIDATION:], np.concatenate(tests))
+    sounds = {group: list(of) for group, of in groups.items()}
+    return Spoken(study, split, dict(zip(groups, tests, strict=True)), sounds, vocoder)
+
+
+def recording(file, vocoder: HifiGan) -> np.ndarray:
+    """Mono sound of a file, at the vocoder's rate."""
+    sound, rate_hz = soundfile.read(file, dtype="float32", always_2d=True)
+    mono = sound.mean(axis=1)
+    return mono if rate_hz == vocoder.rate_hz else resample(mono, rate_hz, vocoder.rate_hz)
+
+
+def learned(speech, n_floats, seed, folder):
+    """Tier 1, and the hash of its parameters."""
+    params = tier_1()
+    weights = params_hash(params.model_copy(update={"fit_steps": 0}))
+    place = folder / f"heard_{n_floats}" / f"seed{seed}_{weights}"
+    said = f"speech for the vocoder, {n_floats} floats, seed {seed}"
+    found = train_sound(speech.study, speech.split, params, n_floats, place, seed, said)
+    return found, params
+
+
+def tier_1():
+    params = load_params(SystemParams, params_folder("full") / "system_tier1.yaml").sound
+    training = params.training.model_copy(update={"max_epochs": MAX_EPOCHS})
+    return params.model_copy(update={"training": training})
+
+
+def _log_mel(sound: np.ndarray, vocoder: HifiGan) -> np.ndarray:
+    n_trs = -(-len(sound) // round(TR_S * vocoder.rate_hz))
+    clock = Clock(TR_S, n_trs, 0.0, vocoder.frames_per_tr(TR_S))
+    return log_mel_of_sound(sound, vocoder.rate_hz, clock, vocoder.settings)
