@@ -3,6 +3,7 @@
 # make lab    opens JupyterLab          make verify   the heavier measurements
 # make clean  removes runs              make lock     renews the exact versions
 # make figures  draws the figures of README from what `make verify` measured
+# make judges   installs the pretrained models that score reconstructions, 400 MB
 # make cost     measures what every encoder costs with every aggregator, minutes
 #
 # make run STUDY=alice                  a study: simulated (default), alice, ...
@@ -24,7 +25,7 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: setup run test lab verify figures cost clean lock format
+.PHONY: setup run test lab verify figures cost judges clean lock format
 
 setup: $(STAMP)
 
@@ -45,6 +46,12 @@ figures: $(STAMP)
 
 cost: $(STAMP)
 	@$(BIN)/python -m subtr.cost --out "$(RUNS)/cost/cost.csv"
+
+judges: $(STAMP)
+	@$(PIP) --no-deps --require-hashes -r requirements-judges.txt
+	@$(PIP) --no-deps --require-hashes --no-build-isolation -r requirements-judges-source.txt \
+	    || echo "PESQ and ViSQOL need a C compiler; without one they are skipped."
+	@$(BIN)/python -m subtr.judges
 
 lab: $(STAMP)
 	@# From here, so that the runs can be browsed beside the notebooks.

@@ -1,10 +1,13 @@
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from subtr.errors import SettingsError, SubtrError
 from subtr.judges import JUDGES, Judge, JudgeMissing, judge_table, load_judge
+from subtr.judges.__main__ import main
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,3 +63,29 @@ def test_every_judge_says_what_it_is():
         assert judge.name == name
         for text in (judge.criterion, judge.package, judge.licence, judge.source):
             assert text
+
+
+def test_readme_names_every_judge_with_its_licence():
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    for judge in JUDGES.parts.values():
+        row = f"| `{judge.name}` | {judge.criterion} | {judge.package} | {judge.licence} |"
+        assert row in readme, f"README needs the line {row}"
+
+
+def test_what_is_installed_is_pinned_with_digests():
+    root = Path(__file__).resolve().parents[2]
+    for name in ("requirements-judges.txt", "requirements-judges-source.txt"):
+        lines = [line for line in (root / name).read_text().splitlines() if line[:1] not in "# "]
+        assert lines
+        for line in lines:
+            assert re.fullmatch(r"[\w.-]+==[\w.]+ \\", line), line
+    assert re.search(r"^judges:", (root / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_program_says_why_a_judge_is_missing(capsys):
+    main()
+    said = capsys.readouterr().out
+    assert re.search(r"^no +emotion", said, re.MULTILINE)
+    assert "Give model=" in " ".join(said.split())
+    for name in JUDGES.parts:
+        assert name in said
