@@ -13,10 +13,9 @@ from subtr.errors import SettingsError
 from subtr.experiment import Experiment
 from subtr.items import consecutive
 from subtr.params import params_hash
-from subtr.reconstruction import train_pictures, train_sound
 from subtr.results import read_table, write_results
 from subtr.stimulus_codes import StimulusCode, autoencoder_code, components_code
-from subtr.system_training import autoencoder_folder, teacher_of
+from subtr.trained_systems import system_part, trained_autoencoder
 
 COMPONENTS = "PCA"
 
@@ -63,18 +62,13 @@ def codes_of(
     if system == COMPONENTS:
         n_floats = experiment.params.pca_floats[0]
         return [components_code(study, split, n_floats, modality, seed) for split in splits]
-    params = getattr(experiment.system(system), modality, None)
-    if params is None:
-        raise SettingsError(f"system = {system!r}: system_{system}.yaml has no {modality}.")
-    n_floats, codes = params.floats_per_tr[0], []
-    train = train_sound if modality == "sound" else train_pictures
-    place = autoencoder_folder(experiment, system, modality, params, n_floats, seed)
-    for fold, split in enumerate(splits):
-        teacher = teacher_of(experiment, modality, params, n_floats, seed, fold)
-        said = f"{study.name}, {system}, {modality}, {n_floats} floats, seed {seed}, fold {fold}"
-        more = (place / f"fold{fold}", seed, said, teacher)
-        codes.append(autoencoder_code(train(study, split, params, n_floats, *more), study, split))
-    return codes
+    n_floats = system_part(experiment, system, modality).floats_per_tr[0]
+    return [
+        autoencoder_code(
+            trained_autoencoder(experiment, system, modality, n_floats, seed, fold), study, split
+        )
+        for fold, split in enumerate(splits)
+    ]
 
 
 def decode_system(

@@ -11,6 +11,8 @@ from jaxtyping import Float, UInt8
 from subtr.stimulus.container import MediaError
 from subtr.whole_files import whole_file
 
+# Samples per second that AAC knows and players play.
+AAC_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _BLOCK = 1024
 
 
