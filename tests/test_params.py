@@ -13,6 +13,7 @@ from subtr.params import (
     params_folder,
     params_hash,
     read_yaml,
+    unhashed_default,
     validate,
 )
 
@@ -88,3 +89,12 @@ def test_options_are_checked_against_the_signature():
 def test_hash_follows_values():
     assert params_hash(Outer()) == params_hash(Outer(n_mels=128))
     assert params_hash(Outer()) != params_hash(Outer(n_mels=64))
+
+
+def test_a_later_option_changes_the_hash_only_where_it_is_used():
+    class Later(Outer):
+        voices: int = unhashed_default(1)
+
+    assert params_hash(Later()) == params_hash(Outer())
+    assert params_hash(Later(voices=2)) != params_hash(Outer())
+    assert Later(**Later(voices=2).model_dump()).voices == 2

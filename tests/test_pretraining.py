@@ -109,6 +109,21 @@ def test_what_cannot_be_known_is_not_explained_and_what_can_be_is(tmp_path, mask
     assert explained(learn(tmp_path / "alike", stream(), 5 + 3 * alike(), **how)) > 0.3
 
 
+def test_features_are_drawn_in_the_place_of_what_is_hidden(tmp_path):
+    """Features that follow from the sound are found; features of another sound cannot be."""
+    frames = alike()
+    follow = torch.stack([2 * frames[..., 0] + 5, -frames[..., 0]], dim=-1)
+    unseen = {}
+    for name, targets in (("follow", follow), ("other", follow[torch.randperm(100)])):
+        made = stream()
+        parts = [SPLIT.train], [SPLIT.validation]
+        more = params(target="features"), tmp_path / name, 0, "toy", targets
+        history = pretrain(made, frames, *parts, TR_S, *more)
+        unseen[name] = explained(history)
+    assert unseen["follow"] > 0.5
+    assert unseen["other"] < 0.1
+
+
 def test_only_the_given_stretches_are_looked_at(tmp_path):
     whole, holes = stream(), stream()
     frames = alike()

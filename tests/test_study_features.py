@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from planted import order_study
 
 from subtr.bold_stimulus import bold_predictor, standardised_frames
-from subtr.errors import StudyError
+from subtr.errors import SettingsError, StudyError
 from subtr.held_out_bold import cleaned_bold
+from subtr.params import validate
 from subtr.prediction import BoldParams, predict_bold, ridge_features
 from subtr.streams import Part, StreamParams
 from subtr.training_params import TrainingParams
@@ -42,6 +44,60 @@ def test_sound_is_shown_where_there_is_both():
     predictor = bold_predictor(both, BoldParams(stream=stream))
     assert predictor.vectors(standardised_frames(both, both.splits(3)[0])[None]).shape[2] == 260
     assert set(ridge_features(both)) == {"mean mel", "sound power", "onset flux", "mean features"}
+
+
+def both(**options):
+    """Sound that tells nothing, and features that tell all."""
+    told = annotated(**options)
+    noise = np.random.default_rng(9).normal(size=(*told.features.shape[:2], 6))
+    return replace(told, mel=noise.astype(np.float32))
+
+
+def test_features_stand_behind_the_bands_of_sound_where_they_are_asked_for():
+    study = both()
+    split = study.splits(n_folds=3)[1]
+    frames = standardised_frames(study, split, n_bands=3, features=True).numpy()
+    assert frames.shape[-1] == 3 + 4
+    sound = standardised_frames(study, split, n_bands=3).numpy()
+    told = standardised_frames(replace(study, mel=None), split).numpy()
+    np.testing.assert_array_equal(frames[..., :3], sound)
+    np.testing.assert_allclose(frames[..., 3:], told, atol=1e-6)
+    with pytest.raises(SettingsError, match=r"features = true: .* has none. Give its study file"):
+        standardised_frames(order_study(), split, features=True)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_predictor_of_sound_learns_from_features_only_if_it_is_shown_them(tmp_path, shown):
+    study = both(n_trs=200, noise=0.1)
+    stream = StreamParams(
+        encoder=Part(name="linear", hidden_dim=8), aggregator=Part(name="kernels", n_kernels=2)
+    )
+    training = TrainingParams(max_epochs=40, learning_rate=0.01)
+    params = BoldParams(stream=stream, training=training, n_bands=2, features=shown)
+    split = study.splits(n_folds=3)[:1]
+    found, _ = predict_bold(study, split, params, 1, tmp_path, 0, "planted")
+    test = split[0].test
+    r = np.corrcoef(found["mean"][test, 0], study.truth["group"]["signal"][test, 0])[0, 1]
+    assert r > 0.7 if shown else r < 0.5
+
+
+def test_features_may_be_what_pre_training_draws(tmp_path):
+    study = both(n_trs=120)
+    draws = {"target": "features", "patch_frames": 4, "batches_per_epoch": 2}
+    settings = {
+        "stream": {"aggregator": {"name": "conv"}},
+        "pretraining": draws | {"training": {"max_epochs": 2}},
+        "training": {"max_epochs": 2},
+    }
+    params = validate(BoldParams, settings, "bold")
+    split = study.splits(n_folds=3)[:1]
+    predict_bold(study, split, params, 1, tmp_path, 0, "planted")
+    kept = torch.load(next(tmp_path.rglob("member0/best.ckpt")), weights_only=True)["state_dict"]
+    assert kept["model.frames.weight"].shape[0] == 4
+    with pytest.raises(SettingsError, match="lacks sound or features"):
+        predict_bold(order_study(n_trs=120), split, params, 1, tmp_path / "none", 0, "planted")
+    with pytest.raises(SettingsError, match="expected features = false with it"):
+        validate(BoldParams, settings | {"features": True}, "bold")
 
 
 def test_order_within_a_tr_is_learned_from_features(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 import soundfile
 
 from subtr.clock import Clock
-from subtr.errors import StudyError
+from subtr.errors import SettingsError, StudyError
+from subtr.experiment import Experiment
 from subtr.stimulus.speech_features import SpeechFeatureParams
 from subtr.stimulus.speech_models import FrameGrid, SpeechModel
 from subtr.study import Study
@@ -80,3 +81,25 @@ def test_a_study_without_a_recording_is_told_so(tmp_path):
     )
     with pytest.raises(StudyError, match="no sound file at TR 3"):
         with_speech_features(second, PARAMS)
+
+
+def test_a_study_file_asks_for_them(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    told = (
+        "load: {n_trs: 8, frames_per_tr: 8, pictures: null}\nspeech_features: {model: loudness}\n"
+    )
+    (folder / "study_film.yaml").write_text(told)
+    film = ramp(tmp_path / "a.wav", 0)
+    runs = str(tmp_path / "runs")
+    study = Experiment.open("film", params=str(folder), film=str(film), runs=runs).study
+    assert study.mel is not None
+    wanted = study.clock.frame_times_s()
+    np.testing.assert_allclose(study.features[..., 0] * 100, wanted, atol=1e-3)
+    (folder / "study_film.yaml").write_text(
+        told.replace("model: loudness", "model: loudness, laver: 2")
+    )
+    with pytest.raises(
+        SettingsError, match=r"speech_features.laver: unknown key. Did you mean 'layer'"
+    ):
+        Experiment.open("film", params=str(folder), film=str(film), runs=runs)

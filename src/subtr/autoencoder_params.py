@@ -10,8 +10,9 @@ from subtr.curriculum import CurriculumParams
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.distillation import DistillationParams
 from subtr.models import Part, StreamParams
-from subtr.params import Strict
+from subtr.params import Strict, unhashed_default
 from subtr.perturbation import PerturbationParams
+from subtr.picture_losses import PictureLoss
 from subtr.sound_losses import SoundLoss
 from subtr.training_loss import TrainingLoss
 from subtr.training_params import TrainingParams
@@ -40,7 +41,7 @@ class AutoencoderParams(Strict):
     augmentation: AugmentationParams | None = None
     curriculum: CurriculumParams | None = None
     teacher: DistillationParams | None = None
-    loss: TrainingLoss = TrainingLoss()
+    loss: TrainingLoss = unhashed_default(TrainingLoss())
     level_weight: float = Field(1.0, ge=0)
     balance: bool = False
     item_trs: int = Field(1, ge=1)
@@ -91,8 +92,10 @@ class AutoencoderParams(Strict):
 class SoundParams(AutoencoderParams):
     """An autoencoder of log-mel."""
 
-    loss: SoundLoss = SoundLoss()
+    loss: SoundLoss = unhashed_default(SoundLoss())
 
 
 class PictureParams(AutoencoderParams):
     """An autoencoder of pictures."""
+
+    loss: PictureLoss = unhashed_default(PictureLoss())

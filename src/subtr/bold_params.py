@@ -2,14 +2,14 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from subtr.alignment import AlignmentMethod
 from subtr.augmentation import AugmentationParams
 from subtr.distillation import DistillationParams
 from subtr.joint_stream import PictureStreamParams
 from subtr.models import ReadoutParams
-from subtr.params import Strict
+from subtr.params import Strict, unhashed_default
 from subtr.pretraining import PretrainingParams
 from subtr.streams import StreamParams
 from subtr.training_params import TrainingParams
@@ -35,6 +35,8 @@ class BoldParams(Strict):
     ``target``: the subjects' mean as one series, or each subject with a head of their own.
     ``n_bands``: ranges of neighbouring mel bands that are averaged first, since minutes of BOLD
     cannot tell what each of 128 bands is for; None keeps every band.
+    ``features``: what else the study knows frame by frame, such as ``speech_features``, is shown
+    beside the sound; where there is no sound it is shown anyway.
     ``pretraining``: encoders of sound (of pictures, where they are alone) first learn to redraw
     hidden patches of the stimulus, each member by itself; then they learn from BOLD at
     ``training.started_rate``.
@@ -57,9 +59,19 @@ class BoldParams(Strict):
     target: Literal["mean", "subjects"] = "mean"
     loss: Literal["correlation", "mse"] = "correlation"
     n_bands: int | None = Field(None, ge=1)
+    features: bool = unhashed_default(False)
     item_trs: int = Field(60, ge=8)
     pretraining: PretrainingParams | None = None
     labelled_fraction: float = Field(1.0, gt=0, le=1)
     augmentation: AugmentationParams | None = None
     teacher: DistillationParams | None = None
     new_subjects: NewSubjectParams | None = None
+
+    @model_validator(mode="after")
+    def _nothing_to_copy(self):
+        if self.features and self.pretraining and self.pretraining.target == "features":
+            raise ValueError(
+                "pretraining.target = 'features': expected features = false with it, for what is "
+                "to be drawn must not be shown"
+            )
+        return self

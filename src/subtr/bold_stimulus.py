@@ -17,25 +17,36 @@ from subtr.study import Study
 
 
 def standardised_frames(
-    study: Study, split: Split, context_frames: int = 0, n_bands: int | None = None
-) -> Float[Tensor, "tr wider band"]:
+    study: Study,
+    split: Split,
+    context_frames: int = 0,
+    n_bands: int | None = None,
+    features: bool = False,
+) -> Float[Tensor, "tr wider channel"]:
     """Log-mel, each band brought to mean 0 and variance 1 on the training TRs, with context.
 
-    Of a study without sound, its features. They have no neighbours to be averaged with, so
-    ``n_bands`` is for sound alone.
+    Of a study without sound, its features; ``features`` puts them behind the bands of one with
+    sound. They have no neighbours to be averaged with, so ``n_bands`` is for sound alone.
 
     Raises
-        SettingsError: more bands than the log-mel has.
+        SettingsError: more bands than the log-mel has, or no features to be shown.
     """
-    mel = np.asarray(study.frames, dtype=np.float32)
+    frames = np.asarray(study.frames, dtype=np.float32)
     if n_bands is not None and study.mel is not None:
-        if n_bands > mel.shape[-1]:
-            raise SettingsError(f"n_bands = {n_bands}: the log-mel has {mel.shape[-1]} bands.")
-        ranges = np.array_split(mel, n_bands, axis=-1)
-        mel = np.stack([part.mean(axis=-1) for part in ranges], axis=-1)
-    known = mel[split.train]
+        if n_bands > frames.shape[-1]:
+            raise SettingsError(f"n_bands = {n_bands}: the log-mel has {frames.shape[-1]} bands.")
+        ranges = np.array_split(frames, n_bands, axis=-1)
+        frames = np.stack([part.mean(axis=-1) for part in ranges], axis=-1)
+    if features and study.features is None:
+        raise SettingsError(
+            f"features = true: {study.name} has none. Give its study file speech_features, or "
+            "leave features out."
+        )
+    if features and study.mel is not None:
+        frames = np.concatenate([frames, study.features], axis=-1)
+    known = frames[split.train]
     spread = known.std(axis=(0, 1))
-    scaled = (mel - known.mean(axis=(0, 1))) / np.where(spread > 1e-6, spread, 1.0)
+    scaled = (frames - known.mean(axis=(0, 1))) / np.where(spread > 1e-6, spread, 1.0)
     return with_context(torch.from_numpy(scaled), context_frames, study.run_of_tr)
 
 
@@ -70,7 +81,8 @@ def bold_stimulus(study: Study, split: Split, params: BoldParams) -> Stimulus:
     if params.pictures is not None:
         pictures = standardised_pictures(study, split, params.pictures)
     if study.frames is not None:
-        sound = standardised_frames(study, split, params.stream.context_frames, params.n_bands)
+        how = (params.stream.context_frames, params.n_bands, params.features)
+        sound = standardised_frames(study, split, *how)
     if sound is None and pictures is None:
         raise SettingsError(
             f"{study.name} has no sound and no features: give the system's bold pictures to "
@@ -87,11 +99,13 @@ def bold_predictor(study: Study, params: BoldParams) -> BoldPredictor:
     Raises
         SettingsError: as `readout_of`, or `BoldPredictor`.
     """
-    n_bands = None
+    n_channels = None
     if study.frames is not None:
-        n_bands = (study.mel is not None and params.n_bands) or study.frames.shape[-1]
+        n_channels = (study.mel is not None and params.n_bands) or study.frames.shape[-1]
+        if params.features and study.mel is not None:
+            n_channels += len(study.feature_names)
     return BoldPredictor(
-        n_bands,
+        n_channels,
         study.clock.frames_per_tr,
         study.clock.tr_s,
         ["mean"] if params.target == "mean" else study.subjects,

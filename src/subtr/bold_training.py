@@ -1,6 +1,7 @@
 """Trains a predictor of BOLD on one fold: what it is shown, asked for, and whom it follows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,12 +71,12 @@ def fit_fold(
     started, before_s = [], 0.0
     if params.pretraining is not None:
         if study.frames is not None:
-            bare = standardised_frames(study, split, 0, params.n_bands)
+            bare = standardised_frames(study, split, 0, params.n_bands, params.features)
         else:
             bare = standardised_pictures(study, split, params.pictures, context=False)
         started, before_s = pretrain_members(
             predictor.encoder_parts(), bare, split, study.run_of_tr, study.clock.tr_s,
-            params.pretraining, folder / "pretraining", seed, label,
+            params.pretraining, folder / "pretraining", seed, label, _targets(study, split, params),
         )  # fmt: skip
 
     def items(shown: Stimulus, trs, bold: dict[str, Tensor]) -> Batch:
@@ -101,6 +102,18 @@ def fit_fold(
     history = fit(fitting, folder, label)
     history.attrs["training time_s"] += before_s
     return Trained(predictor.eval(), stimulus, history)
+
+
+def _targets(study: Study, split: Split, params: BoldParams) -> Tensor | None:
+    """What pre-training draws in the place of the stimulus, if it does."""
+    if params.pretraining.target == "stimulus":
+        return None
+    if study.mel is None or study.features is None:
+        raise SettingsError(
+            f"pretraining.target = 'features': {study.name} lacks sound or features. Give its "
+            "study file speech_features, or redraw the stimulus."
+        )
+    return standardised_frames(replace(study, mel=None), split)
 
 
 def load_weights(predictor: BoldPredictor, folder: Path) -> None:

@@ -25,6 +25,7 @@ from subtr.splits import Split
 from subtr.stimulus.cache import file_digest
 from subtr.store import Store
 from subtr.study import Study
+from subtr.study_speech_features import with_speech_features
 from subtr.system_training import prediction_rows, reconstruction_rows
 from subtr.vocoders import Chosen
 
@@ -63,6 +64,8 @@ class Experiment:
         folder = check_writable(run_folder(runs, params, study, film))
         media = Path(film).expanduser() if film else None
         loaded = load_study(study, settings.load, media)
+        if settings.speech_features is not None:
+            loaded = with_speech_features(loaded, settings.speech_features)
         return cls(loaded, settings, folder, where, {"study": study, "film": film})
 
     @cached_property

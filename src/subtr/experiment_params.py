@@ -7,9 +7,10 @@ from pydantic import Field, model_validator
 from subtr.autoencoder_params import PictureParams, SoundParams
 from subtr.bold.hrf import HRF_DURATION_S
 from subtr.errors import SettingsError
-from subtr.params import Strict, validate
+from subtr.params import Strict, unhashed_default, validate
 from subtr.prediction import BoldParams
 from subtr.splits import Split
+from subtr.stimulus.speech_features import SpeechFeatureParams
 from subtr.study import Study
 from subtr.vocoders import VocoderParams
 
@@ -17,13 +18,16 @@ from subtr.vocoders import VocoderParams
 class StudyParams(Strict):
     """What is loaded, how time is split, and what everything is compared with.
 
-    ``load``: options of the study's loader. ``gap_s``: seconds between training and test; None for
-    the length of the haemodynamic response where there is BOLD, else for two TRs.
+    ``load``: options of the study's loader. ``speech_features``: of a speech model, which systems
+    may be shown or asked for, see `subtr.stimulus.speech_features`; None for none.
+    ``gap_s``: seconds between training and test; None for the length of the haemodynamic response
+    where there is BOLD, else for two TRs.
     ``reconstruction_folds``: how many of the folds train autoencoders; BOLD is predicted in all.
     ``pca_floats``: sizes of the PCA rival. ``vocoder``: what sound is heard through.
     """
 
     load: dict[str, Any] = Field(default_factory=dict)
+    speech_features: SpeechFeatureParams | None = unhashed_default(None)
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     n_folds: int = Field(5, ge=2)
     gap_s: float | None = Field(None, ge=0)

@@ -1,7 +1,5 @@
 """A stream's encoder and a light decoder that redraw what is hidden of a window of stimulus."""
 
-import math
-
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
@@ -26,6 +24,8 @@ class MaskedAutoencoder(nn.Module):
         deviation: of all features from it, so that the decoder need not learn their scale.
         decoder_dim: features of a frame in the decoder.
         token: hidden patches differ from the mean by one learned patch, the same everywhere.
+        target: mean and deviation of what is drawn in the place of the frames themselves, such as
+            features of a speech model; None draws the frames.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class MaskedAutoencoder(nn.Module):
         deviation: float,
         decoder_dim: int,
         token: bool,
+        target: tuple[Float[Tensor, " value"], float] | None = None,
     ):
         super().__init__()
         self.position, self.encoder = stream.position, stream.encoder
@@ -46,7 +47,15 @@ class MaskedAutoencoder(nn.Module):
         self.token = nn.Parameter(torch.zeros(patches.shape)) if token else None
         dims = self.encoder.level_dims
         self.maps = nn.ModuleList(nn.Linear(dim, decoder_dim) for dim in dims)
-        self.frames = nn.Linear(decoder_dim, math.prod(patches.feature))
+        self.target_deviation = deviation if target is None else target[1]
+        if target is not None:
+            self.register_buffer("_target_mean", target[0])
+        self.frames = nn.Linear(decoder_dim, self.target_mean.numel())
+
+    @property
+    def target_mean(self) -> Float[Tensor, " *value"]:
+        """Of what is drawn, in training."""
+        return getattr(self, "_target_mean", self.mean)
 
     def filled(
         self, frames: Float[Tensor, "item frame *feature"], hidden: Bool[Tensor, "item time cell"]
@@ -59,7 +68,7 @@ class MaskedAutoencoder(nn.Module):
 
     def forward(
         self, frames: Float[Tensor, "item frame *feature"], hidden: Bool[Tensor, "item time cell"]
-    ) -> Float[Tensor, "item frame *feature"]:
+    ) -> Float[Tensor, "item frame *value"]:
         shown = self.filled(frames, hidden)
         window = self.tr_s, self.context_frames, self.frames_per_tr
         shown = with_position(self.position, shown, *window)
@@ -71,5 +80,6 @@ class MaskedAutoencoder(nn.Module):
             for map_, level in levels
         ]
         latents = rearrange(torch.stack(latents).sum(0), "i d f -> i f d")
-        redrawn = self.frames(nn.functional.gelu(latents)).view(frames.shape)
-        return self.mean + self.deviation * redrawn
+        drawn = self.frames(nn.functional.gelu(latents))
+        drawn = drawn.view(*frames.shape[:2], *self.target_mean.shape)
+        return self.target_mean + self.target_deviation * drawn

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from subtr.errors import SettingsError
 
@@ -106,6 +106,15 @@ def params_hash(*models: BaseModel) -> str:
     """Twelve hexadecimal digits that change when any value of the parameters changes."""
     text = "\n".join(model.model_dump_json() for model in models)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def unhashed_default(default: Any) -> Any:
+    """A field of a later version, of which `params_hash` knows only when it is not the default.
+
+    So what was trained before there was a choice is still found by its hash; the default must stay
+    what was done then.
+    """
+    return Field(default, exclude_if=lambda value: value == default)
 
 
 def options_model(factory: Callable[..., Any], skip: tuple[str, ...] = ()) -> type[Strict]:

@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
-from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.errors import SettingsError
@@ -17,48 +15,28 @@ from subtr.fitting import Fitting
 from subtr.items import Batch, WindowBatches, consecutive
 from subtr.masked_autoencoder import MaskedAutoencoder
 from subtr.masking import dual_masks
-from subtr.params import Strict
 from subtr.patches import Patches
+from subtr.pretraining_params import PretrainingParams
 from subtr.splits import Split
 from subtr.streams import EncoderPart
 from subtr.training import fit
-from subtr.training_params import TrainingParams
 
-
-class PretrainingParams(Strict):
-    """What is hidden, how it is redrawn, and for how long this is learned.
-
-    ``mask``: "tube" hides the same bands (squares of a picture) for a whole window, "random" hides
-    patches anywhere. ``decoder_cells``: the share of running cells that is redrawn, None for all.
-    ``fill``: what hidden patches become, one learned patch or the mean. ``patch_pixels``: side of
-    a square.
-    ``stimulus``: "train" shows the training TRs alone, so that the test film stays one that the
-    network never met, which is what scores are taken to mean. "all" shows the stimulus of test TRs
-    and gaps too, never their BOLD: no score of it may stand beside others without saying so.
-    """
-
-    mask: Literal["tube", "random"] = "tube"
-    mask_ratio: float = Field(0.9, gt=0, lt=1)
-    decoder_cells: float | None = Field(None, gt=0, lt=1, multiple_of=0.25)
-    fill: Literal["token", "mean"] = "token"
-    patch_frames: int = Field(4, ge=1)
-    patch_bands: int = Field(1, ge=1)
-    patch_pixels: int = Field(8, ge=1)
-    decoder_dim: int = Field(64, ge=1, le=8192)
-    batch_size: int = Field(32, ge=1)
-    batches_per_epoch: int = Field(20, ge=1)
-    stimulus: Literal["train", "all"] = "train"
-    training: TrainingParams = TrainingParams()
+__all__ = ["PretrainingParams", "pretrain", "pretrain_members"]
 
 
 @dataclass
 class _MaskedBatches:
-    """Windows, what is hidden of them and what of that is redrawn; the seed decides the masks."""
+    """Windows, what is hidden of them and what of that is redrawn; the seed decides the masks.
+
+    With ``n_channels``, what comes behind so many values of a frame is no part of the stimulus, but
+    what is asked for.
+    """
 
     windows: Iterable[Batch]
     patches: Patches
     params: PretrainingParams
     seed: int
+    n_channels: int | None = None
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -70,7 +48,12 @@ class _MaskedBatches:
             frames = batch["frames"].squeeze(2)
             size = len(frames), self.patches.n_times, self.patches.space
             hidden, redrawn = dual_masks(*size, *how, generator)
-            yield {"frames": frames, "hidden": hidden, "redrawn": redrawn}
+            masks = {"hidden": hidden, "redrawn": redrawn}
+            if self.n_channels is None:
+                yield {"frames": frames, **masks}
+            else:
+                shown, wanted = frames[..., : self.n_channels], frames[..., self.n_channels :]
+                yield {"frames": shown, "wanted": wanted, **masks}
 
 
 def pretrain(
@@ -83,6 +66,7 @@ def pretrain(
     folder: Path,
     seed: int,
     label: str,
+    targets: Float[Tensor, "tr frame value"] | None = None,
 ) -> pd.DataFrame:
     """Trains the encoder of a stream, in place, to redraw what is hidden of windows of a stimulus.
 
@@ -95,6 +79,7 @@ def pretrain(
         stretches, validation: consecutive TRs each, see `subtr.items.consecutive`.
         tr_s: repetition time in seconds.
         seed: of decoder, windows, masks and what else is random.
+        targets: of each frame, drawn where something is hidden; None redraws what is hidden.
 
     Returns
         History as of `subtr.training.fit`. The loss is the squared error of redrawn patches over
@@ -116,31 +101,36 @@ def pretrain(
     of_part = {name: _frames_of(of, n_frames, width, name) for name, of in parts.items()}
     # A timeline of single frames, so that a window of any width may begin at any of them.
     timeline = frames.flatten(0, 1)[:, None]
-    known = timeline[torch.as_tensor(np.concatenate(of_part["training"]))].squeeze(1)
-    mean = known.mean(0)
-    deviation = (known - mean).square().mean().clamp_min(1e-12).sqrt().item()
+    trained = torch.as_tensor(np.concatenate(of_part["training"]))
+    scale, target_scale, n_channels = _scale(timeline[trained]), None, None
+    if targets is not None:
+        n_channels = frames.shape[-1]
+        timeline = torch.cat([timeline, targets.flatten(0, 1)[:, None]], dim=-1)
+        target_scale = _scale(timeline[trained][..., n_channels:])
     torch.manual_seed(seed)
-    token = params.fill == "token"
-    model = MaskedAutoencoder(stream, patches, tr_s, mean, deviation, params.decoder_dim, token)
+    how = params.decoder_dim, params.fill == "token", target_scale
+    model = MaskedAutoencoder(stream, patches, tr_s, *scale, *how)
 
     def batches(epoch: int) -> _MaskedBatches:
         of_epoch = seed * 1_000_003 + epoch
         sizes = width, params.batch_size, params.batches_per_epoch
         windows = WindowBatches(timeline, of_part["training"], *sizes, of_epoch)
-        return _MaskedBatches(windows, patches, params, of_epoch)
+        return _MaskedBatches(windows, patches, params, of_epoch, n_channels)
 
     def objective(model: MaskedAutoencoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        original = batch["frames"]
-        redrawn = patches.spread(batch["redrawn"]).expand_as(original)
-        error = (model(original, batch["hidden"]) - original).square()[redrawn].mean()
-        known = (model.mean - original).square()[redrawn].mean()
-        return error / deviation**2, {"explained": 1 - (error / known).detach()}
+        wanted = batch.get("wanted", batch["frames"])
+        asked = patches.spread(batch["redrawn"]).expand_as(batch["frames"])
+        if "wanted" in batch:
+            asked = asked.any(-1, keepdim=True).expand_as(wanted)
+        error = (model(batch["frames"], batch["hidden"]) - wanted).square()[asked].mean()
+        known = (model.target_mean - wanted).square()[asked].mean()
+        return error / model.target_deviation**2, {"explained": 1 - (error / known).detach()}
 
     firsts = [stretch[: len(stretch) - width + 1 : width] for stretch in of_part["validation"]]
     firsts = torch.as_tensor(np.concatenate(firsts)).split(params.batch_size)
     windows = [{"frames": timeline[first[:, None] + torch.arange(width)]} for first in firsts]
     # Masks as of an epoch that is never reached.
-    unseen = _MaskedBatches(windows, patches, params, seed * 1_000_003 + 1_000_002)
+    unseen = _MaskedBatches(windows, patches, params, seed * 1_000_003 + 1_000_002, n_channels)
     fitting = Fitting(model, objective, batches, list(unseen), params.training, seed)
     history = fit(fitting, folder, label)
     # `fit` leaves a model ready to predict; the stream's own training is still to come.
@@ -158,12 +148,14 @@ def pretrain_members(
     folder: Path,
     seed: int,
     label: str,
+    targets: Float[Tensor, "tr frame value"] | None = None,
 ) -> tuple[list[nn.Parameter], float]:
     """`pretrain` for each of several streams, each from a seed of its own.
 
     Arguments
         split: training TRs are learned from, validation TRs decide when to stop; test TRs are
             shown only where ``params.stimulus`` is "all".
+        targets: see `pretrain`.
 
     Returns
         The parameters that now start from a solution, and the seconds that it took.
@@ -176,10 +168,18 @@ def pretrain_members(
     for member, stream in enumerate(streams):
         place, said = folder / f"member{member}", f"{label} pre-training {member}"
         # No ensemble has more than 64 members, so no two seeds share one.
-        history = pretrain(stream, frames, *parts, tr_s, params, place, 64 * seed + member, said)
+        more = params, place, 64 * seed + member, said, targets
+        history = pretrain(stream, frames, *parts, tr_s, *more)
         spent_s += history.attrs["training time_s"]
         started += [*stream.position.parameters(), *stream.encoder.parameters()]
     return started, spent_s
+
+
+def _scale(frames: Tensor) -> tuple[Tensor, float]:
+    """The mean of each feature, and the deviation of all from it."""
+    known = frames.squeeze(1)
+    mean = known.mean(0)
+    return mean, (known - mean).square().mean().clamp_min(1e-12).sqrt().item()
 
 
 def _frames_of(stretches, n_frames: int, width: int, part: str) -> list[np.ndarray]:
