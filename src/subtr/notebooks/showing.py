@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,8 @@ from matplotlib.figure import Figure
 from subtr.experiment import Experiment
 from subtr.figures.stimulus import Trs, checked_trs
 from subtr.items import consecutive
+from subtr.recording import recorded
 from subtr.result_tables import summary
-from subtr.stimulus.media import probe, sound_spans
 from subtr.study import Study
 from subtr.viewing import Gallery
 from subtr.vocoders import Chosen
@@ -71,11 +70,13 @@ def excerpt(
         vocoder: see `Gallery`.
     """
     trs = checked_trs(trs, study.clock.n_trs)
-    media, onset_s = study.stimulus_at(int(trs[0]))
+    _, onset_s = study.stimulus_at(int(trs[0]))
     clock = replace(study.clock, onset_s=float(onset_s), n_trs=len(trs))
-    recording, rate_hz = None, None
-    if media is not None and mels:
-        recording, rate_hz = _recording(media, onset_s, onset_s + clock.duration_s)
+    recording, rate_hz = recorded(study, trs) if mels else (None, None)
+    if recording is not None:
+        first = round(onset_s * rate_hz)
+        before = np.zeros(max(first, 0), np.float32)
+        recording = np.concatenate([before, recording[max(-first, 0) :]])
     shown = mels or {}, pictures or {}
     return Gallery(clock, study.mel_settings, *shown, recording, rate_hz, vocoder)
 
@@ -99,15 +100,3 @@ def reconstructed(experiment: Experiment, seed: int, systems: Sequence[str]) -> 
             if name == system or name.rsplit(" ", 1)[0] == system
         }
     return excerpt(study, trs, found["sound"], found["pictures"], experiment.vocoder)
-
-
-def _recording(media: Path, start_s: float, stop_s: float):
-    """The sound of a stretch at its place in stimulus time, and its rate; None without sound."""
-    rate_hz = probe(media).sound_rate_hz
-    if rate_hz is None:
-        return None, None
-    first, last = max(0, round(start_s * rate_hz)), round(stop_s * rate_hz)
-    # What comes before is never touched, so the system never spends memory on it.
-    recording = np.zeros(last, np.float32)
-    (recording[first:],) = sound_spans(media, rate_hz, [(first, last)])
-    return recording, rate_hz

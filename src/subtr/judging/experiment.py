@@ -1,0 +1,94 @@
+"""The reconstructions of a run before all judges that are at hand."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from subtr.items import consecutive
+from subtr.judging.pictures import Films, judged_pictures
+from subtr.judging.sounds import ORIGINAL, ROUND_TRIP, Pieces, judged_sounds
+from subtr.params import params_hash
+from subtr.recording import recorded
+from subtr.results import git_hash, read_table, write_results
+from subtr.scoring import Row
+from subtr.stimulus.media import resample
+
+if TYPE_CHECKING:
+    from subtr.experiment import Experiment
+
+# Long enough for a sentence and for a tempo.
+PIECE_S = 12.0
+
+
+def judge_reconstructions(
+    experiment: "Experiment", seed: int = 0, most_s: float | int = 60.0
+) -> pd.DataFrame:
+    """What judges say of the first test block; kept in the run's tables, and read from there.
+
+    Sound is cut into pieces of 12 s, and made audible by the study's vocoder; what is said in a
+    piece is what the judge hears in the recording. Of a study without a recording, only pictures
+    are judged.
+
+    Arguments
+        seed: of the learned systems.
+        most_s: seconds of the block that are judged; judges take about as long as the sound.
+    """
+    file = experiment.folder / "tables" / f"judged_seed{seed}.csv"
+    labels = {"study": experiment.study.name, "seed": seed}
+    labels["params_hash"] = params_hash(experiment.params) + experiment.training_hash()
+    if file.exists() and "-dirty" not in git_hash():
+        kept = read_table(file)
+        if set(kept["params_hash"]) == {labels["params_hash"]} and set(kept["git"]) == {git_hash()}:
+            return kept
+    trs = consecutive(experiment.reconstruction_trs, experiment.study.run_of_tr)[0]
+    trs = trs[: max(2, int(most_s / experiment.study.clock.tr_s))]
+    rows = _of_sound(experiment, trs, labels) + _of_pictures(experiment, trs, labels)
+    return read_table(write_results(file, rows))
+
+
+def _of_sound(experiment: "Experiment", trs: np.ndarray, labels: Row) -> list[Row]:
+    study = experiment.study
+    windows = experiment.reconstructions("sound", labels["seed"])
+    sound, rate_hz = recorded(study, trs)
+    if not windows or sound is None:
+        return []
+    vocoder = experiment.vocoder.vocoder
+    sounds = {ROUND_TRIP if name == ORIGINAL else name: of for name, of in windows.items()}
+    sounds = {name: vocoder(of[: len(trs)], study.clock) for name, of in sounds.items()}
+    n_samples = min(map(len, sounds.values()))
+    sounds[ORIGINAL] = _of_length(resample(sound, rate_hz, vocoder.rate_hz), n_samples)
+    length = round(PIECE_S * vocoder.rate_hz)
+    n_pieces = max(1, n_samples // length)
+    ends = np.arange(1, n_pieces) * length
+    pieces = {name: np.split(of[: n_pieces * length], ends) for name, of in sounds.items()}
+    named = Pieces(pieces, vocoder.rate_hz, labels=_columns(pieces))
+    return judged_sounds(named, **labels)
+
+
+def _of_pictures(experiment: "Experiment", trs: np.ndarray, labels: Row) -> list[Row]:
+    study = experiment.study
+    shown = experiment.reconstructions("pictures", labels["seed"])
+    if not shown:
+        return []
+    shown = {name: np.asarray(film[: len(trs)]) for name, film in shown.items()}
+    of_trs = known = None
+    if study.labels is not None:
+        train = experiment.reconstruction_splits[0].train
+        of_trs = study.labels.iloc[trs]
+        known = np.asarray(study.pictures)[train], study.labels.iloc[train]
+    films = Films(shown, study.clock.tr_s, of_trs, known, _columns(shown))
+    return judged_pictures(films, **labels)
+
+
+def _columns(names) -> dict[str, Row]:
+    """System and size of a name such as "tier1 128"."""
+    columns = {}
+    for name in names:
+        system, _, size = name.rpartition(" ")
+        columns[name] = {"system": system, "floats_per_tr": int(size)} if size.isdigit() else {}
+    return columns
+
+
+def _of_length(sound: np.ndarray, n_samples: int) -> np.ndarray:
+    return np.pad(sound, (0, max(0, n_samples - len(sound))))[:n_samples]
