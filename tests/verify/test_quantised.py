@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from subtr.baselines import mean_rival
 from subtr.clock import Clock
 from subtr.datasets.recordings import load_speech
+from subtr.items import consecutive
 from subtr.metrics import block_bootstrap, preservation_sums, temporal_preservation
 from subtr.params import params_hash, validate
 from subtr.quantised import QuantisedParams
