@@ -9,6 +9,9 @@
 # make run STUDY=alice                  a study: simulated (default), alice, ...
 # make run FILM=path/to/film.webm       your own film
 # make run PARAMS=full SEEDS=0,1,2      the parameters of the GPU node
+#
+# make reconstruct FILM=film.mp4 OUT=out.mp4   a whole film as a trained system draws it; SYSTEM,
+#   TRAINED_ON and PARAMS say which, MORE="--fit-steps 10" what else (--help lists it)
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -17,6 +20,10 @@ FILM   ?=
 PARAMS ?= smoke
 SEEDS  ?=
 RUNS   ?= runs
+SYSTEM := tier1
+TRAINED_ON := simulated
+OUT    := reconstruction.mp4
+MORE   :=
 CORES  ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 # On Linux without an NVIDIA card, TORCH_INDEX=https://download.pytorch.org/whl/cpu saves 3 GB.
 TORCH_INDEX ?=
@@ -25,13 +32,17 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: setup run test lab verify figures cost judges clean lock format
+.PHONY: setup run reconstruct test lab verify figures cost judges clean lock format
 
 setup: $(STAMP)
 
 run: $(STAMP)
 	@$(BIN)/python -m subtr.run --study "$(STUDY)" --film "$(FILM)" --params "$(PARAMS)" \
 	    --seeds "$(SEEDS)" --runs "$(RUNS)" --cores "$(CORES)"
+
+reconstruct: $(STAMP)
+	@$(BIN)/python -m subtr.film_reconstruction --film "$(FILM)" --out "$(OUT)" --system "$(SYSTEM)" \
+	    --study "$(TRAINED_ON)" --params "$(PARAMS)" --runs "$(RUNS)" $(MORE)
 
 test: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
 """Finished blocks of a long computation on disk, from which an interrupted one goes on."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,8 +62,12 @@ class Parts:
         for index in range(self.count(kind)):
             yield np.load(self._file(kind, index))
 
-    def remove(self) -> None:
-        """Removes the folder with all blocks."""
+    def finish(self, result: Path, out: Path) -> None:
+        """Moves what was made of the blocks to its place, and removes them; raises PartsError."""
+        try:
+            os.replace(result, out)
+        except OSError as error:
+            raise self._unwritable(error) from error
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, kind: str, index: int) -> Path:

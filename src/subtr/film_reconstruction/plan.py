@@ -46,7 +46,7 @@ class FilmPlan:
 def plan_film(
     film: Path | str,
     model_files: Sequence[Path | str],
-    tr_s: float | None = None,
+    tr_s: float | int | None = None,
     fit_steps: int = 0,
     vocoder: VocoderParams | None = None,
 ) -> FilmPlan:
@@ -108,7 +108,7 @@ def _present(info: MediaInfo, models: dict[str, SavedAutoencoder]) -> dict[str, 
     return present
 
 
-def _tr_s(models: dict[str, SavedAutoencoder], tr_s: float | None) -> float:
+def _tr_s(models: dict[str, SavedAutoencoder], tr_s: float | int | None) -> float:
     if tr_s is not None:
         return float(tr_s)
     found = {modality: model.spec.tr_s for modality, model in models.items()}

@@ -57,8 +57,8 @@ def reconstruct_film(plan: FilmPlan, out: Path | str) -> Path:
         sound = _first(parts.read(_PIECES), round(plan.info.duration_s * rate_hz))
         if rate_hz not in AAC_HZ:
             sound, rate_hz = iter_resampled(sound, rate_hz, 48000), 48000
-    write_film(out, pictures, picture_hz, sound, rate_hz)
-    parts.remove()
+    # Among the parts, so that a killed run leaves nothing elsewhere.
+    parts.finish(write_film(parts.folder / out.name, pictures, picture_hz, sound, rate_hz), out)
     return out
 
 
