@@ -22,6 +22,7 @@ from subtr.figures.modulation import (
     modulation_transfer,
     transfer_by_training,
 )
+from subtr.figures.quality import quality_by_floats
 from subtr.figures.score_map import score_map
 from subtr.figures.scores import preservation_by_band, preservation_by_floats, training_curves
 from subtr.figures.stimulus import picture_strips, reconstructions, within_tr
@@ -52,6 +53,7 @@ __all__ = [
     "picture_strips",
     "preservation_by_band",
     "preservation_by_floats",
+    "quality_by_floats",
     "reconstructions",
     "recoverable_map",
     "recoverable_rates",

@@ -12,6 +12,7 @@ from subtr.result_tables import group_table, results_table, summary
 from subtr.results import read_results
 
 _SIZES = (64, 128, 256, 512)
+_HEARD_SIZES = (64, 128, 256, 512, 1024)
 # Table -> folders of `make verify`; further ones that match a name with a star.
 _TABLES = {
     "speech": (*(f"speech_{size}" for size in _SIZES), "speech_ablation"),
@@ -29,6 +30,8 @@ _TABLES = {
     "subjects": ("subjects",),
     "identification": ("identification",),
     "motion": ("motion_*",),
+    "intelligibility": tuple(f"intelligibility_{size}" for size in _HEARD_SIZES),
+    "speakers": ("speakers",),
 }
 _TITLE = "# Measured\n\nMade by `make verify && make figures`; intervals are of 95 %.\n"
 # Measurements of other columns, copied as they are.
@@ -67,6 +70,10 @@ def main(arguments: list[str] | None = None) -> None:
         both = pd.concat([found["speech"], bold])
         shown = both["system"].isin(["averaging", "mean", "PCA", "tier1"])
         drawn["headline"] = figures.headline(both[shown])
+    if len(found["intelligibility"]):
+        of_reader = found["intelligibility"][found["intelligibility"]["study"] == "speech"]
+        shown = ["ASR accuracy", "stoi", "temporal preservation"]
+        drawn["intelligibility"] = figures.quality_by_floats(of_reader, shown)
     drawn |= _compared(found)
     for name in _COPIED:
         if (verified / f"{name}.csv").exists():

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from subtr.figures.intervals import with_intervals
 from subtr.figures.style import GREY, colour_of, label_ends, label_points, panels, some, styled
 from subtr.metrics import BANDS_HZ
 from subtr.result_tables import summary
@@ -79,7 +80,7 @@ def preservation_by_band(results: pd.DataFrame, modality: str = "sound") -> Figu
         shift = 0.24 * (index / max(len(systems) - 1, 1) - 0.5)
         name = f"{system}, {floats:g} floats" if repeated[system] > 1 else system
         x = np.arange(len(present)) + shift
-        _with_intervals(axis, x, line, system, name, joined=True)
+        with_intervals(axis, x, line, system, name, joined=True)
         ends.append((float(line["value"].dropna().iloc[-1]), name, colour_of(system)))
     axis.axhline(0, color=GREY, linewidth=0.8, zorder=0)
     axis.set_xticks(range(len(present)), [bands[metric] for metric in present])
@@ -114,7 +115,7 @@ def draw_preservation_by_floats(axis: Axes, results: pd.DataFrame, modality: str
     points = []
     for system, line in rows.groupby("system", sort=False):
         line = line.sort_values("floats_per_tr")
-        _with_intervals(axis, line["floats_per_tr"], line, system, system, joined=True)
+        with_intervals(axis, line["floats_per_tr"], line, system, system, joined=True)
         last = line.iloc[-1]
         points.append((float(last["floats_per_tr"]), float(last["value"]), system))
     axis.axhline(0, color=GREY, linewidth=0.8, zorder=0)
@@ -137,21 +138,3 @@ def draw_preservation_by_floats(axis: Axes, results: pd.DataFrame, modality: str
     axis.set_xlim(sizes[0] / 1.25, sizes[-1] * 1.7)
     axis.set(xlabel="floats kept of each TR", ylabel=f"{_PRESERVED} ({modality})")
     label_points(axis, [(*point, colour_of(point[-1])) for point in points])
-
-
-def _with_intervals(axis: Axes, x, rows: pd.DataFrame, system: str, name: str, joined: bool):
-    value = rows["value"].to_numpy(float)
-    low, high = (rows[end].fillna(rows["value"]).to_numpy(float) for end in ("low", "high"))
-    axis.errorbar(
-        x,
-        value,
-        # The interval of a mean over seeds need not hold it, to the last digit.
-        yerr=np.maximum([value - low, high - value], 0),
-        color=colour_of(system),
-        label=name,
-        marker="o",
-        markersize=5,
-        capsize=2,
-        elinewidth=1.2,
-        linestyle="-" if joined else "none",
-    )

@@ -1,0 +1,50 @@
+"""What judges say against the numbers that a TR may carry."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from subtr.figures.intervals import with_intervals
+from subtr.figures.style import GREY, colour_of, label_ends, panels, some, styled
+from subtr.result_tables import summary
+
+_FIXED = {"round trip": "ceiling", "mean": "averaging"}
+
+
+@styled
+def quality_by_floats(results: pd.DataFrame, metrics: Sequence[str]) -> Figure:
+    """Scores against floats a TR, a panel a metric and a line a system, with intervals.
+
+    What has no size is a level across: the round trip dotted, which is the ceiling, and averaging,
+    the floor.
+
+    Arguments
+        results: tidy rows of one study, see ``results.COLUMNS``.
+        metrics: those that are shown; of those that the rows lack there is no panel.
+
+    Raises
+        SettingsError: none of the metrics is there.
+    """
+    chosen = results["metric"].isin(list(metrics)) & (results["group"] == "")
+    rows = summary(some(results[chosen], f"{' or '.join(metrics)} by floats"))
+    present = [metric for metric in metrics if (rows["metric"] == metric).any()]
+    figure, axes = panels(1, len(present), height_in=3.2)
+    for axis, metric in zip(axes[0], present, strict=True):
+        of, ends = rows[rows["metric"] == metric], []
+        for system, line in of[of["floats_per_tr"].notna()].groupby("system", sort=False):
+            line, name = line.sort_values("floats_per_tr"), str(system)
+            with_intervals(axis, line["floats_per_tr"], line, name, name, joined=True)
+            ends.append((float(line["value"].iloc[-1]), name, colour_of(name)))
+        for system, name in _FIXED.items():
+            level = of.loc[(of["system"] == system) & of["value"].notna(), "value"]
+            if len(level):
+                axis.axhline(level.iloc[0], color=GREY, linestyle=":", linewidth=1)
+                ends.append((float(level.iloc[0]), name, GREY))
+        sizes = sorted(of["floats_per_tr"].dropna().unique())
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axis.minorticks_off()
+        axis.set(title=metric, xlabel="floats per TR")
+        label_ends(axis, ends)
+    return figure

@@ -1,0 +1,37 @@
+import pandas as pd
+import pytest
+
+from subtr.errors import SettingsError
+from subtr.figures import quality_by_floats
+from subtr.results import COLUMNS
+
+
+@pytest.fixture
+def results():
+    rows = [
+        {"system": system, "floats_per_tr": size, "metric": metric, "value": value}
+        for metric in ("stoi", "ASR accuracy")
+        for system, size, value in (
+            ("tier1", 128, 0.7),
+            ("tier1", 64, 0.6),
+            ("PCA", 64, 0.5),
+            ("round trip", None, 0.9),
+        )
+    ]
+    whole = {"study": "speech", "seed": 0, "group": "", "modality": "sound"}
+    table = pd.DataFrame([whole | row for row in rows], columns=list(COLUMNS))
+    return table.astype({"floats_per_tr": float, "value": float, "low": float, "high": float})
+
+
+def test_a_panel_a_metric_with_sizes_in_order_and_the_ceiling_across(results):
+    figure = quality_by_floats(results, ["ASR accuracy", "stoi", "pesq"])
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["ASR accuracy", "stoi"]
+    axis = figure.axes[0]
+    drawn = {tuple(line.get_xdata()): list(line.get_ydata()) for line in axis.get_lines()}
+    assert drawn[(64, 128)] == [0.6, 0.7]
+    assert [0.9, 0.9] in drawn.values()
+
+
+def test_nothing_to_show_is_said(results):
+    with pytest.raises(SettingsError, match="pesq"):
+        quality_by_floats(results, ["pesq"])
