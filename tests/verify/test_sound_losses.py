@@ -1,19 +1,19 @@
 """Real speech at 128 floats a TR: what another decoder and each further loss do to it.
 
-All are tier 1, trained for a fifth of its epochs, so that rows differ by what they name alone.
+All are tier 1 as in params/smoke, trained alike, so that rows differ by what they name alone.
 """
 
 import numpy as np
 import pytest
 import soundfile
-from verify.test_speech import SEEDS, gains, speech, tier_1, trained
+from verify.test_speech import SEEDS, gains, speech, trained
 
 from subtr.baselines import mean_rival
 from subtr.datasets.recordings import read_manifest
 from subtr.experiment_params import SystemParams
 from subtr.judges import JudgeMissing, load_judge
 from subtr.metrics import temporal_preservation
-from subtr.params import validate
+from subtr.params import load_params, params_folder, validate
 from subtr.vocoders import GriffinLim
 
 __all__ = ["speech"]
@@ -33,11 +33,11 @@ pytestmark = pytest.mark.verify
 
 
 def params_of(system):
-    sound = tier_1().model_dump(exclude_none=True)
+    smoke = load_params(SystemParams, params_folder("smoke") / "system_tier1.yaml")
+    sound = smoke.sound.model_dump(exclude_none=True)
     # Fitting vectors to the squared error would undo what other losses have taught.
     sound |= {"floats_per_tr": [N_FLOATS], "fit_steps": 0}
-    epochs = {"max_epochs": sound["training"]["max_epochs"] // 5, "check_every_epochs": 3}
-    sound["training"] |= epochs
+    sound["training"] |= {"max_epochs": 12, "check_every_epochs": 4}
     return validate(SystemParams, {"sound": sound | CHANGES[system]}, system).sound
 
 
