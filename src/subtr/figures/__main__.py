@@ -135,7 +135,8 @@ def _not_measured_again(kept: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     So often repeated, they come out of `summary` as they went in.
     """
     absent = ~kept["floats_per_tr"].isin(rows["floats_per_tr"]) & kept["floats_per_tr"].notna()
-    kept = kept[absent].fillna({"group": "", "metric": "", "modality": ""})
+    texts = ["group", "metric", "modality"]
+    kept = kept[absent].astype(dict.fromkeys(texts, object)).fillna(dict.fromkeys(texts, ""))
     repeated = kept.loc[kept.index.repeat(kept["n_seeds"])]
     seeds = repeated.groupby(level=0).cumcount()
     return repeated.drop(columns="n_seeds").assign(seed=seeds)
