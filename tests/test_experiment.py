@@ -18,6 +18,7 @@ from subtr.params import params_hash, validate
 from subtr.results import COLUMNS
 from subtr.splits import assert_no_leak
 from subtr.store import Store
+from subtr.vocoders import VocoderParams
 
 
 @pytest.fixture(autouse=True)
@@ -218,6 +219,18 @@ def test_rivals_are_scored_once_for_the_same_parameters_and_code(opened, monkeyp
     monkeypatch.setattr(rival_scoring, "sound_rivals", lambda *_: again.append(1) or [])
     opened.rivals()
     assert again
+
+
+def test_the_vocoder_changes_what_is_heard_and_no_training(opened):
+    rough = VocoderParams(name="griffin_lim", options={"n_iter": 1})
+    params = opened.params.model_copy(update={"vocoder": rough})
+    other = dataclasses.replace(opened, params=params)
+    assert other.training_hash() == opened.training_hash()
+    kept = [
+        table.query("system == 'round trip' and metric == 'temporal preservation' and group == ''")
+        for table in (opened.rivals(), other.rivals())
+    ]
+    assert kept[0]["value"].item() > kept[1]["value"].item()
 
 
 def test_sizes_that_are_no_longer_asked_for_are_forgotten(tmp_path):
