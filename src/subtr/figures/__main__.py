@@ -31,6 +31,7 @@ _TABLES = {
     "identification": ("identification",),
     "motion": ("motion_*",),
     "intelligibility": tuple(f"intelligibility_{size}" for size in _HEARD_SIZES),
+    "strangers": ("strangers_128", "strangers_512"),
     "speakers": ("speakers",),
 }
 _TITLE = "# Measured\n\nMade by `make verify && make figures`; intervals are of 95 %.\n"
@@ -71,9 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
         shown = both["system"].isin(["averaging", "mean", "PCA", "tier1"])
         drawn["headline"] = figures.headline(both[shown])
     if len(found["intelligibility"]):
-        of_reader = found["intelligibility"][found["intelligibility"]["study"] == "speech"]
         shown = ["ASR accuracy", "stoi", "temporal preservation"]
-        drawn["intelligibility"] = figures.quality_by_floats(of_reader, shown)
+        drawn["intelligibility"] = figures.quality_by_floats(found["intelligibility"], shown)
     drawn |= _compared(found)
     for name in _COPIED:
         if (verified / f"{name}.csv").exists():
