@@ -14,9 +14,11 @@ from subtr.splits import Split
 from subtr.stimulus.media import resample
 from subtr.stimulus.mel import log_mel_of_sound
 from subtr.study import Study
-from subtr.vocoders import HifiGan
+from subtr.vocoders import HIFI_GAN_MEL, Vocoder
 
 TR_S = 1.5
+# As many as there are hops of 256 samples, with which HiFi-GAN could read the spectrogram too.
+FRAMES_PER_TR = round(TR_S * HIFI_GAN_MEL.rate_hz / 256)
 N_VALIDATION = 16
 # A third of the epochs of `params/full`, for ten times as many trainings.
 MAX_EPOCHS = 12
@@ -36,7 +38,7 @@ class Spoken:
     split: Split
     trs: dict[str, np.ndarray]
     sounds: dict[str, list[np.ndarray]]
-    vocoder: HifiGan
+    vocoder: Vocoder
 
     def original(self, group: str) -> np.ndarray:
         """Log-mel of a group's TRs."""
@@ -52,7 +54,7 @@ class Spoken:
 def spoken(
     train: Sequence[np.ndarray],
     groups: Mapping[str, Sequence[np.ndarray]],
-    vocoder: HifiGan,
+    vocoder: Vocoder,
 ) -> Spoken:
     """A study of recordings at the vocoder's rate, with log-mel as it reads it."""
     mels = [_log_mel(np.concatenate(list(part)), vocoder) for part in (train, *groups.values())]
@@ -71,7 +73,7 @@ def spoken(
     return Spoken(study, split, dict(zip(groups, tests, strict=True)), sounds, vocoder)
 
 
-def recording(file, vocoder: HifiGan) -> np.ndarray:
+def recording(file, vocoder: Vocoder) -> np.ndarray:
     """Mono sound of a file, at the vocoder's rate."""
     sound, rate_hz = soundfile.read(file, dtype="float32", always_2d=True)
     mono = sound.mean(axis=1)
@@ -94,7 +96,7 @@ def tier_1():
     return params.model_copy(update={"training": training})
 
 
-def _log_mel(sound: np.ndarray, vocoder: HifiGan) -> np.ndarray:
+def _log_mel(sound: np.ndarray, vocoder: Vocoder) -> np.ndarray:
     n_trs = -(-len(sound) // round(TR_S * vocoder.rate_hz))
-    clock = Clock(TR_S, n_trs, 0.0, vocoder.frames_per_tr(TR_S))
+    clock = Clock(TR_S, n_trs, 0.0, FRAMES_PER_TR)
     return log_mel_of_sound(sound, vocoder.rate_hz, clock, vocoder.settings)

@@ -1,4 +1,4 @@
-"""Voices that a system never learned from: is the speaker still known?"""
+"""Voices that a system never learned from: are the speakers still told apart?"""
 
 import numpy as np
 import pytest
@@ -6,13 +6,14 @@ import torch
 from verify.spoken import learned, recording, spoken
 
 from subtr.baselines import mean_rival
+from subtr.datasets.recordings import read_manifest
 from subtr.items import consecutive
 from subtr.judges import load_judge
 from subtr.metrics import block_bootstrap
 from subtr.training_windows import fit_pca
 
 SEEDS = (0, 1, 2)
-N_FLOATS = 256
+SIZES = (128, 256, 512)
 # Takes of each digit by which speakers are enrolled; the others are judged.
 ENROLLED, JUDGED = range(5), range(5, 10)
 SPEAKER = "speaker identified"
@@ -21,66 +22,61 @@ pytestmark = pytest.mark.verify
 
 
 @pytest.fixture(scope="module")
-def digits(data_dir, vocoder_of):
-    """Speaker -> take -> ten digits, spoken one after the other in two utterances of five."""
+def strangers(data_dir, vocoder_of):
+    """Known voices, and a study of one reader to learn from and six others who say digits.
+
+    An utterance is five digits of a take, one after the other.
+    """
     vocoder = vocoder_of("speakers")
     folder = data_dir / "speech" / "fsdd" / "recordings"
     names = sorted({file.stem.split("_")[1] for file in folder.glob("*.wav")})
-    return vocoder, {
-        name: {
-            take: [
-                np.concatenate(
-                    [recording(folder / f"{d}_{name}_{take}.wav", vocoder) for d in part]
-                )
-                for part in (range(5), range(5, 10))
-            ]
-            for take in (*ENROLLED, *JUDGED)
-        }
-        for name in names
-    }
+
+    def utterances(name, takes):
+        files = [
+            [folder / f"{digit}_{name}_{take}.wav" for digit in five]
+            for take in takes
+            for five in (range(5), range(5, 10))
+        ]
+        return [np.concatenate([recording(file, vocoder) for file in of]) for of in files]
+
+    enrolled = {name: utterances(name, ENROLLED) for name in names}
+    known = load_judge("speakers").enrol(enrolled, vocoder.rate_hz)
+    reader = read_manifest(data_dir / "speech" / "hifi_6097")[:100]
+    train = [recording(one.file, vocoder) for one in reader]
+    return known, spoken(train, {name: utterances(name, JUDGED) for name in names}, vocoder)
 
 
-def in_takes(of, takes):
-    """Utterances of some takes."""
-    return [sound for take in takes for sound in of[take]]
-
-
-def test_unknown_speakers_are_told_apart(digits, scored_of, verify_folder):
-    """Each speaker through a system that learned from the five others, and never from them."""
-    vocoder, digits = digits
-    judge = load_judge("speakers")
-    enrolled = {name: in_takes(of, ENROLLED) for name, of in digits.items()}
-    known = judge.enrol(enrolled, vocoder.rate_hz)
+@pytest.mark.parametrize("n_floats", SIZES)
+def test_speakers_who_were_never_learned_from_are_told_apart(
+    strangers, scored_of, verify_folder, n_floats
+):
+    known, speech = strangers
+    stretches = consecutive(np.arange(speech.split.test[0]), speech.study.run_of_tr)
+    pca = fit_pca(torch.from_numpy(speech.study.mel), stretches, n_floats)
+    trained = [learned(speech, n_floats, seed, verify_folder / "trained") for seed in SEEDS]
     right = {}
-    for name in digits:
-        train = [sound for other, of in enrolled.items() if other != name for sound in of]
-        test = in_takes(digits[name], JUDGED)
-        speech = spoken(train, {name: test}, vocoder)
+    for name, sounds in speech.sounds.items():
         original = speech.original(name)
-        stretches = consecutive(np.arange(speech.split.test[0]), speech.study.run_of_tr)
-        pca = fit_pca(torch.from_numpy(speech.study.mel), stretches, N_FLOATS)
         windows = {("round trip", 0): original, ("mean", 0): mean_rival(original)}
         windows["PCA", 0] = pca.reconstruct(original)
-        for seed in SEEDS:
-            model, params = learned(speech, N_FLOATS, seed, verify_folder / "trained" / name)
+        for seed, (model, params) in zip(SEEDS, trained, strict=True):
             found = model.reconstruct(speech.trs[name], speech.study, params.fit_steps)
             windows["tier1", seed] = found.numpy()
-        sounds = {key: speech.utterances(name, found) for key, found in windows.items()}
-        for key, of in ({("recording", 0): test} | sounds).items():
-            heard = np.array(known.identify(of, vocoder.rate_hz)) == name
-            right.setdefault(key, []).append(heard)
-    rows = []
-    for (system, seed), of in right.items():
-        # Speakers are drawn again, each with all of their utterances.
-        each = np.array([one.mean() for one in of])
-        low, high = block_bootstrap(lambda index, each=each: each[index].mean(), len(each), 1)
-        row = {"study": "digits", "system": system, "seed": seed, "metric": SPEAKER}
-        row |= {"modality": "sound", "value": each.mean(), "low": low, "high": high}
-        if system in ("PCA", "tier1"):
-            row["floats_per_tr"] = N_FLOATS
-        ceiling = np.mean([one.mean() for one in right["round trip", 0]])
-        rows.append(row | {"floor": 1 / len(digits), "ceiling": ceiling})
-    scored_of("speakers", rows)
-    value = {row["system"]: row["value"] for row in rows}
-    assert value["recording"] > 0.9
-    assert value["mean"] < value["round trip"]
+        heard = {key: speech.utterances(name, found) for key, found in windows.items()}
+        for key, of in ({("recording", 0): sounds} | heard).items():
+            told = np.array(known.identify(of, speech.vocoder.rate_hz)) == name
+            right.setdefault(key, []).append(told.mean())
+    rows = [row_of(*key, np.array(of), n_floats) for key, of in right.items()]
+    ceiling = np.mean(right["round trip", 0])
+    limits = {"floor": 1 / len(known.names), "ceiling": ceiling}
+    scored_of(f"speakers_{n_floats}", [row | limits for row in rows])
+    assert np.mean(right["recording", 0]) > 0.9
+    assert np.mean(right["mean", 0]) < ceiling
+
+
+def row_of(system, seed, of_speakers, n_floats):
+    """Share of utterances; speakers are drawn again, each with all of their utterances."""
+    low, high = block_bootstrap(lambda of: of_speakers[of].mean(), len(of_speakers), 1)
+    row = {"study": "digits", "system": system, "seed": seed, "metric": SPEAKER}
+    row |= {"modality": "sound", "value": of_speakers.mean(), "low": low, "high": high}
+    return row | ({"floats_per_tr": n_floats} if system in ("PCA", "tier1") else {})

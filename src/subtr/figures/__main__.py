@@ -32,7 +32,8 @@ _TABLES = {
     "motion": ("motion_*",),
     "intelligibility": tuple(f"intelligibility_{size}" for size in _HEARD_SIZES),
     "strangers": ("strangers_128", "strangers_512"),
-    "speakers": ("speakers",),
+    "heard_through_hifi_gan": ("heard_through_hifi_gan",),
+    "speakers": tuple(f"speakers_{size}" for size in _SIZES[1:]),
 }
 _TITLE = "# Measured\n\nMade by `make verify && make figures`; intervals are of 95 %.\n"
 # Measurements of other columns, copied as they are.
