@@ -10,6 +10,7 @@ from subtr.aggregators import AGGREGATORS
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
 from subtr.positions import POSITIONS
+from subtr.vocoders import VOCODERS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -259,7 +260,7 @@ def test_every_file_and_target_that_it_names_is_there():
 
 @pytest.mark.parametrize(
     "registry",
-    [ENCODERS, PICTURE_ENCODERS, AGGREGATORS, POSITIONS, DECODERS, PICTURE_DECODERS],
+    [ENCODERS, PICTURE_ENCODERS, AGGREGATORS, POSITIONS, DECODERS, PICTURE_DECODERS, VOCODERS],
     ids=lambda registry: registry.kind,
 )
 def test_every_part_is_listed(registry):

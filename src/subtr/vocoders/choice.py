@@ -58,6 +58,9 @@ class VocoderParams(Strict):
 def choose_vocoder(content: Content, settings: MelSettings) -> Chosen:
     """HiFi-GAN for speech where its weights are there and the spectrograms fit, else Griffin-Lim.
 
+    Of what systems reconstruct, HiFi-GAN makes the speech that is understood and liked better. An
+    exact spectrogram Griffin-Lim returns more faithfully, music above all.
+
     Arguments
         content: what the sound mostly is. HiFi-GAN learned from speech alone.
         settings: of the spectrograms.
