@@ -89,6 +89,23 @@ def test_a_track_that_leaves_the_film_is_named(moving):
         ObjectTracker().follow(pictures[:10], [track])
 
 
+@needs_csrt
+def test_a_track_that_begins_outside_of_the_pictures_is_named(moving):
+    pictures, _ = moving
+    for box in ((70.0, 5, 9, 9), (5.0, 5, 0, 0), (5.0, -9, 9, 9)):
+        outside = Track(0, np.tile(box, (2, 1)), np.ones(2, bool))
+        with pytest.raises(SettingsError, match="begin where the object is seen"):
+            ObjectTracker().follow(pictures, [outside])
+
+
+@needs_csrt
+def test_what_vanishes_is_no_reference(moving):
+    pictures, _ = moving
+    vanishing = pictures[:PER_TR].copy()
+    vanishing[2:] = 127
+    assert ObjectTracker().reference_tracks(vanishing, PER_TR, n_each=1) == []
+
+
 def test_an_opencv_without_the_tracker_is_named(monkeypatch):
     monkeypatch.delattr(cv2, "TrackerCSRT_create", raising=False)
     with pytest.raises(JudgeMissing, match="opencv-contrib-python-headless in the place of"):

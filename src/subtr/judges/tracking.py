@@ -86,7 +86,8 @@ class ObjectTracker(Judge):
             pictures: 0 to 255 as integers or 0 to 1 as floats, in their order.
 
         Raises
-            SettingsError: a track leaves the film, or pictures that are not finite.
+            SettingsError: a track leaves the film or begins outside of its pictures; pictures that
+                are not finite.
             JudgeMissing: see `check`.
         """
         overlap, picture = [], []
@@ -100,7 +101,7 @@ class ObjectTracker(Judge):
         return Followed(np.concatenate([np.zeros(0), *overlap]), np.concatenate([none, *picture]))
 
     def boxes(self, pictures: Pictures, track: Track) -> Float64[np.ndarray, "box 4"]:
-        """Boxes that it finds for the pictures of a track, the first as given; 0 where lost."""
+        """Boxes that it finds for a track, the first as given; 0 where lost. See `follow`."""
         self.check()
         first, n_pictures = track.first, len(track.boxes)
         if first < 0 or first + n_pictures > len(pictures):
@@ -108,18 +109,25 @@ class ObjectTracker(Judge):
                 f"a track of pictures {first} to {first + n_pictures - 1} in a film of "
                 f"{len(pictures)}: cut it to what the film shows."
             )
+        height, width = pictures.shape[1:3]
+        left, top, wide, tall = track.boxes[0]
+        if min(left + wide, width) <= max(left, 0) or min(top + tall, height) <= max(top, 0):
+            raise SettingsError(
+                f"the first box {track.boxes[0].tolist()} of a track shows nothing of pictures of "
+                f"{width} x {height} pixels: begin where the object is seen."
+            )
         shown = as_bytes(pictures[first : first + n_pictures])
         factor = enlargement(*shown.shape[1:3], self.least_pixels)
         tracker = self._tracker()
         found = np.zeros((n_pictures, 4))
         found[0] = track.boxes[0]
         for number, picture in enumerate(shown):
-            tall = cv2.cvtColor(enlarged(picture, self.least_pixels), cv2.COLOR_RGB2BGR)
+            large = cv2.cvtColor(enlarged(picture, self.least_pixels), cv2.COLOR_RGB2BGR)
             if number == 0:
                 box = np.rint(track.boxes[0] * factor).astype(int)
-                tracker.init(tall, [int(side) for side in box])
+                tracker.init(large, [int(side) for side in box])
                 continue
-            kept, box = tracker.update(tall)
+            kept, box = tracker.update(large)
             if kept:
                 found[number] = np.array(box) / factor
         return found
@@ -148,6 +156,8 @@ class ObjectTracker(Judge):
             for box in _moving_boxes(shown, n_each, side):
                 start = Track(0, np.tile(box, (len(shown), 1)), np.ones(len(shown), bool))
                 boxes = self.boxes(shown, start)
+                if not boxes[:, 2:].all():
+                    continue  # lost even forwards
                 back = self.boxes(shown[::-1], replace(start, boxes=boxes[::-1].copy()))
                 if overlaps(back[-1:], box[None])[0] > 0.5:
                     found.append(Track(first, boxes, start.seen))
