@@ -83,7 +83,7 @@ def test_a_long_sound_is_the_same_however_it_arrives_and_has_no_seams(speech_lik
     # Blocks meet at hop 60 and 120 and so on; a hop is 250 samples here, a frame 375.
     seams = np.arange(60 * 250, len(whole) - 5000, 60 * 250) // 375
     beside = np.concatenate([seams - 1, seams, seams + 1])
-    assert error[beside].mean() < 1.5 * np.delete(error, beside).mean()
+    assert error[beside].mean() < 1.28 * np.delete(error, beside).mean()
 
 
 def test_a_stream_of_the_wrong_length_is_refused(speech_like):
