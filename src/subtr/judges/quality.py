@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
+
 from subtr.judges.sound import SoundJudge
 
 _PERCEPTUAL = "perceptual quality"
@@ -62,7 +64,8 @@ class Dnsmos(SoundJudge):
     """Measures ``dnsmos``, ``dnsmos_signal``, ``dnsmos_background`` and ``dnsmos_p808``, 1 to 5.
 
     It hears the reconstruction alone and rates shuffled speech as highly as speech: a judge of
-    noise, to be read beside one that knows the original.
+    noise, to be read beside one that knows the original. A sound shorter than its 9.01 s is
+    repeated to that length, and heard once.
     """
 
     name: ClassVar[str] = "dnsmos"
@@ -76,6 +79,9 @@ class Dnsmos(SoundJudge):
         self.check()
         from speechmos import dnsmos
 
-        scores = dnsmos.run(found, self.own_rate_hz)
+        # Left to itself, it doubles the sound until it is longer and hears it up to nine times.
+        least = round(dnsmos.INPUT_LENGTH * self.own_rate_hz)
+        repeated = found if len(found) >= least else np.resize(found, least)
+        scores = dnsmos.run(repeated, self.own_rate_hz)
         named = {"": "ovrl", "_signal": "sig", "_background": "bak", "_p808": "p808"}
         return {f"dnsmos{end}": scores[f"{key}_mos"] for end, key in named.items()}

@@ -9,15 +9,12 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from subtr.errors import SettingsError
-from subtr.judges.judge import Judge
-from subtr.judges.sound import sound_at
-
-_RATE_HZ = 16000
+from subtr.judges.sound import SoundJudge, sound_at
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeakerRecogniser(Judge):
-    """Embeds voices; `enrol` makes them known."""
+class SpeakerRecogniser(SoundJudge):
+    """Measure ``voice``: cosine of the embeddings of both sounds; `enrol` makes speakers known."""
 
     name: ClassVar[str] = "speakers"
     criterion: ClassVar[str] = "speaker identification"
@@ -38,7 +35,7 @@ class SpeakerRecogniser(Judge):
         encoder = self._encoder
         from resemblyzer import audio
 
-        sound = sound_at(sound, rate_hz, _RATE_HZ)
+        sound = sound_at(sound, rate_hz, self.own_rate_hz)
         if sound.any():
             sound = audio.normalize_volume(sound, audio.audio_norm_target_dBFS, increase_only=True)
         voiced = audio.trim_long_silences(np.clip(sound, -1.0, 1.0))
@@ -64,6 +61,10 @@ class SpeakerRecogniser(Judge):
         ]
         lengths = np.linalg.norm(centroids, axis=1, keepdims=True)
         return KnownSpeakers(self, tuple(speakers), np.array(centroids) / lengths)
+
+    def _compare(self, original, found):
+        rate_hz = self.own_rate_hz
+        return {"voice": self.embed(original, rate_hz) @ self.embed(found, rate_hz)}
 
     @cached_property
     def _encoder(self) -> Any:
