@@ -83,6 +83,19 @@ def test_encoders_of_speech_are_as_measured():
     assert [number(of) for of in said] == pytest.approx(found, abs=6e-3)
 
 
+def test_what_judges_see_is_as_measured():
+    metrics = ["frame correlation", "motion coherence", "tracking success", "scene accuracy"]
+    metrics.append("action accuracy")
+    table = pd.read_csv(ROOT / "figures" / "video_judges.csv")
+    of = table[table["study"] == "generated"].fillna({"floats_per_tr": 0})
+    value = of.set_index(["system", "floats_per_tr", "metric"])["value"]
+    for name, floats, *cells in rows_of_table("| seen by judges |"):
+        system = {"average of each TR": "averaging"}.get(name, name)
+        size = float(floats) if system == "block PCA" else 0.0
+        for metric, cell in zip(metrics, cells, strict=True):
+            assert number(cell) == pytest.approx(value[system, size, metric], abs=6e-3)
+
+
 def test_motion_is_as_measured():
     named = {"average of each TR": "mean", "PCA of the whole TR": "PCA"}
     named |= {"two-stream on block PCA": "two-stream, differences"}
@@ -266,3 +279,17 @@ def test_every_file_and_target_that_it_names_is_there():
 def test_every_part_is_listed(registry):
     listed = dict(rows_of_table("| part | names |"))[registry.kind]
     assert re.findall(r"`(\w+)`", listed) == list(registry.parts)
+
+
+def test_what_judges_hear_is_as_measured():
+    words = measured("intelligibility", "ASR accuracy").astype({"value": float})
+    stoi = measured("intelligibility", "stoi").astype({"value": float})
+    of = words.set_index(["system", "floats_per_tr"])
+    for floats, pca, tier_1, heard in rows_of_table("| floats per TR, words |"):
+        size = next(key for key in of.index.levels[1] if key and float(key) == float(floats))
+        for cell, system in ((pca, "PCA"), (tier_1, "tier1")):
+            row = of.loc[(system, size)]
+            found = [float(row[end]) for end in ("value", "low", "high")]
+            assert [number(cell), *interval(cell)] == pytest.approx(found, abs=6e-3)
+        (of_size,) = stoi[(stoi["system"] == "tier1") & (stoi["floats_per_tr"] == size)]["value"]
+        assert number(heard) == pytest.approx(of_size, abs=6e-3)

@@ -37,7 +37,10 @@ _TABLES = {
 }
 _TITLE = "# Measured\n\nMade by `make verify && make figures`; intervals are of 95 %.\n"
 # Measurements of other columns, copied as they are.
-_COPIED = ("order", "modulation_transfer", "haemodynamics", "deconvolution", "scale", "ceilings")
+_COPIED = (
+    *("order", "modulation_transfer", "haemodynamics", "deconvolution", "scale", "ceilings"),
+    "video_judges",
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
