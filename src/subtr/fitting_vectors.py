@@ -30,6 +30,8 @@ def fitted_vectors(
 
     Source: Kim et al. 2018 (semi-amortised inference), section 3, with the squared error as loss.
     """
+    if n_steps == 0:
+        return vectors.detach()
     given = F.pad(vectors.detach(), (0, 0, 1, 1))
     before, after = given[:-2], given[2:]
     found = vectors.detach().clone().requires_grad_()
