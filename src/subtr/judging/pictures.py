@@ -114,12 +114,13 @@ def _shots(films: Films) -> Asked | None:
 
     def asked(film: Film) -> dict[str, Statistic]:
         found = judge.boundaries(_joined(film))
-        paired = found[paired_boundaries(found, known)]
-        n_paired, n_found, n_known = (
-            np.bincount(of // n_pictures, minlength=n_trs) for of in (paired, found, known)
+        # Both ends of a pair count, each in its own TR, so that no share of TRs can pass 1.
+        pairs = found[paired_boundaries(found, known)], known[paired_boundaries(known, found)]
+        kept, whole = (
+            sum(np.bincount(of // n_pictures, minlength=n_trs) for of in ends)
+            for ends in (pairs, (found, known))
         )
-        # F1 of the boundaries.
-        return {"shots": _share(np.stack([2 * n_paired, n_found + n_known], axis=1))}
+        return {"shots": _share(np.stack([kept, whole], axis=1))}
 
     return asked if len(known) else None
 
