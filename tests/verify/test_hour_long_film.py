@@ -1,20 +1,14 @@
 """An hour of film: memory stays bounded, and speed is that of FFmpeg doing the same work."""
 
-import json
 import os
-import subprocess
-import sys
-import time
 
-import imageio_ffmpeg
 import numpy as np
 import pytest
+from verify.long_films import PART_S, PEAK_GB, ffmpeg, film_part, run_apart
 
 pytestmark = pytest.mark.verify
 
 LENGTH_S = 3600
-# A whole number of pictures and of groups of pictures, so that repeats join without a seam.
-PART_S = 60
 N_REPEATS = 3
 MOST_GB = 1.5
 LEAST_SPEED = 0.7
@@ -34,14 +28,8 @@ mel = log_mel_of_media(film, clock)
 sound_s = time.perf_counter() - begin
 pictures = pictures_of_media(film, clock, PictureSettings(width=64, height=36, frames_per_tr=8))
 total_s = time.perf_counter() - begin
-status = Path("/proc/self/status")
-if status.exists():  # getrusage would count the parent's peak as well
-    peak = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")][0]
-    peak_gb = int(peak.split()[1]) * 1024 / 1e9
-else:
-    import resource
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+"""
+TOLD = """
 print(json.dumps({
     "sound_s": sound_s, "pictures_s": total_s - sound_s, "wall_s": total_s, "peak_gb": peak_gb,
     "mel": mel.shape, "pictures": pictures.shape,
@@ -50,22 +38,12 @@ print(json.dumps({
 """
 
 
-def ffmpeg(*arguments):
-    """Runs FFmpeg; wall-clock seconds."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *arguments]
-    begin = time.perf_counter()
-    subprocess.run([str(part) for part in command], check=True)
-    return time.perf_counter() - begin
-
-
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
     """854 x 480 H.264 at 24 pictures a second, and AAC."""
     folder = tmp_path_factory.mktemp("hour")
     part, whole = folder / "part.mp4", folder / "hour.mp4"
-    source = f"testsrc=size=854x480:rate=24:duration={PART_S}"
-    codec = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-preset", "veryfast", "-g", 48)
-    ffmpeg("-f", "lavfi", "-i", source, *codec, part)
+    film_part(part)
     repeat = ("-stream_loop", LENGTH_S // PART_S - 1, "-i", part)
     sine = f"sine=frequency=440:sample_rate=48000:duration={LENGTH_S}"
     sound = ("-f", "lavfi", "-i", sine, "-c:a", "aac", "-ac", 2)
@@ -76,10 +54,8 @@ def film(tmp_path_factory):
 
 
 def extract(film, cache):
-    environment = os.environ | {"SUBTR_CACHE": str(cache)}
-    command = [sys.executable, "-c", EXTRACT, str(film), str(LENGTH_S)]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
+    code = EXTRACT + PEAK_GB + TOLD
+    return run_apart(code, film, LENGTH_S, threads=os.cpu_count(), SUBTR_CACHE=str(cache))
 
 
 def test_memory_is_bounded_and_speed_near_that_of_ffmpeg(film, tmp_path, measured):
