@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Long enough for a sentence and for a tempo.
 PIECE_S = 12.0
+# On a side; of less, neither likeness nor an object can be told.
+LEAST_PIXELS = 16
 
 
 def judge_reconstructions(
@@ -28,7 +30,7 @@ def judge_reconstructions(
 
     Sound is cut into pieces of 12 s, and made audible by the study's vocoder; what is said in a
     piece is what the judge hears in the recording. Of a study without a recording, only pictures
-    are judged.
+    are judged; of pictures below 16 pixels on a side, nothing is.
 
     Arguments
         seed: of the learned systems.
@@ -69,7 +71,7 @@ def _of_sound(experiment: "Experiment", trs: np.ndarray, labels: Row) -> list[Ro
 def _of_pictures(experiment: "Experiment", trs: np.ndarray, labels: Row) -> list[Row]:
     study = experiment.study
     shown = experiment.reconstructions("pictures", labels["seed"])
-    if not shown:
+    if not shown or min(shown[ORIGINAL].shape[2:4]) < LEAST_PIXELS:
         return []
     shown = {name: np.asarray(film[: len(trs)]) for name, film in shown.items()}
     of_trs = known = None
