@@ -8,10 +8,9 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from subtr.clock import Clock
-from subtr.stimulus.film_writing import write_film
+from subtr.stimulus.film_writing import AAC_HZ, write_film
 from subtr.stimulus.media import resample
 
-_AAC_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _PICTURE_WIDTH = 240
 _LABEL_HEIGHT = 22
 
@@ -60,7 +59,7 @@ def film_of(
         MediaError: see `write_film`.
     """
     sound, rate_hz = heard or (None, None)
-    if rate_hz is not None and rate_hz not in _AAC_HZ:
+    if rate_hz is not None and rate_hz not in AAC_HZ:
         sound, rate_hz = resample(sound, rate_hz, 48000), 48000
     shown = {name: values[trs] for name, values in pictures.items()}
     picture_hz = max(values.shape[1] for values in shown.values()) / clock.tr_s
