@@ -38,6 +38,7 @@ class MusicTagger(SoundJudge):
     source: ClassVar[str] = "Pons and Serra 2019, musicnn; tags of MagnaTagATune"
     checkpoint: ClassVar[str] = "MTT_musicnn"
     labels: ClassVar[tuple[str, ...]] = MAGNATAGATUNE
+    measures: ClassVar[tuple[str, str]] = ("top_tags", "first_tag")
 
     folder: Path | None = None
     n_tags: int = 3
@@ -62,10 +63,8 @@ class MusicTagger(SoundJudge):
         true, heard = (
             np.argsort(-self._probabilities(sound))[: self.n_tags] for sound in (original, found)
         )
-        return {
-            "top_tags": len(set(true) & set(heard)) / self.n_tags,
-            "first_tag": true[0] == heard[0],
-        }
+        shared = len(set(true) & set(heard)) / self.n_tags
+        return dict(zip(self.measures, (shared, true[0] == heard[0]), strict=True))
 
     def _probabilities(self, sound: np.ndarray) -> Float64[np.ndarray, " tag"]:
         mel = librosa.feature.melspectrogram(
@@ -92,10 +91,14 @@ class MusicTagger(SoundJudge):
 
 @dataclass(frozen=True, kw_only=True)
 class GenreTagger(MusicTagger):
-    """`MusicTagger` with genres, decades and moods of the Million Song Dataset."""
+    """`MusicTagger` with genres, decades and moods of the Million Song Dataset.
+
+    Measures ``top_genres`` and ``first_genre`` in place of ``top_tags`` and ``first_tag``.
+    """
 
     name: ClassVar[str] = "tags-million-songs"
     criterion: ClassVar[str] = "music genre"
     source: ClassVar[str] = "Pons and Serra 2019, musicnn; tags of the Million Song Dataset"
     checkpoint: ClassVar[str] = "MSD_musicnn"
     labels: ClassVar[tuple[str, ...]] = MILLION_SONGS
+    measures: ClassVar[tuple[str, str]] = ("top_genres", "first_genre")
