@@ -76,7 +76,8 @@ def test_patches_are_pieces_of_the_picture_filled_up_with_zeros():
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    ("positions", "tells_order"), [("absolute", True), ("rotary", True), ("none", False)]
+    ("positions", "tells_order"),
+    [("absolute", True), ("rotary", True), ("relative", True), ("none", False)],
 )
 def test_order_is_told_by_positions_alone(positions, tells_order):
     torch.manual_seed(0)

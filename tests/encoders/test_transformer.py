@@ -137,3 +137,24 @@ def test_what_comes_later_changes_nothing_when_causal():
 def test_heads_that_do_not_divide_the_features_are_refused(options):
     with pytest.raises(SettingsError, match=r"n_heads = \d: \d+ features do not divide"):
         TransformerEncoder(5, **options)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_weights_of_distances_are_added_after_the_softmax(causal):
+    torch.manual_seed(0)
+    n_frames, reach = 9, 3
+    attention = SoftmaxAttention(8, 2, causal=causal, reach_frames=reach).double()
+    plain = SoftmaxAttention(8, 2, causal=causal).double()
+    plain.load_state_dict(attention.state_dict(), strict=False)
+    frames = torch.randn(2, n_frames, 8, dtype=torch.float64)
+    values = attention.queries_keys_values(frames).chunk(3, dim=-1)[2]
+    added = torch.zeros_like(values)
+    for head in range(2):
+        of = slice(4 * head, 4 * head + 4)
+        for frame in range(n_frames):
+            last = frame + 1 if causal else n_frames
+            for other in range(max(0, frame - reach), min(last, frame + reach + 1)):
+                weight = attention.distances[head, 0, other - frame + reach]
+                added[:, frame, of] += weight * values[:, other, of]
+    expected = plain(frames) + added @ attention.output.weight.mT
+    torch.testing.assert_close(attention(frames), expected)

@@ -135,9 +135,10 @@ def test_quality_at_a_rate(speech, components, scored_of, verify_folder, name):
     study, split = speech
     original, params = study.mel[split.test], settings(name)
     bits_per_tr = params.quantiser.bits_per_tr
-    labels = {"study": "speech", "group": f"{bits_per_tr} bits per TR"}
+    labels, coded = {"study": "speech"}, f"codes, {bits_per_tr} bits"
     rows, kept, rivals = [], [], {}
-    for system, rival_of in (("PCA, uniform bits", uniform), ("PCA, allotted bits", allotted)):
+    for how, rival_of in (("uniform", uniform), ("allotted", allotted)):
+        system = f"PCA, {bits_per_tr} bits, {how}"
         rivals[system], n_floats = rival_of(components, speech, bits_per_tr)
         of = labels | {"system": system, "seed": 0, "floats_per_tr": n_floats}
         rows += sound_rows(original, rivals[system], TR_S, **of)
@@ -149,10 +150,10 @@ def test_quality_at_a_rate(speech, components, scored_of, verify_folder, name):
         )
         found = reconstruct_quantised(study, split, params, place, seed, f"{name}, seed {seed}")
         of = labels | {"seed": seed, "params_hash": params_hash(params)}
-        rows += sound_rows(original, found.whole, TR_S, system=f"codes, {name}", **of)
+        rows += sound_rows(original, found.whole, TR_S, system=coded, **of)
         whole, coarse = (temporal_preservation(original, part) for part in found[:2])
         kept.append((whole, coarse))
-        said = of | {"system": f"codes, {name}", "modality": "sound"}
+        said = of | {"system": coded, "modality": "sound"}
         rows.append(said | {"metric": "temporal preservation, coarse codes", "value": coarse})
         spent_s = found.history.attrs["training time_s"]
         rows.append(said | {"metric": "training time_s", "value": spent_s})
@@ -161,8 +162,8 @@ def test_quality_at_a_rate(speech, components, scored_of, verify_folder, name):
             rows.append(gain(original, found.whole, rival, **against))
     file = scored_of(f"quantised_{bits_per_tr}_bits", rows)
     for system, rival in rivals.items():
-        print(f"\n{bits_per_tr} bits, {system}: {temporal_preservation(original, rival):.3f}")
-    print(f"codes, {name}: {[f'{w:.3f} (coarse {c:.3f})' for w, c in kept]}; {file}")
+        print(f"\n{system}: {temporal_preservation(original, rival):.3f}")
+    print(f"{coded}, {name}: {[f'{w:.3f} (coarse {c:.3f})' for w, c in kept]}; {file}")
     assert abs(temporal_preservation(original, averaged)) < 1e-6
     for whole, coarse in kept:
         assert coarse > 0.5

@@ -59,12 +59,16 @@ class SoftmaxAttention(nn.Module):
         n_heads: attentions side by side.
         causal: a frame attends to itself and to those before it.
         rotary: queries and keys are turned by their frame's number, see `rotated`.
+        reach_frames: each head adds a learned weight of every distance up to so many frames after
+            the softmax, where it is not levelled. They start at random: from zero, or from softmax
+            alone, the direction of motion was not learned in 1200 steps.
         dropout: fraction of attention weights dropped in training.
 
     Raises
         SettingsError: the features do not divide among the heads.
 
-    Source: Vaswani et al. 2017, equation 1; Dao et al. 2022 for the kernel.
+    Source: Vaswani et al. 2017, equation 1; Dao et al. 2022 for the kernel; Foumani et al. 2023
+    (eRPE) for the weights of distances.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class SoftmaxAttention(nn.Module):
         *,
         causal: bool = False,
         rotary: bool = False,
+        reach_frames: int = 0,
         dropout: float = 0.0,
     ):
         super().__init__()
@@ -81,6 +86,10 @@ class SoftmaxAttention(nn.Module):
         self.n_heads, self.causal, self.rotary, self.dropout = n_heads, causal, rotary, dropout
         self.queries_keys_values = nn.Linear(dim, 3 * dim)
         self.output = nn.Linear(dim, dim)
+        self.distances = None
+        if reach_frames:
+            n_distances = 2 * reach_frames + 1
+            self.distances = nn.Parameter(torch.randn(n_heads, 1, n_distances) / n_distances**0.5)
 
     def forward(self, frames: Float[Tensor, "batch frame dim"]) -> Float[Tensor, "batch frame dim"]:
         queries, keys, values = rearrange(
@@ -92,7 +101,19 @@ class SoftmaxAttention(nn.Module):
         heads = F.scaled_dot_product_attention(
             queries, keys, values, dropout_p=dropout, is_causal=self.causal
         )
+        if self.distances is not None:
+            heads = heads + self._by_distance(values)
         return self.output(rearrange(heads, "b h t d -> b t (h d)"))
+
+    def _by_distance(self, values: Float[Tensor, "batch head frame dim"]) -> Tensor:
+        """Each frame's sum over the others, weighted by how far away they are."""
+        reach = self.distances.shape[-1] // 2
+        weights = self.distances
+        if self.causal:
+            weights = weights * (torch.arange(2 * reach + 1, device=weights.device) <= reach)
+        series = rearrange(values, "b h t d -> (b d) h t")
+        summed = F.conv1d(series, weights, padding=reach, groups=self.n_heads)
+        return rearrange(summed, "(b d) h t -> b h t d", b=len(values))
 
 
 class TransformerBlock(nn.Module):

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from subtr.encoders.attention import SoftmaxAttention, TransformerBlock, sinusoids
 from subtr.encoders.video_convolutions import PictureVector
 
+_REACH_FRAMES = 8
+
 
 class DividedBlock(nn.Module):
     """Attention over the frames of each patch, over the patches of each frame, then two maps.
@@ -22,7 +24,8 @@ class DividedBlock(nn.Module):
         n_heads: attentions side by side, in time and in space.
         feedforward_dim: features between the two maps.
         dropout: fraction of features and attention weights dropped in training.
-        rotary: attention in time knows how far apart frames are, see `SoftmaxAttention`.
+        rotary, reach_frames: how attention in time knows how far apart frames are, see
+            `SoftmaxAttention`.
 
     A layer norm comes before each of the three, and each is added to what came in.
 
@@ -40,10 +43,13 @@ class DividedBlock(nn.Module):
         feedforward_dim: int,
         dropout: float = 0.0,
         rotary: bool = False,
+        reach_frames: int = 0,
     ):
         super().__init__()
         self.time_norm = nn.LayerNorm(dim)
-        self.time = SoftmaxAttention(dim, n_heads, rotary=rotary, dropout=dropout)
+        self.time = SoftmaxAttention(
+            dim, n_heads, rotary=rotary, reach_frames=reach_frames, dropout=dropout
+        )
         self.dropout = nn.Dropout(dropout)
         self.space = TransformerBlock(
             SoftmaxAttention(dim, n_heads, dropout=dropout), dim, feedforward_dim, dropout=dropout
@@ -72,9 +78,10 @@ class TimesformerEncoder(nn.Module):
         hidden_dim: features of a picture in the result; 0 leaves out the linear map.
         space: "map", a linear map of all patches, or "mean" over patches first.
         positions: what tells frames apart: "absolute", sines and cosines of the frame's number, so
-            that any number of frames is taken; "rotary", attention in time knows how far apart two
-            frames are, from which the direction of motion is learned far sooner; "none", and time
-            has no order. Where a patch lies is learned.
+            that any number of frames is taken; "rotary", attention in time turns with how far apart
+            two frames are; "relative", it adds a learned weight of each distance of up to 8 frames,
+            from which the direction of motion is learned far sooner; "none", and time has no order.
+            Where a patch lies is learned.
         dropout: fraction of features and attention weights dropped in training.
 
     Raises
@@ -96,7 +103,7 @@ class TimesformerEncoder(nn.Module):
         feedforward_dim: Annotated[int, Field(ge=1, le=65536)] = 128,
         hidden_dim: Annotated[int, Field(ge=0, le=8192)] = 128,
         space: Literal["map", "mean"] = "map",
-        positions: Literal["absolute", "rotary", "none"] = "absolute",
+        positions: Literal["absolute", "rotary", "relative", "none"] = "absolute",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ):
         super().__init__()
@@ -105,11 +112,9 @@ class TimesformerEncoder(nn.Module):
         self.added = (0, columns * patch_pixels - width, 0, rows * patch_pixels - height)
         self.patches = nn.Conv2d(3, dim, patch_pixels, stride=patch_pixels)
         self.places = nn.Parameter(0.02 * torch.randn(rows * columns, dim))
+        of_time = positions == "rotary", _REACH_FRAMES if positions == "relative" else 0
         self.blocks = nn.Sequential(
-            *(
-                DividedBlock(dim, n_heads, feedforward_dim, dropout, positions == "rotary")
-                for _ in range(depth)
-            )
+            *(DividedBlock(dim, n_heads, feedforward_dim, dropout, *of_time) for _ in range(depth))
         )
         self.norm = nn.LayerNorm(dim)
         self.vector = PictureVector(dim, rows, columns, hidden_dim, space)

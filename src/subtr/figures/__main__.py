@@ -25,7 +25,7 @@ _TABLES = {
     "simulated_aggregators": ("simulated_aggregators",),
     "simulated_joint": ("simulated_joint",),
     "pretraining": ("pretraining_simulated", "pretraining_alice"),
-    "quantised": ("quantised",),
+    "quantised": ("quantised_*",),
     "sherlock": ("sherlock",),
     "subjects": ("subjects",),
     "identification": ("identification",),

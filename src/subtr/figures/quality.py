@@ -9,6 +9,8 @@ from subtr.figures.intervals import with_intervals
 from subtr.figures.style import GREY, colour_of, label_ends, panels, some, styled
 from subtr.result_tables import summary
 
+# Bits of a number at half precision.
+_BITS_A_FLOAT = 16
 _FIXED = {"round trip": "ceiling", "mean": "averaging"}
 
 
@@ -43,8 +45,8 @@ def quality_by_floats(results: pd.DataFrame, metrics: Sequence[str]) -> Figure:
                 ends.append((float(level.iloc[0]), name, GREY))
         sizes = sorted(of["floats_per_tr"].dropna().unique())
         axis.set_xscale("log", base=2)
-        axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axis.set_xticks(sizes, [f"{size:g}\n{size * _BITS_A_FLOAT / 1000:g} k" for size in sizes])
         axis.minorticks_off()
-        axis.set(title=metric, xlabel="floats per TR")
+        axis.set(title=metric, xlabel="floats per TR, bits at half precision")
         label_ends(axis, ends)
     return figure
