@@ -42,6 +42,7 @@ MUSIC = [
     ("tags-magnatagatune", "top_tags", WORSE),
     ("tags-million-songs", "top_genres", WORSE),
 ]
+LEAST_ACCURACY = {"whisper-tiny.en": 0.8, "whisper-base": 0.9}
 
 pytestmark = pytest.mark.verify
 
@@ -156,10 +157,13 @@ def test_of_words(utterances, heard, measured, name):
     of = {"judge": name, "metric": "ASR accuracy", "n": len(texts)}
     for done, value in accuracy.items():
         measured.append(of | {"system": done, "value": value})
-    assert accuracy["original"] > 0.9
-    assert accuracy["original"] >= accuracy["round trip"] > 0.8
-    for done in WORSE:
-        assert accuracy[done] < accuracy["round trip"], done
+    assert accuracy["original"] > LEAST_ACCURACY[name]
+    # One word of 150 may be heard better after the vocoder.
+    assert accuracy["original"] + 0.02 > accuracy["round trip"] > 0.8
+    if not any(said["averaged"]):  # no word to be right about
+        assert np.isnan(accuracy.pop("swapped"))
+    for done in set(WORSE) & set(accuracy):
+        assert accuracy[done] < accuracy["round trip"] - 0.2, done
 
 
 def test_of_speakers(data_dir, measured):
