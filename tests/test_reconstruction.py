@@ -13,7 +13,7 @@ from subtr.errors import SettingsError
 from subtr.items import consecutive
 from subtr.metrics import temporal_preservation
 from subtr.params import validate
-from subtr.reconstruction import reconstruct_pictures, reconstruct_sound
+from subtr.reconstruction import AutoencoderTask, reconstruct_pictures, reconstruct_sound
 from subtr.study import Study
 from subtr.training_windows import fit_pca, holds_components, windows_of
 
@@ -35,7 +35,9 @@ def kept(found, study=STUDY):
 
 
 def sound(folder, n_floats=4, seed=0, study=STUDY, **changes):
-    return reconstruct_sound(study, SPLIT, params(**changes), n_floats, folder, seed, "toy")
+    return reconstruct_sound(
+        AutoencoderTask(study, SPLIT, params(**changes), n_floats, folder, seed, "toy")
+    )
 
 
 def test_as_many_numbers_as_the_sound_has_hold_it_and_fewer_or_an_average_do_not(tmp_path):
@@ -145,7 +147,7 @@ def test_pictures_move_again_only_when_their_order_was_kept(tmp_path, aggregator
         "training": {"max_epochs": 20, "learning_rate": 0.01},
     }
     checked = validate(AutoencoderParams, settings, "system.yaml")
-    found, _ = reconstruct_pictures(study, split, checked, 4, tmp_path, 0, "toy")
+    found, _ = reconstruct_pictures(AutoencoderTask(study, split, checked, 4, tmp_path, 0, "toy"))
     original = study.pictures[split.test]
     assert found.dtype == np.uint8
     assert found.shape == original.shape

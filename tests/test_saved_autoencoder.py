@@ -10,7 +10,7 @@ from subtr.clock import Clock
 from subtr.errors import SettingsError
 from subtr.export import StreamSpec, save_stream
 from subtr.params import params_hash, validate
-from subtr.reconstruction import train_pictures, train_sound
+from subtr.reconstruction import AutoencoderTask, train_pictures, train_sound
 from subtr.saved_autoencoder import AUTOENCODER_FILE, load_autoencoder
 from subtr.study import Study
 
@@ -41,7 +41,7 @@ def trained(kind, folder):
     settings, train = (SOUND, train_sound) if kind == "sound" else (PICTURES, train_pictures)
     params = validate(AutoencoderParams, settings, "system.yaml")
     split = study.splits(3, gap_s=6.0)[0]
-    found = train(study, split, params, 3, folder, 7, "planted, sound")
+    found = train(AutoencoderTask(study, split, params, 3, folder, 7, "planted, sound"))
     return study, split, params, found
 
 

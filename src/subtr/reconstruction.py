@@ -64,134 +64,125 @@ class Autoencoder:
         return torch.cat(found) * self.scale + self.center
 
 
-def train_sound(
-    study: Study,
-    split: Split,
-    params: AutoencoderParams,
-    n_floats: int,
-    folder: Path,
-    seed: int,
-    label: str,
-    teacher: Autoencoder | None = None,
-) -> Autoencoder:
-    """Trains an autoencoder of the log-mel, or reads it from ``folder``."""
+@dataclass(frozen=True)
+class AutoencoderTask:
+    """What an autoencoder learns from, and where it is kept.
+
+    Arguments
+        split: of the study's TRs; validation chooses among checkpoints, test is never looked at.
+        n_floats: numbers a TR.
+        folder: of checkpoints and of the autoencoder's file; a run that was cut short goes on.
+        seed: of the first weights and of the order of windows.
+        label: what progress and errors call it.
+        teacher: whom ``params.teacher`` has it follow.
+    """
+
+    study: Study
+    split: Split
+    params: AutoencoderParams
+    n_floats: int
+    folder: Path
+    seed: int
+    label: str
+    teacher: Autoencoder | None = None
+
+
+def train_sound(task: AutoencoderTask) -> Autoencoder:
+    """Trains an autoencoder of the log-mel, or reads it from the task's folder."""
+    study, split, params = task.study, task.split, task.params
     mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
     known = mel[torch.from_numpy(split.train)]
     # One scale for all bands: errors keep the weight that they have in the score.
     center, scale = known.mean(dim=(0, 1)), known.std()
     frames = (mel - center) / scale
     learned = perturbed(frames, consecutive(split.train, study.run_of_tr), params.perturbation)
-    spec = _spec(study, params, n_floats, frames.shape[1], frames.shape[2], (label, seed))
-    torch.manual_seed(seed)
-    model = spec.build()
-    more = (folder, seed, label, teacher)
-    history = _train(model, frames, learned, study, split, params, n_floats, *more)
-    _keep(SavedAutoencoder(spec, model, center, scale), folder)
-    return Autoencoder(model, n_floats, frames, center, scale, history)
+    return _trained(task, frames, learned, frames.shape[2], center, scale)
 
 
-def train_pictures(
-    study: Study,
-    split: Split,
-    params: AutoencoderParams,
-    n_floats: int,
-    folder: Path,
-    seed: int,
-    label: str,
-    teacher: Autoencoder | None = None,
-) -> Autoencoder:
-    """Trains an autoencoder of the pictures, or reads it from ``folder``.
+def train_pictures(task: AutoencoderTask) -> Autoencoder:
+    """Trains an autoencoder of the pictures, or reads it from the task's folder.
 
     Raises
         SettingsError: ``perturbation`` moves bands, which pictures do not have.
     """
+    study, split, params = task.study, task.split, task.params
     if params.perturbation != PerturbationParams():
         raise SettingsError("perturbation: expected none for pictures; it is made for sound alone.")
     frames = frames_of_pictures(np.array(study.pictures))
     learned = (frames, consecutive(split.train, study.run_of_tr))
-    n_pictures, _, height, width = frames.shape[1:]
-    spec = _spec(study, params, n_floats, n_pictures, (height, width), (label, seed))
-    torch.manual_seed(seed)
-    model = spec.build()
-    more = (folder, seed, label, teacher)
-    history = _train(model, frames, learned, study, split, params, n_floats, *more)
-    center, scale = torch.zeros(()), torch.ones(())
-    _keep(SavedAutoencoder(spec, model, center, scale), folder)
-    return Autoencoder(model, n_floats, frames, center, scale, history)
+    height, width = frames.shape[3:]
+    return _trained(task, frames, learned, (height, width), torch.zeros(()), torch.ones(()))
 
 
 def reconstruct_sound(
-    study: Study,
-    split: Split,
-    params: AutoencoderParams,
-    n_floats: int,
-    folder: Path,
-    seed: int,
-    label: str,
-    teacher: Autoencoder | None = None,
+    task: AutoencoderTask,
 ) -> tuple[Float32[np.ndarray, "test frame mel"], pd.DataFrame]:
-    """The log-mel of the split's test TRs from ``n_floats`` numbers a TR, and the history."""
-    trained = train_sound(study, split, params, n_floats, folder, seed, label, teacher)
-    found = trained.reconstruct(split.test, study, params.fit_steps)
+    """The log-mel of the test TRs from the task's numbers a TR, and the training's history."""
+    trained = train_sound(task)
+    found = trained.reconstruct(task.split.test, task.study, task.params.fit_steps)
     return found.numpy(), trained.history
 
 
 def reconstruct_pictures(
-    study: Study,
-    split: Split,
-    params: AutoencoderParams,
-    n_floats: int,
-    folder: Path,
-    seed: int,
-    label: str,
-    teacher: Autoencoder | None = None,
+    task: AutoencoderTask,
 ) -> tuple[UInt8[np.ndarray, "test picture height width 3"], pd.DataFrame]:
-    """The pictures of the split's test TRs from ``n_floats`` numbers a TR, and the history."""
-    trained = train_pictures(study, split, params, n_floats, folder, seed, label, teacher)
-    found = trained.reconstruct(split.test, study, params.fit_steps)
+    """The pictures of the test TRs from the task's numbers a TR, and the training's history."""
+    trained = train_pictures(task)
+    found = trained.reconstruct(task.split.test, task.study, task.params.fit_steps)
     return pictures_of_frames(found), trained.history
 
 
-def _spec(study, params, n_floats, n_frames, in_dim, origin) -> AutoencoderSpec:
-    (label, seed), is_sound = origin, isinstance(in_dim, int)
-    stream = StreamSpec(in_dim=in_dim, frames_per_tr=n_frames, dim=n_floats, params=params.stream)
-    came_from = {"study": study.name, "training": label, "seed": str(seed), "git": git_hash()}
+def _trained(task: AutoencoderTask, frames, learned, in_dim, center, scale) -> Autoencoder:
+    spec = _spec(task, frames.shape[1], in_dim)
+    torch.manual_seed(task.seed)
+    model = spec.build()
+    history = _train(task, model, frames, learned)
+    saved, file = SavedAutoencoder(spec, model, center, scale), task.folder / AUTOENCODER_FILE
+    done = task.folder / "done.json"
+    if not file.exists() or file.stat().st_mtime < done.stat().st_mtime:
+        saved.save(file)
+    return Autoencoder(model, task.n_floats, frames, center, scale, history)
+
+
+def _spec(task: AutoencoderTask, n_frames, in_dim) -> AutoencoderSpec:
+    study, params, is_sound = task.study, task.params, isinstance(in_dim, int)
+    stream = StreamSpec(
+        in_dim=in_dim, frames_per_tr=n_frames, dim=task.n_floats, params=params.stream
+    )
+    came_from = {"study": study.name, "training": task.label, "seed": str(task.seed)}
     return AutoencoderSpec(
         stream=stream,
         decoder=params.decoder,
         mel=study.mel_settings if is_sound else None,
         tr_s=study.clock.tr_s,
-        provenance=came_from | {"params_hash": params_hash(params)},
+        provenance=came_from | {"git": git_hash(), "params_hash": params_hash(params)},
     )
 
 
-def _keep(saved: SavedAutoencoder, folder: Path):
-    file, done = folder / AUTOENCODER_FILE, folder / "done.json"
-    if not file.exists() or file.stat().st_mtime < done.stat().st_mtime:
-        saved.save(file)
-
-
-def _train(model, frames, learned, study, split, params, n_floats, folder, seed, label, teacher):
-    learned_frames, stretches = learned
-    started, clock = [], study.clock
+def _train(task: AutoencoderTask, model, frames, learned) -> pd.DataFrame:
+    params, clock, (learned_frames, stretches) = task.params, task.study.clock, learned
+    started = []
     # Weights that are read anyway need no start.
-    if not (folder / "done.json").exists():
-        started = start_model(model, params, learned_frames, stretches, n_floats, seed)
-    mean = 0.0 if frames.ndim == 3 else frames[torch.from_numpy(split.train)].mean((0, 1))
+    if not (task.folder / "done.json").exists():
+        started = start_model(model, params, learned_frames, stretches, task.n_floats, task.seed)
+    mean = 0.0 if frames.ndim == 3 else frames[torch.from_numpy(task.split.train)].mean((0, 1))
 
     def batches(epoch: int) -> LessonBatches:
-        of_epoch = seed * 1_000_003 + epoch
+        of_epoch = task.seed * 1_000_003 + epoch
         sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
         windows = WindowBatches(learned_frames, stretches, *sizes, of_epoch)
         lesson = (epoch, params.training.max_epochs, frames.shape[1] / clock.tr_s)
         return LessonBatches(windows, *lesson, params.augmentation, params.curriculum, mean)
 
-    validation = window_batches(frames, consecutive(split.validation, study.run_of_tr))
+    of_validation = consecutive(task.split.validation, task.study.run_of_tr)
+    validation = window_batches(frames, of_validation)
     taught = None
     if params.teacher is not None:
-        if teacher is None:
+        if task.teacher is None:
             raise SettingsError(f"teacher = {params.teacher.teacher!r}: it has not been trained.")
-        taught = Taught(teacher.model, teacher.n_floats, n_floats, params.teacher)
+        sizes = (task.teacher.n_floats, task.n_floats)
+        taught = Taught(task.teacher.model, *sizes, params.teacher)
+    place = (task.folder, task.seed, task.label)
     return train_autoencoder(
-        model, batches, validation, clock.tr_s, params, folder, seed, label, started, taught
+        model, batches, validation, clock.tr_s, params, *place, started, taught
     )

@@ -15,6 +15,7 @@ from subtr.params import Strict
 from subtr.prediction import BoldParams, predict_bold
 from subtr.reconstruction import (
     Autoencoder,
+    AutoencoderTask,
     reconstruct_pictures,
     reconstruct_sound,
     train_pictures,
@@ -132,7 +133,7 @@ def _of_size(experiment, modality, params, n_floats, labels, keep) -> list[Row]:
     for fold, split in enumerate(experiment.reconstruction_splits):
         teacher = teacher_of(experiment, modality, params, n_floats, seed, fold)
         more = (place / f"fold{fold}", seed, f"{label}, fold {fold}", teacher)
-        found, history = reconstruct(study, split, params, n_floats, *more)
+        found, history = reconstruct(AutoencoderTask(study, split, params, n_floats, *more))
         parts.append(found)
         histories.append(history.assign(fold=fold))
         spent_s += history.attrs["training time_s"]
@@ -164,7 +165,7 @@ def teacher_of(
     label = f"{experiment.study.name}, {name}, {modality}, {size} floats, seed {seed}, fold {fold}"
     split = experiment.reconstruction_splits[fold]
     above = teacher_of(experiment, modality, theirs, size, seed, fold)
-    return train(experiment.study, split, theirs, size, place, seed, label, above)
+    return train(AutoencoderTask(experiment.study, split, theirs, size, place, seed, label, above))
 
 
 def _teacher_params(experiment: "Experiment", params: Strict, part: str):

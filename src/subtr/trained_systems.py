@@ -5,7 +5,7 @@ from pathlib import Path
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.errors import SettingsError
 from subtr.experiment import Experiment
-from subtr.reconstruction import Autoencoder, train_pictures, train_sound
+from subtr.reconstruction import Autoencoder, AutoencoderTask, train_pictures, train_sound
 from subtr.saved_autoencoder import AUTOENCODER_FILE
 from subtr.system_training import autoencoder_folder, teacher_of
 
@@ -44,7 +44,11 @@ def trained_autoencoder(
     teacher = teacher_of(experiment, modality, params, n_floats, seed, fold)
     label = f"{study.name}, {system}, {modality}, {n_floats} floats, seed {seed}, fold {fold}"
     train = train_sound if modality == "sound" else train_pictures
-    return train(study, splits[fold], params, n_floats, place / f"fold{fold}", seed, label, teacher)
+    return train(
+        AutoencoderTask(
+            study, splits[fold], params, n_floats, place / f"fold{fold}", seed, label, teacher
+        )
+    )
 
 
 def autoencoder_file(

@@ -12,7 +12,7 @@ from subtr.experiment import Experiment
 from subtr.items import consecutive
 from subtr.metrics import ModulationTransfer, modulation_transfer
 from subtr.metrics.modulation import System
-from subtr.reconstruction import reconstruct_sound
+from subtr.reconstruction import AutoencoderTask, reconstruct_sound
 from subtr.splits import Split
 from subtr.system_training import autoencoder_folder, teacher_of
 from subtr.training_windows import fit_pca, holds_components
@@ -63,7 +63,7 @@ def _trained(experiment: Experiment, name: str, seed: int) -> Iterator[tuple[str
             driven, split = _with_test_windows(experiment, windows)
             teacher = teacher_of(experiment, "sound", params, n_floats, seed, fold=0)
             more = (folder, seed, name, teacher)
-            return reconstruct_sound(driven, split, params, n_floats, *more)[0]
+            return reconstruct_sound(AutoencoderTask(driven, split, params, n_floats, *more))[0]
 
         yield f"{name} {n_floats}", system
 

@@ -9,7 +9,7 @@ import soundfile
 from subtr.clock import Clock
 from subtr.experiment_params import SystemParams
 from subtr.params import load_params, params_folder, params_hash
-from subtr.reconstruction import train_sound
+from subtr.reconstruction import AutoencoderTask, train_sound
 from subtr.splits import Split
 from subtr.stimulus.media import resample
 from subtr.stimulus.mel import log_mel_of_sound
@@ -84,7 +84,9 @@ def learned(speech, n_floats, seed, folder):
     weights = params_hash(params.model_copy(update={"fit_steps": 0}))
     place = folder / f"heard_{n_floats}" / f"seed{seed}_{weights}"
     said = f"speech for the vocoder, {n_floats} floats, seed {seed}"
-    found = train_sound(speech.study, speech.split, params, n_floats, place, seed, said)
+    found = train_sound(
+        AutoencoderTask(speech.study, speech.split, params, n_floats, place, seed, said)
+    )
     return found, params
 
 

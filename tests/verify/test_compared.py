@@ -16,7 +16,7 @@ from subtr.held_out_bold import held_out_bold
 from subtr.models import Stream, StreamParams
 from subtr.params import params_hash, validate
 from subtr.prediction import BoldParams, predict_bold
-from subtr.reconstruction import reconstruct_sound
+from subtr.reconstruction import AutoencoderTask, reconstruct_sound
 from subtr.scoring import sound_rows
 from subtr.splits import Split
 from subtr.study import Study
@@ -95,7 +95,9 @@ def reconstructed(speech, system, stream, n_floats, folder, **more):
     for seed in SEEDS:
         place = folder / f"{system}_{n_floats}" / f"seed{seed}_{params_hash(params)}"
         said = f"speech, {system}, {n_floats} floats, seed {seed}"
-        found, history = reconstruct_sound(study, split, params, n_floats, place, seed, said)
+        found, history = reconstruct_sound(
+            AutoencoderTask(study, split, params, n_floats, place, seed, said)
+        )
         labels = {"study": "speech", "system": system, "floats_per_tr": n_floats, "seed": seed}
         rows += sound_rows(study.mel[split.test], found, TR_S, **labels)
         labels |= {"modality": "sound"}

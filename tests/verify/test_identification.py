@@ -15,7 +15,7 @@ from subtr.items import consecutive
 from subtr.metrics import cut_segments, identify, standardise_by_fold
 from subtr.params import load_params, params_folder, params_hash, validate
 from subtr.prediction import predict_bold
-from subtr.reconstruction import train_sound
+from subtr.reconstruction import AutoencoderTask, train_sound
 from subtr.results import read_table
 from subtr.rivals import bold_rivals
 from subtr.stimulus_codes import autoencoder_code, components_code
@@ -91,7 +91,9 @@ def decoded_rows(study, splits, folder):
         for fold, split in enumerate(splits):
             place = folder / f"linear_{seed}_{params_hash(params)}" / f"fold{fold}"
             said = f"{study.name}, linear, seed {seed}, fold {fold}"
-            trained = train_sound(study, split, params, N_FLOATS, place, seed, said)
+            trained = train_sound(
+                AutoencoderTask(study, split, params, N_FLOATS, place, seed, said)
+            )
             codes.append(autoencoder_code(trained, study, split))
         rows += scored(study, splits, codes, "learned", seed)
     return rows

@@ -13,7 +13,7 @@ from subtr.datasets.recordings import load_speech
 from subtr.figures import transfer_by_training
 from subtr.metrics import modulation_transfer
 from subtr.params import validate
-from subtr.reconstruction import reconstruct_sound
+from subtr.reconstruction import AutoencoderTask, reconstruct_sound
 from subtr.splits import Split
 from subtr.stimulus.mel import MelSettings
 from subtr.study import Study
@@ -69,7 +69,9 @@ def transfer_of(speech, params, folder):
             run_of_tr=np.concatenate([study.run_of_tr, np.ones(len(windows), np.int64)]),
         )
         of = Split(split.train, split.validation, np.arange(study.clock.n_trs, n_trs))
-        return reconstruct_sound(longer, of, params, N_FLOATS, folder, SEED, folder.name)[0]
+        return reconstruct_sound(
+            AutoencoderTask(longer, of, params, N_FLOATS, folder, SEED, folder.name)
+        )[0]
 
     carrier = known.mean(axis=(0, 1))
     system(known[:1])

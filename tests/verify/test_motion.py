@@ -16,7 +16,7 @@ from subtr.clock import Clock
 from subtr.datasets.simulated import generated_film
 from subtr.items import consecutive
 from subtr.params import params_hash, validate
-from subtr.reconstruction import reconstruct_pictures
+from subtr.reconstruction import AutoencoderTask, reconstruct_pictures
 from subtr.rivals import picture_rivals
 from subtr.scoring import picture_rows
 from subtr.stimulus.media import probe
@@ -162,7 +162,9 @@ def test_what_learned_systems_keep(film_of, judged, verify_folder, name, system)
         place = f"motion {name} {system} {LEARNED_FLOATS} {seed} {params_hash(params)}"
         place = verify_folder / "trained" / place.replace(" ", "_").replace(",", "")
         said = f"{name}, {system}, {LEARNED_FLOATS} floats, seed {seed}"
-        found, _ = reconstruct_pictures(study, split, params, LEARNED_FLOATS, place, seed, said)
+        found, _ = reconstruct_pictures(
+            AutoencoderTask(study, split, params, LEARNED_FLOATS, place, seed, said)
+        )
         labels = {"system": system, "floats_per_tr": LEARNED_FLOATS, "seed": seed}
         kept.append(judged(name, found, **labels))
     if system == "2D average":  # one picture a TR stands still

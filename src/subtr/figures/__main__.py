@@ -34,12 +34,13 @@ _TABLES = {
     "strangers": ("strangers_128", "strangers_512"),
     "heard_through_hifi_gan": ("heard_through_hifi_gan",),
     "speakers": tuple(f"speakers_{size}" for size in _SIZES[1:]),
+    "music": ("music_128", "music_512"),
 }
 _TITLE = "# Measured\n\nMade by `make verify && make figures`; intervals are of 95 %.\n"
 # Measurements of other columns, copied as they are.
 _COPIED = (
     *("order", "modulation_transfer", "haemodynamics", "deconvolution", "scale", "ceilings"),
-    "video_judges",
+    *("video_judges", "judges", "film_reconstruction"),
 )
 
 
