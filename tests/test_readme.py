@@ -110,6 +110,23 @@ def test_codes_are_as_measured():
         assert [number(gain), *interval(gain)] == pytest.approx(found, abs=1.1e-3)
 
 
+def test_what_judges_call_worse_is_as_measured():
+    table = pd.read_csv(ROOT / "figures" / "judges.csv")
+    value = table.set_index(["judge", "metric", "system"])["value"]
+    rows = rows_of_table("| what judges say |")
+    assert len(rows) > 8
+    for judge, *cells in rows:
+        of = tuple(re.fullmatch(r"`(.*)`, (.*)", judge).groups())
+        for done, cell in zip(
+            ("round trip", "averaged", "shuffled", "noise", "swapped"), cells, strict=True
+        ):
+            found = value.get((*of, done))
+            if cell:
+                assert number(cell) == pytest.approx(found, abs=6e-3)
+            else:
+                assert found is None or pd.isna(found)
+
+
 def test_what_judges_see_is_as_measured():
     metrics = ["frame correlation", "motion coherence", "tracking success", "scene accuracy"]
     metrics.append("action accuracy")

@@ -19,7 +19,7 @@ from subtr.scoring import Row
 ORIGINAL, ROUND_TRIP, AVERAGED = "original", "round trip", "mean"
 ASR = "ASR accuracy"
 RECOGNISER = "whisper-base"
-# Those that hear any sound; DNSMOS is none of them, for it takes shuffled speech for perfect.
+# Those that hear any sound; DNSMOS is none of them, for it does not ask what the original was.
 SOUND_JUDGES = (
     *("stoi", "pesq", "visqol", "pitch", "beats", "tags-magnatagatune", "tags-million-songs"),
     *("events", "emotion"),
