@@ -110,6 +110,22 @@ def test_codes_are_as_measured():
         assert [number(gain), *interval(gain)] == pytest.approx(found, abs=1.1e-3)
 
 
+def test_vocoders_are_as_measured():
+    table = pd.read_csv(ROOT / "figures" / "vocoders.csv", keep_default_na=False)
+    value = table[table["group"] == ""].set_index(["study", "system", "metric"])["value"]
+    columns = [
+        *(("hifi_6097", "", metric) for metric in ("stoi", "pesq", "dnsmos")),
+        *(("music", "", metric) for metric in ("stoi", "pesq")),
+        *(("hifi_6097", "PCA, ", metric) for metric in ("stoi", "dnsmos")),
+    ]
+    for name, *cells, speed in rows_of_table("| vocoder | reader"):
+        name = name.strip("`")
+        for cell, (study, before, metric) in zip(cells, columns, strict=True):
+            assert number(cell) == pytest.approx(value[study, before + name, metric], abs=6e-3)
+        found = value["hifi_6097", name, "seconds of sound a second of one core"]
+        assert number(speed) == pytest.approx(found, rel=0.1)
+
+
 def test_what_judges_call_worse_is_as_measured():
     table = pd.read_csv(ROOT / "figures" / "judges.csv")
     value = table.set_index(["judge", "metric", "system"])["value"]

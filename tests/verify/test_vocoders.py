@@ -103,7 +103,7 @@ def scores(sound, vocoder, frames_per_tr, changed=None):
 
 
 def rows_of(name, recordings, system, vocoders, frames_per_tr, changed=None):
-    """Tidy rows: the mean over recordings and seeds, its interval over recordings, and each."""
+    """Tidy rows: the mean over recordings and seeds, its interval over recordings."""
     found = [
         [scores(sound, vocoder, frames_per_tr, changed) for vocoder in vocoders]
         for sound in recordings.values()
@@ -117,16 +117,11 @@ def rows_of(name, recordings, system, vocoders, frames_per_tr, changed=None):
         each = values.mean(1)
         low, high = bootstrap((each,), np.mean, method="percentile", rng=0).confidence_interval
         rows.append(labels | {"metric": metric, "value": each.mean(), "low": low, "high": high})
-        for recording, of in zip(recordings, values, strict=True):
-            rows += [
-                labels | {"metric": metric, "group": recording, "seed": seed, "value": value}
-                for seed, value in zip(SEEDS, of, strict=False)
-            ]
     return rows
 
 
 def mean_of(rows, metric):
-    (value,) = (row["value"] for row in rows if row["metric"] == metric and "group" not in row)
+    (value,) = (row["value"] for row in rows if row["metric"] == metric)
     return value
 
 

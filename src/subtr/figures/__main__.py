@@ -34,6 +34,7 @@ _TABLES = {
     "strangers": ("strangers_128", "strangers_512"),
     "heard_through_hifi_gan": ("heard_through_hifi_gan",),
     "speakers": tuple(f"speakers_{size}" for size in _SIZES[1:]),
+    "vocoders": ("vocoders/*",),
     "music": ("music_128", "music_512"),
 }
 _TITLE = "# Measured\n\nMade by `make verify && make figures`; intervals are of 95 %.\n"

@@ -63,8 +63,8 @@ class Visqol(SoundJudge):
 class Dnsmos(SoundJudge):
     """Measures ``dnsmos``, ``dnsmos_signal``, ``dnsmos_background`` and ``dnsmos_p808``, 1 to 5.
 
-    It hears the reconstruction alone, so that any clean speech in place of what was said pleases it:
-    a judge of noise, to be read beside one that knows the original. A sound shorter than its 9.01 s
+    It hears the reconstruction alone, so any clean speech in place of what was said pleases it: a
+    judge of noise, to be read beside one that knows the original. A sound shorter than its 9.01 s
     is repeated to that length, and heard once.
     """
 
