@@ -244,6 +244,13 @@ def test_gains_on_real_bold_are_as_measured():
         for feature, cell in zip(FEATURES, cells, strict=True):
             found = gain(f"{KINDS[name]}, {feature}")
             assert [number(cell), *interval(cell)] == pytest.approx(found, abs=6e-3)
+    said = re.search(
+        r"whose ceiling is (\S+), it carries with r (\S+), word rate with\n(\S+)\. ", README
+    )
+    single, ceiling = whole("alice", "r, single subjects"), whole("alice", "inter-subject ceiling")
+    found = [single.loc[of, "value"] for of in ("multiscale", "ridge, word rate")]
+    found = [float(of) for of in (ceiling.loc["listeners", "value"], *found)]
+    assert [number(of) for of in said.groups()] == pytest.approx(found, abs=6e-3)
     said = re.search(r"mean of its own latents \((.*?)\)", README)[1]
     assert [number(said), *interval(said)] == pytest.approx(gain("mean"), abs=6e-3)
 
