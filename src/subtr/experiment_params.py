@@ -23,7 +23,9 @@ class StudyParams(Strict):
     ``gap_s``: seconds between training and test; None for the length of the haemodynamic response
     where there is BOLD, else for two TRs.
     ``reconstruction_folds``: how many of the folds train autoencoders; BOLD is predicted in all.
-    ``pca_floats``: sizes of the PCA rival. ``vocoder``: what sound is heard through.
+    ``pca_floats``: sizes of the PCA rival. ``vocoder``: what sound is heard through. ``judged_s``:
+    seconds of the test block that judges hear and see, which takes some minutes a minute; 0 spares
+    them.
     """
 
     load: dict[str, Any] = Field(default_factory=dict)
@@ -35,8 +37,9 @@ class StudyParams(Strict):
     reconstruction_folds: int = Field(1, ge=1)
     drift_order: int = Field(2, ge=0, le=10)
     pca_floats: tuple[int, ...] = (64, 128, 512)
-    # Left out of the hash of parameters, for no training depends on it.
+    # Left out of the hash of parameters, for no training depends on them.
     vocoder: VocoderParams = Field(VocoderParams(), exclude=True)
+    judged_s: float = Field(60.0, ge=0, allow_inf_nan=False, exclude=True)
 
     def splits(self, study: Study) -> list[Split]:
         """Train, validation and test of every fold; raises as `Study.splits`."""

@@ -24,12 +24,13 @@ def judged(tmp_path, monkeypatch):
         monkeypatch.setattr(judging, made, partial(getattr(judging, made), judges=[name]))
     study = copy.deepcopy(STUDY)
     study["load"]["pictures"] = {"width": 24, "height": 18, "frames_per_tr": 2}
+    study["judged_s"] = 24
     parts = {part: SYSTEM[part] for part in ("sound", "pictures")}
     folder = write(tmp_path / "tiny", study_simulated=study, system_small=parts)
     experiment = Experiment.open("simulated", folder, runs=str(tmp_path / "runs"))
     experiment.train("small")
     experiment.rivals()
-    return experiment, judge_reconstructions(experiment, most_s=24)
+    return experiment, judge_reconstructions(experiment)
 
 
 def test_systems_and_rivals_are_judged_between_averaging_and_the_round_trip(judged):
@@ -50,5 +51,10 @@ def test_what_was_judged_is_read_again_while_the_code_is_the_same(judged, monkey
     pd.read_csv(file).assign(git="abc").to_csv(file, index=False)
     monkeypatch.setattr(judging, "git_hash", lambda: "abc")
     monkeypatch.setattr(judging, "judged_sounds", None)
-    again = judge_reconstructions(experiment, most_s=24)
+    again = judge_reconstructions(experiment)
     assert again["value"].tolist() == rows["value"].tolist()
+
+
+def test_judges_of_no_seconds_are_not_asked(judged, monkeypatch):
+    monkeypatch.setattr(judging, "judged_sounds", None)
+    assert judge_reconstructions(judged[0], most_s=0).empty

@@ -10,7 +10,7 @@ from subtr.judging.pictures import Films, judged_pictures
 from subtr.judging.sounds import ORIGINAL, ROUND_TRIP, Pieces, judged_sounds
 from subtr.params import params_hash
 from subtr.recording import recorded
-from subtr.results import git_hash, read_table, write_results
+from subtr.results import COLUMNS, git_hash, read_table, write_results
 from subtr.scoring import Row
 from subtr.stimulus.media import resample
 
@@ -24,7 +24,7 @@ LEAST_PIXELS = 16
 
 
 def judge_reconstructions(
-    experiment: "Experiment", seed: int = 0, most_s: float | int = 60.0
+    experiment: "Experiment", seed: int = 0, most_s: float | int | None = None
 ) -> pd.DataFrame:
     """What judges say of the first test block; kept in the run's tables, and read from there.
 
@@ -34,11 +34,15 @@ def judge_reconstructions(
 
     Arguments
         seed: of the learned systems.
-        most_s: seconds of the block that are judged; judges take about as long as the sound.
+        most_s: seconds of the block that are judged; None for the study's ``judged_s``.
     """
     file = experiment.folder / "tables" / f"judged_seed{seed}.csv"
     labels = {"study": experiment.study.name, "seed": seed}
+    most_s = experiment.params.judged_s if most_s is None else most_s
+    if not most_s:
+        return pd.DataFrame(columns=list(COLUMNS))
     labels["params_hash"] = params_hash(experiment.params) + experiment.training_hash()
+    labels["params_hash"] += f"_{most_s:g}s"
     if file.exists() and "-dirty" not in git_hash():
         kept = read_table(file)
         if set(kept["params_hash"]) == {labels["params_hash"]} and set(kept["git"]) == {git_hash()}:
