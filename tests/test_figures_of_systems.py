@@ -7,7 +7,7 @@ import pytest
 from subtr.clock import Clock
 from subtr.errors import SettingsError
 from subtr.figures.attention import attention_over_tr
-from subtr.figures.levels import without_levels
+from subtr.figures.levels import without_parts
 from subtr.figures.systems import change_strips, scores_of_systems
 
 CLOCK = Clock(tr_s=1.5, n_trs=5, frames_per_tr=8)
@@ -21,13 +21,13 @@ def test_without_a_level_a_line_leads_from_the_whole_to_what_is_left():
             for group, value in zip(("2-4 Hz", "4-8 Hz"), values, strict=True)
         ]
     )
-    (axis,) = without_levels(rows, "kept").axes
+    (axis,) = without_parts(rows, "kept").axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["2-4 Hz", "4-8 Hz"]
     (lines,) = axis.collections
     ends = np.sort([segment[:, 0] for segment in lines.get_segments()], axis=1)
     np.testing.assert_allclose(ends, [[0.2, 0.9], [0.4, 0.5]])
     with pytest.raises(SettingsError, match="no kept without levels"):
-        without_levels(rows[:0], "kept")
+        without_parts(rows[:0], "kept")
 
 
 def test_attention_lies_below_the_sound_that_it_looks_at():

@@ -72,7 +72,7 @@ def _present(experiment: "Experiment", parts: list[str]) -> list[str]:
 
 
 def by_component(table: pd.DataFrame) -> pd.DataFrame:
-    """What `ablate` gave, as `subtr.figures.without_levels` draws it.
+    """What `ablate` gave, as `subtr.figures.without_parts` draws it.
 
     Returns
         Columns ``without``, ``group`` (sound, pictures, or class of parcels) and ``value``: of

@@ -16,7 +16,7 @@ from subtr.figures.features import feature_strips
 from subtr.figures.haemodynamics import deconvolution_gain, peak_recovery
 from subtr.figures.headline import headline
 from subtr.figures.identifiability import recoverable_map, recoverable_rates
-from subtr.figures.levels import without_levels
+from subtr.figures.levels import without_parts
 from subtr.figures.modulation import (
     modulation_spectra,
     modulation_transfer,
@@ -66,5 +66,5 @@ __all__ = [
     "transfer_by_training",
     "variance_parts",
     "within_tr",
-    "without_levels",
+    "without_parts",
 ]

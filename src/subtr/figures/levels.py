@@ -9,7 +9,7 @@ from subtr.figures.style import GREY, panels, some, styled
 
 
 @styled
-def without_levels(rows: pd.DataFrame, score: str) -> Figure:
+def without_parts(rows: pd.DataFrame, score: str) -> Figure:
     """Scores by group with all levels, black, and without each, from fine (dark) to coarse.
 
     Arguments
