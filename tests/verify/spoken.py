@@ -78,9 +78,9 @@ def recording(file, vocoder: Vocoder) -> np.ndarray:
     return mono if rate_hz == vocoder.rate_hz else resample(mono, rate_hz, vocoder.rate_hz)
 
 
-def learned(speech, n_floats, seed, folder):
-    """Tier 1, and the hash of its parameters."""
-    params = tier_1()
+def learned(speech, n_floats, seed, folder, max_epochs=None):
+    """Tier 1, and its parameters."""
+    params = tier_1(max_epochs)
     weights = params_hash(params.model_copy(update={"fit_steps": 0}))
     place = folder / f"heard_{n_floats}" / f"seed{seed}_{weights}"
     said = f"speech for the vocoder, {n_floats} floats, seed {seed}"
@@ -90,10 +90,11 @@ def learned(speech, n_floats, seed, folder):
     return found, params
 
 
-def tier_1():
+def tier_1(max_epochs=None):
     """As it is, at the precision that it has on a GPU: twice as fast on recent CPUs too."""
     params = load_params(SystemParams, params_folder("full") / "system_tier1.yaml").sound
-    training = params.training.model_copy(update={"precision": "bf16"})
+    changed = {"precision": "bf16"} | ({"max_epochs": max_epochs} if max_epochs else {})
+    training = params.training.model_copy(update=changed)
     return params.model_copy(update={"training": training})
 
 

@@ -21,6 +21,8 @@ SIZES = (128, 512)
 JUDGES = ("beats", "tags-magnatagatune", "tags-million-songs")
 FOLDS = ("Hungarian_Dance", "Sugar_Plum"), ("Vibe_Ace", "trumpet")
 EXCERPT_S = 15.0
+# Of speech, 20 more raise the preservation of unseen time by 0.002.
+MAX_EPOCHS = 12
 
 pytestmark = pytest.mark.verify
 
@@ -66,7 +68,7 @@ def test_music_keeps_its_tempo_and_its_tags(music, scored_of, verify_folder, n_f
         windows["PCA"].append(pca.reconstruct(original))
         for seed in SEEDS:
             place = verify_folder / "trained" / f"music_{fold}"
-            model, params = learned(study, n_floats, seed, place)
+            model, params = learned(study, n_floats, seed, place, MAX_EPOCHS)
             found = model.reconstruct(study.trs["music"], study.study, params.fit_steps)
             windows[f"tier1 {seed}"].append(found.numpy())
             labels = {"system": "tier1", "seed": seed, "params_hash": params_hash(params)}
