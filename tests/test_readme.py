@@ -110,6 +110,27 @@ def test_codes_are_as_measured():
         assert [number(gain), *interval(gain)] == pytest.approx(found, abs=1.1e-3)
 
 
+def test_a_whole_film_is_as_measured():
+    table = pd.read_csv(ROOT / "figures" / "film_reconstruction.csv")
+    of = table.set_index(["film_s", "tracks"])
+    long, short = of.loc[2880.0], of.loc[180.0]
+    tracks = ["sound", "sound+pictures"]
+    said = re.search(
+        r"sound alone (\S+) times.*most (\S+) GB, with pictures (\S+)\n"
+        r"times in (\S+) GB; three minutes take (\S+) and (\S+) GB",
+        README,
+    ).groups()
+    pairs = zip(long.loc[tracks, "times_real_time"], long.loc[tracks, "peak_gb"], strict=True)
+    found = [value for pair in pairs for value in pair]
+    found += list(short.loc[tracks, "peak_gb"])
+    assert [number(one) for one in said] == pytest.approx(found, rel=0.02)
+    apart = re.search(r"are (\S+) s apart, less than a picture, which lasts (\S+) s", README)
+    ends = long.loc["sound+pictures"]
+    found = [ends["apart_s"], ends["picture_s"]]
+    assert [number(one) for one in apart.groups()] == pytest.approx(found, abs=6e-3)
+    assert ends["ends_apart_s"] == 0
+
+
 def test_vocoders_are_as_measured():
     table = pd.read_csv(ROOT / "figures" / "vocoders.csv", keep_default_na=False)
     value = table[table["group"] == ""].set_index(["study", "system", "metric"])["value"]
