@@ -1,6 +1,7 @@
 """Asked for beside measured, with floor, rivals, ceiling and a verdict by rule."""
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -9,35 +10,36 @@ from subtr.judges import JudgeMissing, load_judge
 from subtr.result_tables import summary
 
 COLUMNS = (
-    *("criterion", *LEVELS, "measured", "floats per TR"),
+    *("criterion", *LEVELS, "system", "measured", "floats per TR"),
     *("floor", "averaging", "PCA", "ceiling", "verdict", "note"),
 )
 BELOW = "not reached"
 RULE = (
     "A level is reached where the whole interval is at least what is asked for, and perhaps where "
-    "the value is but the interval reaches below; the highest such level is named. Averaging and "
-    "PCA are judged alike, PCA with as many floats a TR. The ceiling is what the judge says of the "
-    "original after the vocoder, or of the original itself."
+    "the value is but the interval reaches below, or there is none; the highest such level is "
+    "named. Averaging and PCA are judged alike, PCA with as many floats a TR. The ceiling is what "
+    "the judge says of the original after the vocoder, or of the original itself: where it is lower "
+    "than all that is asked for, as for words where nobody speaks, the judge decides nothing."
 )
 _AVERAGING = ("averaging", "mean")
 
 
-def criteria_table(results: pd.DataFrame, system: str) -> pd.DataFrame:
-    """Each criterion of the report, and what one system reaches of it.
+def criteria_table(results: pd.DataFrame, systems: Sequence[str]) -> pd.DataFrame:
+    """Each criterion of the report, and what is reached of it.
 
     Arguments
         results: tidy rows of one study, see ``subtr.results.COLUMNS``.
-        system: whose scores are judged, at the largest size that it was measured at.
+        systems: the first of which that was measured is judged, at its largest size.
 
     Columns ``COLUMNS``, all of text; see ``RULE``. The verdict is "stretch", "target", "minimum",
-    "perhaps <level>", "not reached", or "not measured: why".
+    "perhaps <level>", "not reached", "undecided: why" or "not measured: why".
     """
     whole = summary(results[results["group"] == ""])
-    rows = [_row(criterion, whole, system) for criterion in read_criteria()]
+    rows = [_row(criterion, whole, systems) for criterion in read_criteria()]
     return pd.DataFrame(rows, columns=list(COLUMNS)).fillna("")
 
 
-def styled_criteria(results: pd.DataFrame, system: str):
+def styled_criteria(results: pd.DataFrame, systems: Sequence[str]):
     """`criteria_table` for a notebook: verdicts in colour, ``RULE`` as its caption."""
     colours = {BELOW: "#b2182b"} | {level: "#1b7837" for level in LEVELS}
     colours |= {f"perhaps {level}": "#8c6d00" for level in LEVELS}
@@ -46,7 +48,7 @@ def styled_criteria(results: pd.DataFrame, system: str):
         {"selector": "td, th", "props": "text-align: left; vertical-align: top"},
     ]
     return (
-        criteria_table(results, system)
+        criteria_table(results, systems)
         .style.map(lambda text: f"color: {colours.get(text, '#666666')}", subset=["verdict"])
         .set_table_styles(looks)
         .set_caption(RULE)
@@ -54,10 +56,14 @@ def styled_criteria(results: pd.DataFrame, system: str):
     )
 
 
-def verdict(criterion: Criterion, value: float, low: float) -> str:
-    """The highest level that is reached for sure, else perhaps, else that none is."""
+def verdict(
+    criterion: Criterion, value: float, low: float = math.nan, ceiling: float = math.nan
+) -> str:
+    """The highest level that is reached for sure, else perhaps, else that none is; see ``RULE``."""
     if criterion.most is not None:
         return "minimum" if value <= criterion.most else BELOW
+    if ceiling < min(criterion.levels().values()):
+        return f"undecided: the ceiling is {_text(ceiling)}"
     sure = [level for level, least in criterion.levels().items() if low >= least]
     perhaps = [level for level, least in criterion.levels().items() if value >= least]
     if sure:
@@ -65,20 +71,21 @@ def verdict(criterion: Criterion, value: float, low: float) -> str:
     return f"perhaps {perhaps[-1]}" if perhaps else BELOW
 
 
-def _row(criterion: Criterion, whole: pd.DataFrame, system: str) -> dict[str, str]:
+def _row(criterion: Criterion, whole: pd.DataFrame, systems: Sequence[str]) -> dict[str, str]:
     asked = {level: f"{least:g}" for level, least in criterion.levels().items()}
     if criterion.most is not None:
         asked = {"minimum": f"≤ {criterion.most:g}"}
     row = {"criterion": criterion.criterion, "note": criterion.note} | asked
     of = whole[(whole["metric"] == criterion.metric) & (whole["modality"] == criterion.of)]
+    known = set(of.loc[of["value"].notna(), "system"])
+    system = next((name for name in systems if name in known), None)
+    if criterion.reason or system is None:
+        return row | {"verdict": f"not measured: {criterion.reason or _why(criterion)}"}
     own = of[(of["system"] == system) & of["value"].notna()]
-    if criterion.reason or not len(own):
-        return row | {"verdict": f"not measured: {criterion.reason or _why(criterion, system)}"}
     best = own.loc[own["floats_per_tr"].fillna(0).idxmax()]
     same = of[(of["floats_per_tr"] == best["floats_per_tr"]) | of["floats_per_tr"].isna()]
     averaging, pca = _value(of, _AVERAGING), _value(same, ("PCA",))
     value, low, high = best["value"], best["low"], best["high"]
-    low = value if math.isnan(low) else low
     if criterion.over:
         rival = _value(of, (criterion.over,))
         if not rival > 0:
@@ -89,6 +96,7 @@ def _row(criterion: Criterion, whole: pd.DataFrame, system: str) -> dict[str, st
         measured += f" [{_text(low)}, {_text(high)}]"
     floats = best["floats_per_tr"]
     found = {
+        "system": system,
         "measured": measured,
         "floats per TR": "" if math.isnan(floats) else f"{floats:g}",
         "averaging": _text(averaging),
@@ -96,16 +104,18 @@ def _row(criterion: Criterion, whole: pd.DataFrame, system: str) -> dict[str, st
         "floor": _text(best["floor"]),
         "ceiling": _text(best["ceiling"]),
     }
-    return row | found | {"verdict": verdict(criterion, value, low)}
+    # A gain is a share of what averaging reaches, the ceiling is not.
+    ceiling = math.nan if criterion.over else best["ceiling"]
+    return row | found | {"verdict": verdict(criterion, value, low, ceiling)}
 
 
-def _why(criterion: Criterion, system: str) -> str:
+def _why(criterion: Criterion) -> str:
     if criterion.judge:
         try:
             load_judge(criterion.judge)
         except JudgeMissing as error:
             return str(error)
-    return f"no {criterion.metric} of {system} in the results"
+    return f"no {criterion.metric} in the results"
 
 
 def _value(rows: pd.DataFrame, systems: tuple[str, ...]) -> float:
