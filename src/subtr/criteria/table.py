@@ -18,8 +18,8 @@ RULE = (
     "A level is reached where the whole interval is at least what is asked for, and perhaps where "
     "the value is but the interval reaches below, or there is none; the highest such level is "
     "named. Averaging and PCA are judged alike, PCA with as many floats a TR. The ceiling is what "
-    "the judge says of the original after the vocoder, or of the original itself: where it is lower "
-    "than all that is asked for, as for words where nobody speaks, the judge decides nothing."
+    "the judge says of the original after the vocoder, or of the original itself: where it is "
+    "lower than all that is asked for, as for words where nobody speaks, the judge decides nothing."
 )
 _AVERAGING = ("averaging", "mean")
 
