@@ -35,3 +35,16 @@ def test_a_panel_a_metric_with_sizes_in_order_and_the_ceiling_across(results):
 def test_nothing_to_show_is_said(results):
     with pytest.raises(SettingsError, match="pesq"):
         quality_by_floats(results, ["pesq"])
+
+
+def test_a_judge_whose_ceiling_is_no_higher_than_the_floor_is_left_out(results):
+    nobody_speaks = results[results["metric"] == "ASR accuracy"].copy()
+    averaged = nobody_speaks[:1].assign(system="mean", floats_per_tr=None, value=0.95)
+    stoi = results[results["metric"] == "stoi"]
+    figure = quality_by_floats(pd.concat([nobody_speaks, averaged, stoi]), ["ASR accuracy", "stoi"])
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["stoi"]
+
+
+def test_sizes_are_named_with_their_bits(results):
+    axis = quality_by_floats(results, ["stoi"]).axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["64\n1.02k", "128\n2.05k"]

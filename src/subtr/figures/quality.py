@@ -23,18 +23,21 @@ def quality_by_floats(results: pd.DataFrame, metrics: Sequence[str]) -> Figure:
 
     Arguments
         results: tidy rows of one study, see ``results.COLUMNS``.
-        metrics: those that are shown; of those that the rows lack there is no panel.
+        metrics: those that are shown; of those that the rows lack there is no panel, nor where the
+            ceiling is no higher than the floor, as of words where nobody speaks.
 
     Raises
         SettingsError: none of the metrics is there.
     """
     chosen = results["metric"].isin(list(metrics)) & (results["group"] == "")
     rows = summary(some(results[chosen], f"{' or '.join(metrics)} by floats"))
-    present = [metric for metric in metrics if (rows["metric"] == metric).any()]
+    present = [metric for metric in metrics if _decides(rows[rows["metric"] == metric])]
+    some(rows[rows["metric"].isin(present)], f"{' or '.join(metrics)} that a judge can tell")
     figure, axes = panels(1, len(present), height_in=3.2)
     for axis, metric in zip(axes[0], present, strict=True):
         of, ends = rows[rows["metric"] == metric], []
-        for system, line in of[of["floats_per_tr"].notna()].groupby("system", sort=False):
+        sized = of[of["floats_per_tr"].notna() & ~of["system"].isin(_FIXED)]
+        for system, line in sized.groupby("system", sort=False):
             line, name = line.sort_values("floats_per_tr"), str(system)
             with_intervals(axis, line["floats_per_tr"], line, name, name, joined=True)
             ends.append((float(line["value"].iloc[-1]), name, colour_of(name)))
@@ -43,10 +46,26 @@ def quality_by_floats(results: pd.DataFrame, metrics: Sequence[str]) -> Figure:
             if len(level):
                 axis.axhline(level.iloc[0], color=GREY, linestyle=":", linewidth=1)
                 ends.append((float(level.iloc[0]), name, GREY))
-        sizes = sorted(of["floats_per_tr"].dropna().unique())
+        sizes = _apart(sorted(sized["floats_per_tr"].unique()))
         axis.set_xscale("log", base=2)
-        axis.set_xticks(sizes, [f"{size:g}\n{size * _BITS_A_FLOAT / 1000:g} k" for size in sizes])
+        axis.set_xticks(sizes, [f"{size:g}\n{size * _BITS_A_FLOAT / 1000:.3g}k" for size in sizes])
         axis.minorticks_off()
         axis.set(title=metric, xlabel="floats per TR, bits at half precision")
         label_ends(axis, ends)
     return figure
+
+
+def _decides(rows: pd.DataFrame) -> bool:
+    levels = rows.groupby("system")["value"].max()
+    if {"round trip", "mean"} <= set(levels.index):
+        return bool(levels["round trip"] > levels["mean"])
+    return len(rows) > 0
+
+
+def _apart(sizes: list[float]) -> list[float]:
+    """Those far enough from the one before that their labels do not meet."""
+    least, kept = (sizes[-1] / sizes[0]) ** 0.2, sizes[:1]
+    for size in sizes[1:]:
+        if size / kept[-1] >= least:
+            kept.append(size)
+    return kept
