@@ -1,5 +1,6 @@
 """Film to film through a few numbers a TR: trains on one part of time, reconstructs another."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,15 +53,26 @@ class Autoencoder:
 
     @torch.no_grad()
     def reconstruct(
-        self, trs: Int[np.ndarray, " _"], study: Study, fit_steps: int = 0
+        self,
+        trs: Int[np.ndarray, " _"],
+        study: Study,
+        fit_steps: int = 0,
+        carried: Callable[[Float[Tensor, "_ dim"]], Float[Tensor, "_ dim"]] = lambda vectors: (
+            vectors
+        ),
     ) -> Float[Tensor, "_ frame *feature"]:
-        """TRs of the study as they come back, in the stimulus's own units."""
+        """TRs of the study as they come back, in the stimulus's own units.
+
+        Arguments
+            fit_steps: see `subtr.fitting_vectors.fitted_vectors`.
+            carried: what becomes of the vectors on their way to the decoder, such as rounding.
+        """
         tr_s, found = study.clock.tr_s, []
         for batch in window_batches(self.frames, consecutive(trs, study.run_of_tr)):
             (frames,) = batch["frames"]
             vectors = self.model.stream(frames[None], tr_s)[0]
             vectors = fitted_vectors(self.model.decoder, vectors, frames, fit_steps)
-            found.append(self.model.decoder(vectors[None])[0])
+            found.append(self.model.decoder(carried(vectors)[None])[0])
         return torch.cat(found) * self.scale + self.center
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from verify.rounding import CLIP_OF_BITS, allotted_bits, told
 
 from subtr.baselines import mean_rival
 from subtr.clock import Clock
@@ -23,8 +24,6 @@ N_VALIDATION = 16
 # Numbers a TR and bits a number that the plain rival may choose from, on validation TRs.
 SIZES = (8, 16, 24, 32, 48, 64, 96, 128)
 CLIPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
-# Where validation cuts b bits a number, in standard deviations: the harder rival takes these.
-CLIP_OF_BITS = (0.0, 1.5, 2.0, 2.5, 3.0, 3.0, 3.0, 3.5, 3.5)
 SETTINGS = {
     "coarse alone": {"n_fine": 0},
     "coarse and 1 fine": {"n_fine": 1},
@@ -59,17 +58,10 @@ def components(speech):
 
 
 def quantised_pca(pca, windows, bits, clips):
-    """Windows from the first components, each told by one of 2^bits equal steps within its clip.
-
-    ``bits``, ``clips`` (in standard deviations): one a component; 0 bits leave it out.
-    """
-    bits, clips = np.asarray(bits), np.asarray(clips, np.float64)
-    numbers = pca.encode(windows)[:, : len(bits)] / pca.deviations[: len(bits)]
-    step = 2 * clips / 2.0**bits
-    half = 2.0 ** (bits - 1)
-    place = np.clip(np.floor(numbers / np.where(bits, step, 1)), -half, half - 1)
-    told = np.where(bits, (place + 0.5) * step, 0) * pca.deviations[: len(bits)]
-    flat = pca.mean + told @ pca.components[: len(bits)]
+    """Windows from the first components, each told by its bits, see `told`."""
+    deviations = pca.deviations[: len(bits)]
+    numbers = told(pca.encode(windows)[:, : len(bits)] / deviations, bits, clips)
+    flat = pca.mean + (numbers * deviations) @ pca.components[: len(bits)]
     return flat.reshape(windows.shape).astype(np.float32)
 
 
@@ -91,12 +83,7 @@ def uniform(components, speech, bits_per_tr):
 def allotted(components, speech, bits_per_tr):
     """The harder rival: each bit goes to the component whose error is largest."""
     study, split = speech
-    error, bits = components[1].deviations.astype(np.float64) ** 2, np.zeros(max(SIZES), int)
-    for _ in range(bits_per_tr):
-        largest = np.argmax(np.where(bits < len(CLIP_OF_BITS) - 1, error, 0))
-        bits[largest] += 1
-        error[largest] /= 4
-    assert bits.sum() == bits_per_tr
+    bits = allotted_bits(components[1].deviations, bits_per_tr)
     clips = np.take(CLIP_OF_BITS, bits)
     return quantised_pca(components[1], study.mel[split.test], bits, clips), int((bits > 0).sum())
 
