@@ -81,8 +81,10 @@ def excerpt(
     return Gallery(clock, study.mel_settings, *shown, recording, rate_hz, vocoder)
 
 
-def reconstructed(experiment: Experiment, seed: int, systems: Sequence[str]) -> Gallery:
+def reconstructed(experiment: Experiment, seed: int, systems: Sequence[str]) -> Gallery | None:
     """Players of the first test block as systems reconstruct it, the original first.
+
+    None where the study has neither sound nor pictures, such as BOLD with annotations alone.
 
     Arguments
         systems: names without size, such as "PCA"; those that the run lacks are left out.
@@ -99,4 +101,6 @@ def reconstructed(experiment: Experiment, seed: int, systems: Sequence[str]) -> 
             for name, values in windows.items()
             if name == system or name.rsplit(" ", 1)[0] == system
         }
+    if not any(found.values()):
+        return None
     return excerpt(study, trs, found["sound"], found["pictures"], experiment.vocoder)

@@ -1,0 +1,18 @@
+"""What notebooks play of a study, and what they do where there is nothing to play."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from subtr.clock import Clock
+from subtr.notebooks import reconstructed
+from subtr.study import Study
+
+
+def test_of_bold_with_annotations_alone_there_is_nothing_to_play():
+    bold = {"s1": np.random.default_rng(0).normal(size=(40, 2))}
+    study = Study("annotated", Clock(1.5, 40), bold=bold)
+    experiment = SimpleNamespace(
+        study=study, reconstruction_trs=np.arange(8), reconstructions=lambda *_: {}, vocoder=None
+    )
+    assert reconstructed(experiment, 0, ["tier1"]) is None
