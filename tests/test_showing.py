@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 
 from subtr.clock import Clock
 from subtr.notebooks import reconstructed
@@ -11,7 +12,8 @@ from subtr.study import Study
 
 def test_of_bold_with_annotations_alone_there_is_nothing_to_play():
     bold = {"s1": np.random.default_rng(0).normal(size=(40, 2))}
-    study = Study("annotated", Clock(1.5, 40), bold=bold)
+    parcels = pd.DataFrame({"tuning": ["hearing", "seeing"]}, index=["A1", "V1"])
+    study = Study("annotated", Clock(1.5, 40), bold=bold, parcels=parcels)
     experiment = SimpleNamespace(
         study=study, reconstruction_trs=np.arange(8), reconstructions=lambda *_: {}, vocoder=None
     )
