@@ -388,3 +388,42 @@ def test_what_judges_hear_is_as_measured():
             assert [number(cell), *interval(cell)] == pytest.approx(found, abs=6e-3)
         (of_size,) = stoi[(stoi["system"] == "tier1") & (stoi["floats_per_tr"] == size)]["value"]
         assert number(heard) == pytest.approx(of_size, abs=6e-3)
+    said = re.search(r"tier 1 keeps (\S+) at 128 floats, (\S+) at 256 and (\S+) at 512\.", README)
+    ceiling = float(words.set_index("system").loc["round trip", "value"])
+    tier_1 = words[words["system"] == "tier1"].astype({"floats_per_tr": float})
+    found = tier_1.set_index("floats_per_tr").loc[[128.0, 256.0, 512.0], "value"] / ceiling
+    assert [number(of) for of in said.groups()] == pytest.approx(list(found), abs=6e-3)
+
+
+def whole_row(study, metric, system, floats=None):
+    """Value and interval of the whole, of one system and size; of any size where it has none."""
+    rows = measured(study, metric)
+    rows = rows[(rows["group"] == "") & (rows["system"] == system)]
+    if floats is not None and (rows["floats_per_tr"] != "").any():
+        rows = rows[pd.to_numeric(rows["floats_per_tr"]) == float(floats)]
+    return rows.iloc[0]
+
+
+def test_words_by_bits_are_as_measured():
+    rows = rows_of_table("| bits per TR, words |")
+    assert rows
+    for bits, *cells, heard in rows:
+        for cell, system in zip(cells, ("PCA", "tier1"), strict=True):
+            row = whole_row("heard_bits", "ASR accuracy", f"{system}, {bits} bits")
+            assert [number(cell), *interval(cell)] == pytest.approx(ends(row), abs=6e-3)
+        row = whole_row("heard_bits", "stoi", f"tier1, {bits} bits")
+        assert number(heard) == pytest.approx(float(row["value"]), abs=6e-3)
+
+
+def test_voices_never_learned_from_are_as_measured():
+    asked = {"words": ("strangers", "ASR accuracy"), "speakers": ("speakers", "speaker identified")}
+    rows = rows_of_table("| floats per TR, strangers |")
+    assert {name.split(", ")[1] for name, *_ in rows} == set(asked)
+    for name, averaging, *cells, ceiling in rows:
+        floats, kind = name.split(", ")
+        mean = whole_row(*asked[kind], "mean")
+        assert number(averaging) == pytest.approx(float(mean["value"]), abs=6e-3)
+        for cell, system in zip(cells, ("PCA", "tier1"), strict=True):
+            row = whole_row(*asked[kind], system, floats)
+            assert [number(cell), *interval(cell)] == pytest.approx(ends(row), abs=6e-3)
+        assert number(ceiling) == pytest.approx(float(row["ceiling"]), abs=6e-3)
