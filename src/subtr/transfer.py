@@ -14,6 +14,7 @@ from subtr.metrics import ModulationTransfer, modulation_transfer
 from subtr.metrics.modulation import System
 from subtr.reconstruction import AutoencoderTask, reconstruct_sound
 from subtr.splits import Split
+from subtr.study import Study
 from subtr.system_training import autoencoder_folder, teacher_of
 from subtr.training_windows import fit_pca, holds_components
 
@@ -69,17 +70,15 @@ def _trained(experiment: Experiment, name: str, seed: int) -> Iterator[tuple[str
 
 
 def _with_test_windows(experiment: Experiment, windows: Float32[np.ndarray, "tr frame mel"]):
-    """The study with other windows behind it, and the first fold with these to test."""
+    """The study's sound with other windows behind it, and the first fold with these to test."""
     study, split = experiment.study, experiment.splits[0]
     n_trs = study.clock.n_trs + len(windows)
-    longer = replace(
-        study,
-        clock=replace(study.clock, n_trs=n_trs),
+    longer = Study(
+        study.name,
+        replace(study.clock, n_trs=n_trs),
         mel=np.concatenate([np.asarray(study.mel, dtype=np.float32), windows]),
+        mel_settings=study.mel_settings,
         run_of_tr=np.concatenate([study.run_of_tr, np.full(len(windows), -1)]),
-        pictures=None,
-        bold={},
-        regressors={},
     )
     test = np.arange(study.clock.n_trs, n_trs)
     return longer, Split(split.train, split.validation, test)
