@@ -84,7 +84,8 @@ def test_encoders_of_speech_are_as_measured():
 
 
 def test_aggregators_of_speech_are_as_measured():
-    kept = measured("speech_aggregators", "temporal preservation").set_index("system")["value"]
+    kept = measured("speech_aggregators", "temporal preservation")
+    kept = kept[kept["floats_per_tr"].astype(float) == 128].set_index("system")["value"]
     said = re.search(
         r"keep (\S+) to\n(\S+) \(pyr.* kernels (\S+) to (\S+), .*\n.* (\S+) to (\S+):", README
     )
@@ -427,3 +428,19 @@ def test_voices_never_learned_from_are_as_measured():
             row = whole_row(*asked[kind], system, floats)
             assert [number(cell), *interval(cell)] == pytest.approx(ends(row), abs=6e-3)
         assert number(ceiling) == pytest.approx(float(row["ceiling"]), abs=6e-3)
+
+
+def test_music_is_as_measured():
+    named = {
+        "average of each TR": "mean",
+        "round trip": "round trip",
+        "another piece": "another piece",
+    }
+    named |= {"PCA": "PCA", "tier 1": "tier1"}
+    rows = rows_of_table("| music | floats per TR |")
+    assert {name for name, *_ in rows} == set(named)
+    for name, floats, *cells in rows:
+        metrics = ("tempo", "beats", "top_tags", "first_genre")
+        for metric, cell in zip(metrics, cells, strict=True):
+            row = whole_row("music", metric, named[name], floats or None)
+            assert [number(cell), *interval(cell)] == pytest.approx(ends(row), abs=6e-3)

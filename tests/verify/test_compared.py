@@ -140,13 +140,14 @@ def test_encoders_on_speech(speech, scored_of, verify_folder, n_floats):
     assert min(found[encoder] for encoder in ENCODERS) > 0.3
 
 
-def test_aggregators_on_speech(speech, scored_of, verify_folder):
-    """All behind one multi-scale encoder, to 128 floats."""
+@pytest.mark.parametrize("n_floats", SIZES)
+def test_aggregators_on_speech(speech, scored_of, verify_folder, n_floats):
+    """All behind one multi-scale encoder."""
     rows = []
     for aggregator in AGGREGATORS.parts:
         stream = stream_at("multiscale", {"name": aggregator})(32)
-        rows += reconstructed(speech, aggregator, stream, 128, verify_folder / "compared")
-    scored_of("speech_aggregators", rows)
+        rows += reconstructed(speech, aggregator, stream, n_floats, verify_folder / "compared")
+    scored_of(f"speech_aggregators_{n_floats}", rows)
     found = kept(rows)
     # What is linear in the frames with equal weights cannot tell when anything was.
     assert found["linear"] > found["attention"] > found["mean"] - 0.02

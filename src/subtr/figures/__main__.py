@@ -19,7 +19,7 @@ _TABLES = {
     "simulated": ("simulated",),
     "alice": ("alice", "alice_learned"),
     "speech_encoders": tuple(f"speech_encoders_{size}" for size in _SIZES),
-    "speech_aggregators": ("speech_aggregators",),
+    "speech_aggregators": tuple(f"speech_aggregators_{size}" for size in _SIZES),
     "speech_beside_pca": ("speech_beside_pca",),
     "simulated_encoders": tuple(f"simulated_encoders_{size}" for size in _SIZES),
     "simulated_aggregators": ("simulated_aggregators",),
@@ -114,6 +114,7 @@ def _compared(found: dict[str, pd.DataFrame]) -> dict[str, Figure]:
             kept = rows[rows["metric"] == "temporal preservation"]
             by = "floats_per_tr" if part == "encoders" else "metric"
             if by == "metric":
+                rows = rows[rows["floats_per_tr"] == 128]
                 kept = rows[rows["metric"].str.startswith("temporal preservation")]
                 kept = kept.assign(metric=kept["metric"].str.removeprefix("temporal preservation "))
                 kept = kept.replace({"metric": {"temporal preservation": "whole"}})
