@@ -91,10 +91,13 @@ def rows_of(heard, limits, group, n_floats, folder):
 def test_speech_is_understood(heard, limits, scored_of, verify_folder, n_floats):
     rows = rows_of(heard, limits, READER, n_floats, verify_folder / "trained")
     scored_of(f"intelligibility_{n_floats}", rows)
-    of = {row["system"]: row["value"] for row in rows if row["metric"] == "ASR accuracy"}
-    assert of["round trip"] > 0.8
-    assert of["mean"] < 0.2
-    assert of["tier1"] > of["mean"]
+    of = {(row["system"], row["metric"]): row["value"] for row in rows}
+    assert of["round trip", "ASR accuracy"] > 0.8
+    assert of["mean", "ASR accuracy"] < 0.2
+    # With 64 floats no word is understood either, but more is heard than in averages.
+    assert of["round trip", "stoi"] > of["tier1", "stoi"] > of["mean", "stoi"]
+    if n_floats > 64:
+        assert of["tier1", "ASR accuracy"] > of["mean", "ASR accuracy"]
 
 
 @pytest.mark.parametrize("n_floats", [128, 512])
