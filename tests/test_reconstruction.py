@@ -13,7 +13,12 @@ from subtr.errors import SettingsError
 from subtr.items import consecutive
 from subtr.metrics import temporal_preservation
 from subtr.params import validate
-from subtr.reconstruction import AutoencoderTask, reconstruct_pictures, reconstruct_sound
+from subtr.reconstruction import (
+    AutoencoderTask,
+    reconstruct_pictures,
+    reconstruct_sound,
+    train_sound,
+)
 from subtr.study import Study
 from subtr.training_windows import fit_pca, holds_components, windows_of
 
@@ -177,3 +182,13 @@ def test_wrong_parameters_are_refused_when_the_file_is_read(changes, message):
 def test_items_longer_than_the_training_blocks_are_refused_with_a_remedy(tmp_path):
     with pytest.raises(SettingsError, match=r"item_trs = 150: no more than \d+ consecutive TRs"):
         sound(tmp_path, item_trs=150)
+
+
+def test_what_becomes_of_the_vectors_on_their_way_is_what_is_drawn(tmp_path):
+    task = AutoencoderTask(STUDY, SPLIT, params(), 4, tmp_path, 0, "toy")
+    trained = train_sound(task)
+    silent = trained.reconstruct(SPLIT.test, STUDY, carried=torch.zeros_like)
+    with torch.no_grad():
+        drawn = trained.model.decoder(torch.zeros(1, len(SPLIT.test), 4))[0]
+    torch.testing.assert_close(silent, drawn * trained.scale + trained.center)
+    assert (silent - trained.reconstruct(SPLIT.test, STUDY)).abs().max() > 0.1

@@ -21,8 +21,7 @@ _FILM = {"channels": (8, 16), "hidden_dim": 32}
 # Stimulus, encoder, its usual aggregator. Convolutions hear that speech rises faster than it falls
 # off. Attention with absolute position is slow to learn what is so local and the same everywhere
 # in the window, so it is given speech that also grows louder over the TR; divided attention of
-# pictures needs a learned weight of each distance in time: with absolute position it stayed at
-# chance for 1200 steps, with rotary two seeds of three did.
+# pictures is given a learned weight of each distance in time for the same reason.
 TEMPORAL = {
     "multiscale": ("speech", {"name": "multiscale", "hidden_dim": 16}, "conv"),
     "dilated, wavenet": ("speech", {"name": "dilated", **_SMALL}, "conv"),

@@ -60,8 +60,8 @@ class SoftmaxAttention(nn.Module):
         causal: a frame attends to itself and to those before it.
         rotary: queries and keys are turned by their frame's number, see `rotated`.
         reach_frames: each head adds a learned weight of every distance up to so many frames after
-            the softmax, where it is not levelled. They start at random: from zero, or from softmax
-            alone, the direction of motion was not learned in 1200 steps.
+            the softmax, where it is not levelled. They start at random, for at zero no direction
+            of time is nearer than the other.
         dropout: fraction of attention weights dropped in training.
 
     Raises

@@ -79,9 +79,8 @@ class TimesformerEncoder(nn.Module):
         space: "map", a linear map of all patches, or "mean" over patches first.
         positions: what tells frames apart: "absolute", sines and cosines of the frame's number, so
             that any number of frames is taken; "rotary", attention in time turns with how far apart
-            two frames are; "relative", it adds a learned weight of each distance of up to 8 frames,
-            from which the direction of motion is learned far sooner; "none", and time has no order.
-            Where a patch lies is learned.
+            two frames are; "relative", it adds a learned weight of each distance of up to 8 frames;
+            "none", and time has no order. Where a patch lies is learned.
         dropout: fraction of features and attention weights dropped in training.
 
     Raises

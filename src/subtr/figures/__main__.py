@@ -33,7 +33,6 @@ _TABLES = {
     "intelligibility": tuple(f"intelligibility_{size}" for size in _HEARD_SIZES),
     "heard_bits": tuple(f"heard_bits_{bits}" for bits in (1024, 2048, 4096)),
     "strangers": ("strangers_128", "strangers_512"),
-    "heard_through_hifi_gan": ("heard_through_hifi_gan",),
     "speakers": tuple(f"speakers_{size}" for size in _SIZES[1:]),
     "vocoders": ("vocoders/*",),
     "music": ("music_128", "music_512"),
