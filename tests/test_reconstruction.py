@@ -192,3 +192,9 @@ def test_what_becomes_of_the_vectors_on_their_way_is_what_is_drawn(tmp_path):
         drawn = trained.model.decoder(torch.zeros(1, len(SPLIT.test), 4))[0]
     torch.testing.assert_close(silent, drawn * trained.scale + trained.center)
     assert (silent - trained.reconstruct(SPLIT.test, STUDY)).abs().max() > 0.1
+
+
+def test_each_seed_begins_with_weights_of_its_own(tmp_path):
+    still = {"max_epochs": 1, "learning_rate": 1e-9}
+    found = [sound(tmp_path / str(seed), seed=seed, training=still)[0] for seed in (0, 1)]
+    assert np.abs(found[0] - found[1]).max() > 0.1
