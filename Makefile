@@ -62,6 +62,8 @@ judges: $(STAMP)
 	@$(PIP) --no-deps --require-hashes -r requirements-judges.txt
 	@$(PIP) --no-deps --require-hashes --no-build-isolation -r requirements-judges-source.txt \
 	    || echo "PESQ and ViSQOL need a C compiler; without one they are skipped."
+	@$(PIP) --no-deps --require-hashes -r requirements-judges-moonshine.txt \
+	    || echo "Moonshine needs glibc 2.34 (a Linux of 2021 or later); without it, it is skipped."
 	@$(BIN)/python -m subtr.judges
 
 lab: $(STAMP)

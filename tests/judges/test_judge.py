@@ -74,8 +74,10 @@ def test_readme_names_every_judge_with_its_licence():
 
 def test_what_is_installed_is_pinned_with_digests():
     root = Path(__file__).resolve().parents[2]
-    for name in ("requirements-judges.txt", "requirements-judges-source.txt"):
-        lines = [line for line in (root / name).read_text().splitlines() if line[:1] not in "# "]
+    files = sorted(root.glob("requirements-judges*.txt"))
+    assert len(files) == 3
+    for file in files:
+        lines = [line for line in file.read_text().splitlines() if line[:1] not in "# "]
         assert lines
         for line in lines:
             assert re.fullmatch(r"[\w.-]+==[\w.]+ \\", line), line

@@ -1,4 +1,4 @@
-"""Whisper understands clean speech, and not what was done to it."""
+"""Recognisers understand clean speech, and not what was done to it."""
 
 import hashlib
 
@@ -15,12 +15,12 @@ from subtr.stimulus.cache import CacheError
 RATE_HZ = 16000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["whisper-tiny.en", "moonshine-tiny"])
 def spoken(request):
     """Two utterances of a reader at 16 kHz, and their texts."""
     data_dir = request.getfixturevalue("data_dir")
     chosen = read_manifest(data_dir / "speech" / "hifi_6097")[-13:-11]
-    judge = request.getfixturevalue("judge_of")("whisper-tiny.en")
+    judge = request.getfixturevalue("judge_of")(request.param)
     sounds = [soundfile.read(one.file, dtype="float32") for one in chosen]
     return judge, [one.text for one in chosen], sounds
 
@@ -94,3 +94,14 @@ def test_a_missing_part_or_folder_is_named(tmp_path, monkeypatch):
         load_judge("whisper-tiny.en")
     with pytest.raises(JudgeMissing, match=r"holds no model\.bin"):
         load_judge("whisper-base", weights=str(tmp_path))
+
+
+def test_a_release_without_weights_is_named(tmp_path, monkeypatch):
+    for module in ("moonshine_voice", "jiwer", "whisper_normalizer"):
+        (tmp_path / module).mkdir()
+        (tmp_path / module / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    # A package that has been imported before is not looked for again.
+    monkeypatch.setattr("subtr.judges.moonshine.package_folder", lambda _: tmp_path)
+    with pytest.raises(JudgeMissing, match=r"holds no weights.*pip install moonshine-voice==0"):
+        load_judge("moonshine-tiny")

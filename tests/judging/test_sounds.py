@@ -3,7 +3,8 @@ import pytest
 
 from subtr.datasets.generated_speech import VOICES, Line, speak
 from subtr.errors import SettingsError
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import JUDGES, JudgeMissing, load_judge
+from subtr.judges.speech_recognition import Recogniser
 from subtr.judging import Pieces, judged_sounds
 from subtr.judging import sounds as judging
 
@@ -34,7 +35,12 @@ def needs(name):
 
 
 @pytest.mark.parametrize(
-    ("judge", "metric"), [("stoi", "stoi"), ("whisper-tiny.en", "ASR accuracy")]
+    ("judge", "metric"),
+    [
+        ("stoi", "stoi"),
+        ("whisper-tiny.en", "ASR accuracy, tiny.en"),
+        ("moonshine-tiny", "ASR accuracy, Moonshine"),
+    ],
 )
 def test_noise_takes_away_from_every_score_between_ceiling_and_floor(pieces, judge, metric):
     needs(judge)
@@ -54,6 +60,11 @@ def test_without_texts_the_original_is_what_was_said(pieces):
     )
     (row,) = judged_sounds(untold, ["whisper-tiny.en"])
     assert row["value"] == 1.0
+
+
+def test_recognisers_do_not_share_a_measure():
+    judges = [load for load in JUDGES.parts.values() if issubclass(load, Recogniser)]
+    assert len(judges) == len({judge.measure for judge in judges}) > 1
 
 
 def test_a_missing_judge_is_left_out_with_its_reason(pieces, monkeypatch):

@@ -13,6 +13,7 @@ from subtr.judges.emotion import EmotionClassifier
 from subtr.judges.frames import FrameQuality
 from subtr.judges.intelligibility import Intelligibility
 from subtr.judges.judge import Judge, JudgeMissing
+from subtr.judges.moonshine import MoonshineTiny
 from subtr.judges.perceptual import Lpips, Vmaf
 from subtr.judges.pitch import PitchTracker
 from subtr.judges.quality import Dnsmos, Pesq, Visqol
@@ -30,6 +31,7 @@ __all__ = ["JUDGES", "Judge", "JudgeMissing", "judge_table", "load_judge"]
 _CLASSES: list[type[Judge]] = [
     WhisperBase,
     WhisperTiny,
+    MoonshineTiny,
     Intelligibility,
     Pesq,
     Visqol,

