@@ -9,6 +9,7 @@ from subtr.autoencoder_params import AutoencoderParams
 from subtr.clock import Clock
 from subtr.errors import SettingsError
 from subtr.export import StreamSpec, save_stream
+from subtr.fitting_vectors import VectorFitParams
 from subtr.params import params_hash, validate
 from subtr.reconstruction import AutoencoderTask, train_pictures, train_sound
 from subtr.saved_autoencoder import AUTOENCODER_FILE, load_autoencoder
@@ -68,7 +69,9 @@ def test_fitted_vectors_are_drawn_nearer(tmp_path):
     study, split, _, _ = trained("sound", tmp_path)
     loaded, raw = load_autoencoder(tmp_path / AUTOENCODER_FILE), study.mel[split.test]
     at_once, fitted = (
-        np.square(loaded.decoded(loaded.vectors(raw, 1.5, n_steps)) - raw).sum()
+        np.square(
+            loaded.decoded(loaded.vectors(raw, 1.5, VectorFitParams(steps=n_steps))) - raw
+        ).sum()
         for n_steps in (0, 30)
     )
     assert fitted < 0.99 * at_once

@@ -9,6 +9,8 @@ from subtr.augmentation import AugmentationParams
 from subtr.curriculum import CurriculumParams
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.distillation import DistillationParams
+from subtr.feature_error import FeatureParams
+from subtr.fitting_vectors import VectorFitParams
 from subtr.models import Part, StreamParams
 from subtr.params import Strict, unhashed_default
 from subtr.perturbation import PerturbationParams
@@ -25,11 +27,11 @@ class AutoencoderParams(Strict):
     maps of aggregator and decoder at the principal components of the training windows, "blocks" at
     those of blocks of the training pictures.
     ``perturbation``: copies of the training time that are learned from too, components included.
-    ``fit_steps``: steps by which each test vector is fitted to the decoder, see
-    `subtr.fitting_vectors`. ``augmentation``, ``curriculum``: what changes in the windows that are
-    given and asked for in training. ``loss``: what it is trained by. ``balance``: the errors within
-    TRs and of their level pull equally hard at the start. ``teacher``: a system that is trained
-    before, and followed.
+    ``fit_steps``, ``fit_step``, ``fit_features``: steps by which each test vector is fitted to the
+    decoder, see `subtr.fitting_vectors`. ``augmentation``, ``curriculum``: what changes in the
+    windows that are given and asked for in training. ``loss``: what it is trained by. ``balance``:
+    the errors within TRs and of their level pull equally hard at the start. ``teacher``: a system
+    that is trained before, and followed.
     """
 
     stream: StreamParams = StreamParams()
@@ -38,6 +40,8 @@ class AutoencoderParams(Strict):
     start: Literal["random", "pca", "blocks"] = "random"
     perturbation: PerturbationParams = PerturbationParams()
     fit_steps: int = Field(0, ge=0, le=1000)
+    fit_step: float = unhashed_default(0.05)
+    fit_features: FeatureParams | None = unhashed_default(None)
     augmentation: AugmentationParams | None = None
     curriculum: CurriculumParams | None = None
     teacher: DistillationParams | None = None
@@ -48,6 +52,15 @@ class AutoencoderParams(Strict):
     batch_size: int = Field(32, ge=1)
     batches_per_epoch: int = Field(20, ge=1)
     training: TrainingParams = TrainingParams()
+
+    @property
+    def vector_fit(self) -> VectorFitParams:
+        """How test vectors are fitted."""
+        return VectorFitParams(steps=self.fit_steps, step=self.fit_step, features=self.fit_features)
+
+    def of_weights(self) -> "AutoencoderParams":
+        """What the weights depend on: all but how vectors are fitted once they are trained."""
+        return self.model_copy(update={"fit_steps": 0, "fit_step": 0.05, "fit_features": None})
 
     @model_validator(mode="after")
     def _known_decoder(self):
@@ -99,3 +112,11 @@ class PictureParams(AutoencoderParams):
     """An autoencoder of pictures."""
 
     loss: PictureLoss = unhashed_default(PictureLoss())
+
+    @model_validator(mode="after")
+    def _nothing_to_hear(self):
+        if self.fit_features is not None:
+            raise ValueError(
+                "fit_features: expected none for pictures; what is heard is of sound alone"
+            )
+        return self

@@ -3,7 +3,43 @@
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from subtr.feature_error import FeatureError, FeatureParams
+from subtr.params import Strict
+from subtr.stimulus.mel import MelSettings
+from subtr.stimulus.whisper_features import WhisperEncoder
+
+
+class VectorFitParams(Strict):
+    """How vectors are fitted to the decoder, see `fitted_vectors`.
+
+    ``steps``: 0 for what the encoder gives at once. ``step``: the first of them. ``features``: of
+    speech, which are fitted to beside the squared error; slower by far.
+    """
+
+    steps: int = Field(0, ge=0, le=1000)
+    step: float = Field(0.05, gt=0, le=10)
+    features: FeatureParams | None = None
+
+    def check(self) -> None:
+        """Nothing, if what the features come from is at hand; raises SpeechModelError."""
+        if self.features is not None:
+            WhisperEncoder(self.features.model)
+
+    def error(
+        self, settings: MelSettings, tr_s: float, n_frames: int, center: Tensor, scale: Tensor
+    ) -> FeatureError | None:
+        """That of the features, see `FeatureParams.error`; None where there are none to fit."""
+        if self.features is None or not self.steps:
+            return None
+        return self.features.error(settings, tr_s, n_frames, center, scale)
+
+
+_MOST_TRS = 64
+NO_FIT = VectorFitParams()
 
 
 @torch.enable_grad()
@@ -13,6 +49,7 @@ def fitted_vectors(
     frames: Float[Tensor, "tr frame *feature"],
     n_steps: int,
     step: float = 0.05,
+    features: FeatureError | None = None,
 ) -> Float[Tensor, "tr dim"]:
     """Moves the vector of each TR so that the decoder draws that TR better.
 
@@ -27,19 +64,34 @@ def fitted_vectors(
         frames: of the same TRs, as they entered the encoder.
         n_steps: of Adam; 0 gives the vectors back.
         step: its first step, in units of the vector; the last is near 0.
+        features: whose error is added, TR by TR, to the mean squared error.
 
     Source: Kim et al. 2018 (semi-amortised inference), section 3, with the squared error as loss.
     """
     if n_steps == 0:
         return vectors.detach()
     given = F.pad(vectors.detach(), (0, 0, 1, 1))
-    before, after = given[:-2], given[2:]
+    # TRs do not depend on one another's steps, so that memory is bounded by taking a few at once.
+    parts = zip(
+        *(of.split(_MOST_TRS) for of in (given[:-2], given[1:-1], given[2:], frames)), strict=True
+    )
+    n_parts = -(-len(frames) // _MOST_TRS)
+    shown = tqdm(parts, desc="fitting vectors", total=n_parts, delay=3, disable=None)
+    fitted = [_fitted(decoder, *part, n_steps, step, features) for part in shown]
+    return torch.cat(fitted)
+
+
+def _fitted(decoder, before, vectors, after, frames, n_steps, step, features) -> Tensor:
     found = vectors.detach().clone().requires_grad_()
+    heard = None if features is None else features.of(frames)
     optimiser = torch.optim.Adam([found], lr=step)
     for index in range(n_steps):
         optimiser.param_groups[0]["lr"] = step * (1 - index / n_steps) ** 0.5
         drawn = decoder(torch.stack([before, found, after], dim=1))[:, 1]
         loss = (drawn - frames).square().sum()
+        if heard is not None:
+            # As a sum like the first: as many times as a TR has values.
+            loss = loss + frames[0].numel() * heard(drawn).sum()
         # Of the vectors alone: the decoder must not learn from the TRs that it is judged by.
         (found.grad,) = torch.autograd.grad(loss, [found])
         optimiser.step()

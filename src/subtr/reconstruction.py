@@ -14,7 +14,7 @@ from subtr.autoencoder_params import AutoencoderParams
 from subtr.autoencoder_training import LessonBatches, Taught, train_autoencoder
 from subtr.errors import SettingsError
 from subtr.export import StreamSpec
-from subtr.fitting_vectors import fitted_vectors
+from subtr.fitting_vectors import NO_FIT, VectorFitParams, fitted_vectors
 from subtr.items import WindowBatches, consecutive, window_batches
 from subtr.models import TemporalAutoencoder
 from subtr.params import params_hash
@@ -56,7 +56,7 @@ class Autoencoder:
         self,
         trs: Int[np.ndarray, " _"],
         study: Study,
-        fit_steps: int = 0,
+        fit: VectorFitParams = NO_FIT,
         carried: Callable[[Float[Tensor, "_ dim"]], Float[Tensor, "_ dim"]] = lambda vectors: (
             vectors
         ),
@@ -64,14 +64,18 @@ class Autoencoder:
         """TRs of the study as they come back, in the stimulus's own units.
 
         Arguments
-            fit_steps: see `subtr.fitting_vectors.fitted_vectors`.
+            fit: of the vectors to the decoder.
             carried: what becomes of the vectors on their way to the decoder, such as rounding.
         """
         tr_s, found = study.clock.tr_s, []
+        units = (self.frames.shape[1], self.center, self.scale)
+        features = fit.error(study.mel_settings, tr_s, *units)
         for batch in window_batches(self.frames, consecutive(trs, study.run_of_tr)):
             (frames,) = batch["frames"]
             vectors = self.model.stream(frames[None], tr_s)[0]
-            vectors = fitted_vectors(self.model.decoder, vectors, frames, fit_steps)
+            vectors = fitted_vectors(
+                self.model.decoder, vectors, frames, fit.steps, fit.step, features
+            )
             found.append(self.model.decoder(carried(vectors)[None])[0])
         return torch.cat(found) * self.scale + self.center
 
@@ -130,8 +134,10 @@ def reconstruct_sound(
     task: AutoencoderTask,
 ) -> tuple[Float32[np.ndarray, "test frame mel"], pd.DataFrame]:
     """The log-mel of the test TRs from the task's numbers a TR, and the training's history."""
+    # Before the training, not after it.
+    task.params.vector_fit.check()
     trained = train_sound(task)
-    found = trained.reconstruct(task.split.test, task.study, task.params.fit_steps)
+    found = trained.reconstruct(task.split.test, task.study, task.params.vector_fit)
     return found.numpy(), trained.history
 
 
@@ -140,7 +146,7 @@ def reconstruct_pictures(
 ) -> tuple[UInt8[np.ndarray, "test picture height width 3"], pd.DataFrame]:
     """The pictures of the test TRs from the task's numbers a TR, and the training's history."""
     trained = train_pictures(task)
-    found = trained.reconstruct(task.split.test, task.study, task.params.fit_steps)
+    found = trained.reconstruct(task.split.test, task.study, task.params.vector_fit)
     return pictures_of_frames(found), trained.history
 
 

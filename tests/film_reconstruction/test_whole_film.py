@@ -8,6 +8,7 @@ from tiny_films import MEL, SIZE, ends_s, event_s, film_of, model_file, reconstr
 
 from subtr.film_reconstruction import drawing, plan_film
 from subtr.film_reconstruction.parts import Parts
+from subtr.fitting_vectors import VectorFitParams
 from subtr.saved_autoencoder import load_autoencoder
 from subtr.stimulus.media import iter_pictures, probe
 from subtr.stimulus.mel import log_mel_of_media
@@ -102,7 +103,7 @@ def test_fitted_vectors_draw_the_film_nearer(tmp_path):
     file = model_file(tmp_path, "sound", {"name": "linear"})
     errors = []
     for n_steps in (0, 20):
-        plan = plan_film(film, [file], fit_steps=n_steps)
+        plan = plan_film(film, [file], fit=VectorFitParams(steps=n_steps))
         parts = Parts(tmp_path / f"parts{n_steps}", plan.job)
         drawing.draw_blocks(plan, "sound", parts)
         whole = np.array(log_mel_of_media(film, plan.clock_of("sound"), MEL))

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import soundfile
+import torch
 
+from subtr.baselines import PCARival
 from subtr.clock import Clock
+from subtr.decoders.mel import LinearDecoder
 from subtr.experiment_params import SystemParams
+from subtr.fitting_vectors import VectorFitParams, fitted_vectors
 from subtr.params import load_params, params_folder, params_hash
 from subtr.reconstruction import AutoencoderTask, train_sound
 from subtr.splits import Split
@@ -81,13 +85,36 @@ def recording(file, vocoder: Vocoder) -> np.ndarray:
 def learned(speech, n_floats, seed, folder, max_epochs=None):
     """Tier 1, and its parameters."""
     params = tier_1(max_epochs)
-    weights = params_hash(params.model_copy(update={"fit_steps": 0}))
+    weights = params_hash(params.of_weights())
     place = folder / f"heard_{n_floats}" / f"seed{seed}_{weights}"
     said = f"speech for the vocoder, {n_floats} floats, seed {seed}"
     found = train_sound(
         AutoencoderTask(speech.study, speech.split, params, n_floats, place, seed, said)
     )
     return found, params
+
+
+def fit_to_what_is_heard() -> VectorFitParams:
+    """How vectors are fitted to what Whisper's tiny.en hears, as a user would have it."""
+    file = params_folder("full") / "system_tier1_heard.yaml"
+    return load_params(SystemParams, file).sound.vector_fit
+
+
+def linear_heard(pca: PCARival, speech: Spoken, group: str) -> np.ndarray:
+    """Log-mel of a group from components whose numbers are fitted to what is heard."""
+    fit, study = fit_to_what_is_heard(), speech.study
+    known = study.mel[speech.split.train]
+    center, scale = torch.from_numpy(known.mean((0, 1))), torch.tensor(float(known.std()))
+    frames = (torch.from_numpy(speech.original(group)) - center) / scale
+    decoder = LinearDecoder(len(pca.components), *frames.shape[1:])
+    synthesis = torch.from_numpy(pca.components.T * pca.deviations) / scale
+    mean = torch.from_numpy(pca.mean).reshape(frames.shape[1:])
+    decoder.start_from(synthesis, ((mean - center) / scale).flatten())
+    vectors = torch.from_numpy(pca.encode(speech.original(group)) / pca.deviations)
+    error = fit.error(study.mel_settings, TR_S, frames.shape[1], center, scale)
+    fitted = fitted_vectors(decoder, vectors, frames, fit.steps, fit.step, error)
+    with torch.no_grad():
+        return (decoder(fitted[None])[0] * scale + center).numpy()
 
 
 def tier_1(max_epochs=None):

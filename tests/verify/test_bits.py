@@ -62,7 +62,7 @@ def test_words_by_bits(heard, limits, scored_of, verify_folder, bits_per_tr):
     for seed in SEEDS:
         model, params = learned(speech, n_floats, seed, verify_folder / "trained")
         carried = rounding(model, speech, bits_per_tr)
-        found = model.reconstruct(speech.trs[READER], speech.study, params.fit_steps, carried)
+        found = model.reconstruct(speech.trs[READER], speech.study, params.vector_fit, carried)
         windows[f"rounded {seed}"] = found.numpy()
         system = f"tier1, {bits_per_tr} bits"
         of[f"rounded {seed}"] = {"system": system, "seed": seed, "floats_per_tr": n_floats}

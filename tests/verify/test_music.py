@@ -69,7 +69,7 @@ def test_music_keeps_its_tempo_and_its_tags(music, scored_of, verify_folder, n_f
         for seed in SEEDS:
             place = verify_folder / "trained" / f"music_{fold}"
             model, params = learned(study, n_floats, seed, place, MAX_EPOCHS)
-            found = model.reconstruct(study.trs["music"], study.study, params.fit_steps)
+            found = model.reconstruct(study.trs["music"], study.study, params.vector_fit)
             windows[f"tier1 {seed}"].append(found.numpy())
             labels = {"system": "tier1", "seed": seed, "params_hash": params_hash(params)}
             of[f"tier1 {seed}"] = {"floats_per_tr": n_floats} | labels

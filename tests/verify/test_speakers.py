@@ -60,7 +60,7 @@ def test_speakers_who_were_never_learned_from_are_told_apart(
         windows = {("round trip", 0): original, ("mean", 0): mean_rival(original)}
         windows["PCA", 0] = pca.reconstruct(original)
         for seed, (model, params) in zip(SEEDS, trained, strict=True):
-            found = model.reconstruct(speech.trs[name], speech.study, params.fit_steps)
+            found = model.reconstruct(speech.trs[name], speech.study, params.vector_fit)
             windows["tier1", seed] = found.numpy()
         heard = {key: speech.utterances(name, found) for key, found in windows.items()}
         for key, of in ({("recording", 0): sounds} | heard).items():

@@ -47,7 +47,7 @@ def trained(speech, params, n_floats, system, folder):
     found_of, rows = [], []
     for seed in SEEDS:
         # Fitting comes after training, so both share its weights.
-        weights = params_hash(params.model_copy(update={"fit_steps": 0}))
+        weights = params_hash(params.of_weights())
         place = folder / f"{system}_{n_floats}" / f"seed{seed}_{weights}"
         said = f"speech, {system}, {n_floats} floats, seed {seed}"
         found, history = reconstruct_sound(

@@ -15,11 +15,14 @@ def main(arguments: list[str] | None = None) -> int:
     given, begin_s = _parse(arguments), time.monotonic()
     # Imported late: the models take seconds to import.
     from subtr.film_reconstruction import plan_film, reconstruct_film
+    from subtr.fitting_vectors import VectorFitParams
 
     try:
         vocoder = validate(VocoderParams, {"content": given.content}, "--content")
+        features = {"features": {"model": given.fit_features}} if given.fit_features else {}
+        fit = validate(VectorFitParams, {"steps": given.fit_steps} | features, "--fit-steps")
         files = given.models or _trained(given)
-        plan = plan_film(given.film, files, given.tr, given.fit_steps, vocoder)
+        plan = plan_film(given.film, files, given.tr, fit, vocoder)
         begin_s = time.monotonic()
         out = reconstruct_film(plan, given.out)
     except SubtrError as error:
@@ -80,6 +83,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--fold", type=int, default=0, help="which of the folds' trainings")
     add("--tr", type=float, help="seconds of a TR; default: that of the training")
     add("--fit-steps", type=int, default=0, help="fit the numbers to the decoder: slower, nearer")
+    add("--fit-features", metavar="MODEL", help="fit them to what whisper-tiny.en hears too: "
+        "speech is understood better, and it is slower by far")  # fmt: skip
     add("--content", default="mixed", help="speech, music or mixed: chooses the vocoder")
     return parser.parse_args(arguments)
 

@@ -64,4 +64,6 @@ def _vectors(plan: FilmPlan, modality: str, size: int, first_tr: int) -> Iterato
         settings = PictureSettings(width=width, height=height, frames_per_tr=clock.frames_per_tr)
         blocks = iter_picture_trs(film, clock, settings, size, first_tr)
     for block in blocks:
-        yield model.vectors(block, clock.tr_s, plan.fit_steps).numpy()
+        # What is heard says nothing of pictures.
+        fit = plan.fit if modality == "sound" else plan.fit.model_copy(update={"features": None})
+        yield model.vectors(block, clock.tr_s, fit).numpy()

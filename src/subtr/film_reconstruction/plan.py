@@ -9,6 +9,7 @@ from typing import Any
 
 from subtr.clock import Clock
 from subtr.errors import SettingsError, StudyWarning
+from subtr.fitting_vectors import NO_FIT, VectorFitParams
 from subtr.saved_autoencoder import SavedAutoencoder, load_autoencoder
 from subtr.stimulus.cache import file_digest
 from subtr.stimulus.media import MediaError, MediaInfo, probe
@@ -26,7 +27,7 @@ class FilmPlan:
         info: of the film.
         models: "sound", "pictures" or both.
         clock: TRs from second 0 to beyond the film's end.
-        fit_steps: by which vectors are fitted to the decoder, see `subtr.fitting_vectors`.
+        fit: of the vectors to the decoder, see `subtr.fitting_vectors`.
         vocoder: what the log-mel is heard through.
         job: all that the result depends on, the files by their content.
     """
@@ -34,7 +35,7 @@ class FilmPlan:
     info: MediaInfo
     models: dict[str, SavedAutoencoder]
     clock: Clock
-    fit_steps: int
+    fit: VectorFitParams
     vocoder: VocoderParams
     job: dict[str, Any]
 
@@ -47,7 +48,7 @@ def plan_film(
     film: Path | str,
     model_files: Sequence[Path | str],
     tr_s: float | int | None = None,
-    fit_steps: int = 0,
+    fit: VectorFitParams = NO_FIT,
     vocoder: VocoderParams | None = None,
 ) -> FilmPlan:
     """Checks that film and models fit together.
@@ -56,13 +57,14 @@ def plan_film(
         film: a media file.
         model_files: one of sound, one of pictures, or either, see `subtr.saved_autoencoder`.
         tr_s: seconds of a TR, any; None for that of the study that the models were trained on.
-        fit_steps: 0 for what the encoder gives at once.
+        fit: of the vectors to the decoder; features of speech are of sound alone.
         vocoder: None to choose for mixed sound.
 
     A track that the film lacks is left out with a ``StudyWarning``.
 
     Raises
         MediaError: the film cannot be used, or has none of the tracks that the models need.
+        SpeechModelError: the weights of the features are not installed.
         SettingsError: a file is no trained autoencoder, two are of the same modality, their TRs
             differ, or a value is out of range.
     """
@@ -76,19 +78,18 @@ def plan_film(
         models[modality], files[modality] = model, file
     models = _present(info, models)
     clock = Clock(_tr_s(models, tr_s), n_trs=1)
-    if fit_steps < 0:
-        raise SettingsError(f"fit_steps = {fit_steps}: expected 0 or more.")
+    fit.check()
     # A last TR that the film ends in is made too, and cut where the film ends.
     clock = replace(clock, n_trs=max(1, math.ceil(info.duration_s / clock.tr_s - 1e-6)))
     vocoder = vocoder or VocoderParams()
     job = {"format": _FORMAT, "film": file_digest(film), "tr_s": clock.tr_s}
-    job |= {"fit_steps": fit_steps}
+    job |= {"fit": fit.model_dump(mode="json")}
     job |= {modality: file_digest(files[modality]) for modality in models}
     if "sound" in models:
         # Chosen here too, for a vocoder that does not fit should not be found out at the end.
         chosen = vocoder.choose(models["sound"].spec.mel).vocoder.name
         job |= {"vocoder": vocoder.model_dump(mode="json") | {"name": chosen}}
-    return FilmPlan(info, models, clock, fit_steps, vocoder, job)
+    return FilmPlan(info, models, clock, fit, vocoder, job)
 
 
 def _present(info: MediaInfo, models: dict[str, SavedAutoencoder]) -> dict[str, SavedAutoencoder]:

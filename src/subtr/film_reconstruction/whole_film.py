@@ -30,7 +30,7 @@ def reconstruct_film(plan: FilmPlan, out: Path | str) -> Path:
     is removed at the end.
 
     Arguments
-        plan: see `plan_film`. A ``fit_steps`` of n makes the decoder draw, and differentiate, each
+        plan: see `plan_film`. A fit of n steps makes the decoder draw, and differentiate, each
             block n times more.
         out: an .mp4.
 

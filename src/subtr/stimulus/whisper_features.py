@@ -31,7 +31,10 @@ class WhisperEncoder(SpeechModel):
 
     Arguments
         name: "whisper-base" or "whisper-tiny.en".
-        layer: -1; the others are not to be had from weights in CTranslate2's form.
+        layer: -1; `subtr.stimulus.whisper_network` gives the others.
+
+    Attributes
+        folder: of the weights, in CTranslate2's form.
 
     Raises
         SpeechModelError: a package is not installed.
@@ -48,7 +51,7 @@ class WhisperEncoder(SpeechModel):
             raise SettingsError(f"model = {name!r} is not known{nearest(name, list(_NAMES))}")
         if layer != -1:
             raise SettingsError(f"layer = {layer}: of {name} there is the last alone; expected -1.")
-        self.name, folder = name, _weights(name)
+        self.name, self.folder = name, _weights(name)
         try:
             import ctranslate2
             import faster_whisper  # noqa: F401
@@ -58,7 +61,7 @@ class WhisperEncoder(SpeechModel):
                 "pip install 'subtr[judges]'."
             ) from error
         self._load = lambda: ctranslate2.models.Whisper(
-            str(folder), device="cpu", compute_type="float32"
+            str(self.folder), device="cpu", compute_type="float32"
         )
         spectrum = FrameGrid.of_convolutions(_RATE_HZ, _KERNELS, _STRIDES)
         stride = _HOP * spectrum.stride
@@ -66,7 +69,7 @@ class WhisperEncoder(SpeechModel):
         longest = _SECONDS * _RATE_HZ // stride
         self.grid = FrameGrid(_RATE_HZ, stride, field, padded=True, longest=longest)
         self.digest = hashlib.blake2b(
-            file_digest(folder / "model.bin").encode(), digest_size=16
+            file_digest(self.folder / "model.bin").encode(), digest_size=16
         ).hexdigest()
 
     def features(
@@ -82,12 +85,18 @@ class WhisperEncoder(SpeechModel):
             raise SettingsError(f"{len(sound)} samples: expected at most 30 s of them.")
         return self._encoded(sound)[:n_frames]
 
+    def log_mel(
+        self, sound: Float32[np.ndarray, " sample"]
+    ) -> Float32[np.ndarray, "mel spectrum_frame"]:
+        """What goes into the first layer, 100 frames a second."""
+        return self._spectrum(sound, padding=0).astype(np.float32)
+
     def _encoded(self, sound: np.ndarray) -> np.ndarray:
         import ctranslate2
 
         whole = np.zeros(_SECONDS * _RATE_HZ, np.float32)
         whole[: len(sound)] = sound
-        spectrum = self._spectrum(whole, padding=0)[None].astype(np.float32)
+        spectrum = self.log_mel(whole)[None]
         found = self._model.encode(
             ctranslate2.StorageView.from_array(np.ascontiguousarray(spectrum)), to_cpu=True
         )
