@@ -1,6 +1,6 @@
 """Unseen speech before judges: is it understood at so many floats a TR?
 
-"heard" are systems whose vectors are fitted to what Whisper's `tiny.en` hears too; whisper-base,
+"fitted" are systems whose vectors are fitted to what Whisper's `tiny.en` hears too; whisper-base,
 with other weights, and Moonshine, of another family, judge all alike.
 """
 
@@ -76,12 +76,12 @@ def rows_of(heard, limits, group, n_floats, folder):
     # PCA may learn from the validation TRs too, which tier 1 only chooses its weights by.
     known = consecutive(np.arange(speech.split.test[0]), speech.study.run_of_tr)
     pca = fit_pca(torch.from_numpy(speech.study.mel), known, n_floats)
-    windows = {"PCA": pca.reconstruct(original), "PCA heard": linear_heard(pca, speech, group)}
+    windows = {"PCA": pca.reconstruct(original), "PCA fitted": linear_heard(pca, speech, group)}
     of = {name: {"system": name, "seed": 0, "floats_per_tr": n_floats} for name in windows}
     heard_fit = fit_to_what_is_heard()
     for seed in SEEDS:
         model, params = learned(speech, n_floats, seed, folder)
-        for system, fit in (("tier1", params.vector_fit), ("tier1 heard", heard_fit)):
+        for system, fit in (("tier1", params.vector_fit), ("tier1 fitted", heard_fit)):
             found = model.reconstruct(speech.trs[group], speech.study, fit)
             name = f"{system} {seed}"
             windows[name] = found.numpy()
@@ -106,7 +106,7 @@ def test_speech_is_understood(heard, limits, scored_of, verify_folder, n_floats)
         assert of["round trip", measure] > 0.8
         assert of["mean", measure] < 0.2
         if n_floats < 512:
-            assert of["tier1 heard", measure] > of["tier1", measure]
+            assert of["tier1 fitted", measure] > of["tier1", measure]
     # With 64 floats no word is understood either, but more is heard than in averages.
     assert of["round trip", "stoi"] > of["tier1", "stoi"] > of["mean", "stoi"]
     if n_floats > 64:
