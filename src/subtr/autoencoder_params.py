@@ -115,8 +115,9 @@ class PictureParams(AutoencoderParams):
 
     @model_validator(mode="after")
     def _nothing_to_hear(self):
-        if self.fit_features is not None:
-            raise ValueError(
-                "fit_features: expected none for pictures; what is heard is of sound alone"
-            )
+        for name, given in (("fit_features", self.fit_features), ("loss", self.loss.features)):
+            if given is not None:
+                raise ValueError(
+                    f"{name}: expected no features of speech for pictures; they are of sound alone"
+                )
         return self

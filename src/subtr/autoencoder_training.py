@@ -22,6 +22,7 @@ from subtr.distillation import (
     distillation_loss,
     follow_autoencoder,
 )
+from subtr.feature_error import FeatureError
 from subtr.fitting import Fitting
 from subtr.items import Batch, WindowBatches
 from subtr.losses import Diagnostics, reconstruction_loss
@@ -84,6 +85,7 @@ def train_autoencoder(
     label: str,
     started: list[nn.Parameter] | None = None,
     taught: Taught | None = None,
+    heard: FeatureError | None = None,
 ) -> pd.DataFrame:
     """Trains it, or reads it from ``folder``, and gives the history.
 
@@ -93,6 +95,7 @@ def train_autoencoder(
         params: how it is trained, and by which loss.
         started: parameters that start from a solution.
         taught: the teacher to follow.
+        heard: of the features that ``params.loss`` names.
     """
     wish, training = params.loss, params.training
     weights = {"within_weight": 1.0, "level_weight": params.level_weight}
@@ -103,6 +106,9 @@ def train_autoencoder(
     def task(found: Tensor, wanted: Tensor) -> tuple[Tensor, Diagnostics]:
         error, named = reconstruction_loss(_flat(found), _flat(wanted), **weights)
         added, more = wish.added(found, wanted, tr_s)
+        if heard is not None:
+            of_features = heard.of(wanted.flatten(0, 1))(found.flatten(0, 1)).mean()
+            added, more = added + of_features, more | {"features": of_features.detach()}
         return wish.error_weight * error + added, named | more
 
     def draw(model: nn.Module, batch: Batch) -> Drawn:

@@ -14,6 +14,7 @@ from subtr.autoencoder_params import AutoencoderParams
 from subtr.autoencoder_training import LessonBatches, Taught, train_autoencoder
 from subtr.errors import SettingsError
 from subtr.export import StreamSpec
+from subtr.feature_error import FeatureError
 from subtr.fitting_vectors import NO_FIT, VectorFitParams, fitted_vectors
 from subtr.items import WindowBatches, consecutive, window_batches
 from subtr.models import TemporalAutoencoder
@@ -112,7 +113,8 @@ def train_sound(task: AutoencoderTask) -> Autoencoder:
     center, scale = known.mean(dim=(0, 1)), known.std()
     frames = (mel - center) / scale
     learned = perturbed(frames, consecutive(split.train, study.run_of_tr), params.perturbation)
-    return _trained(task, frames, learned, frames.shape[2], center, scale)
+    heard = _heard(task, frames.shape[1], center, scale)
+    return _trained(task, frames, learned, frames.shape[2], center, scale, heard)
 
 
 def train_pictures(task: AutoencoderTask) -> Autoencoder:
@@ -150,11 +152,21 @@ def reconstruct_pictures(
     return pictures_of_frames(found), trained.history
 
 
-def _trained(task: AutoencoderTask, frames, learned, in_dim, center, scale) -> Autoencoder:
+def _heard(task: AutoencoderTask, *units) -> FeatureError | None:
+    """The features that are learned from; weights that are read anyway need none."""
+    features, study = task.params.loss.features, task.study
+    if features is None or (task.folder / "done.json").exists():
+        return None
+    return features.error(study.mel_settings, study.clock.tr_s, *units)
+
+
+def _trained(
+    task: AutoencoderTask, frames, learned, in_dim, center, scale, heard=None
+) -> Autoencoder:
     spec = _spec(task, frames.shape[1], in_dim)
     torch.manual_seed(task.seed)
     model = spec.build()
-    history = _train(task, model, frames, learned)
+    history = _train(task, model, frames, learned, heard)
     saved, file = SavedAutoencoder(spec, model, center, scale), task.folder / AUTOENCODER_FILE
     done = task.folder / "done.json"
     if not file.exists() or file.stat().st_mtime < done.stat().st_mtime:
@@ -177,7 +189,7 @@ def _spec(task: AutoencoderTask, n_frames, in_dim) -> AutoencoderSpec:
     )
 
 
-def _train(task: AutoencoderTask, model, frames, learned) -> pd.DataFrame:
+def _train(task: AutoencoderTask, model, frames, learned, heard) -> pd.DataFrame:
     params, clock, (learned_frames, stretches) = task.params, task.study.clock, learned
     started = []
     # Weights that are read anyway need no start.
@@ -202,5 +214,5 @@ def _train(task: AutoencoderTask, model, frames, learned) -> pd.DataFrame:
         taught = Taught(task.teacher.model, *sizes, params.teacher)
     place = (task.folder, task.seed, task.label)
     return train_autoencoder(
-        model, batches, validation, clock.tr_s, params, *place, started, taught
+        model, batches, validation, clock.tr_s, params, *place, started, taught, heard
     )

@@ -82,12 +82,12 @@ def recording(file, vocoder: Vocoder) -> np.ndarray:
     return mono if rate_hz == vocoder.rate_hz else resample(mono, rate_hz, vocoder.rate_hz)
 
 
-def learned(speech, n_floats, seed, folder, max_epochs=None):
-    """Tier 1, and its parameters."""
-    params = tier_1(max_epochs)
+def learned(speech, n_floats, seed, folder, max_epochs=None, system="tier1"):
+    """A system, tier 1 if none is named, and its parameters."""
+    params = parameters(system, max_epochs)
     weights = params_hash(params.of_weights())
     place = folder / f"heard_{n_floats}" / f"seed{seed}_{weights}"
-    said = f"speech for the vocoder, {n_floats} floats, seed {seed}"
+    said = f"{system}, speech for the vocoder, {n_floats} floats, seed {seed}"
     found = train_sound(
         AutoencoderTask(speech.study, speech.split, params, n_floats, place, seed, said)
     )
@@ -117,9 +117,9 @@ def linear_heard(pca: PCARival, speech: Spoken, group: str) -> np.ndarray:
         return (decoder(fitted[None])[0] * scale + center).numpy()
 
 
-def tier_1(max_epochs=None):
-    """As it is, at the precision that it has on a GPU: twice as fast on recent CPUs too."""
-    params = load_params(SystemParams, params_folder("full") / "system_tier1.yaml").sound
+def parameters(system="tier1", max_epochs=None):
+    """As they are, at the precision that a GPU has: twice as fast on recent CPUs too."""
+    params = load_params(SystemParams, params_folder("full") / f"system_{system}.yaml").sound
     changed = {"precision": "bf16"} | ({"max_epochs": max_epochs} if max_epochs else {})
     training = params.training.model_copy(update=changed)
     return params.model_copy(update={"training": training})
