@@ -1,5 +1,6 @@
 """Vectors are drawn to what a network hears, TR by TR, and pay for it in squared error."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -8,7 +9,7 @@ from subtr.autoencoder_params import PictureParams, SoundParams
 from subtr.clock import Clock
 from subtr.decoders import DECODERS
 from subtr.errors import SettingsError
-from subtr.feature_error import FeatureError
+from subtr.feature_error import FeatureError, FeatureParams
 from subtr.fitting_vectors import VectorFitParams, fitted_vectors
 from subtr.params import validate
 from subtr.reconstruction import AutoencoderTask, reconstruct_sound
@@ -106,3 +107,35 @@ def test_missing_weights_are_said_before_the_training(tmp_path, monkeypatch):
     with pytest.raises(SpeechModelError, match="not installed"):
         reconstruct_sound(AutoencoderTask(study, split, params, DIM, tmp_path, 0, "s"))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_heard_is_learned_and_weights_are_read_without_it(tmp_path, monkeypatch):
+    """High bands are twice as strong, so one number tells of them, unless low ones are heard."""
+    monkeypatch.setattr(FeatureParams, "error", lambda self, *given: error_of(30.0, scale=1.0))
+    rng = np.random.default_rng(0)
+    level = rng.standard_normal((40, 1, N_BANDS)) * [1, 1, 2, 2]
+    mel = np.repeat(level, N_FRAMES, axis=1).astype(np.float32)
+    mel += 0.1 * rng.standard_normal(mel.shape).astype(np.float32)
+    study = Study("s", Clock(1.5, 40, 0.0, N_FRAMES), mel=mel)
+    trs = np.arange(40)
+    split = Split(trs[:24], trs[24:30], trs[30:])
+    training = {"max_epochs": 8, "learning_rate": 0.02, "started_rate": 1.0}
+    errors = {}
+    for name, loss in (("plain", {}), ("heard", {"features": {}})):
+        params = {"decoder": {"name": "linear"}, "loss": loss, "training": training}
+        params |= {"stream": {"aggregator": {"name": "linear"}}}
+        task = AutoencoderTask(
+            study, split, SoundParams.model_validate(params), 2, tmp_path / name, 0, name
+        )
+        found, history = reconstruct_sound(task)
+        errors[name] = np.square(found - mel[split.test])[..., :2].mean()
+    assert errors["heard"] < 0.7 * errors["plain"]
+    of_features = history.query("part == 'validation' and name == 'features'")["value"]
+    assert of_features.iloc[-1] < of_features.iloc[0]
+
+    def unavailable(self, *given):
+        raise SpeechModelError("not installed")
+
+    monkeypatch.setattr(FeatureParams, "error", unavailable)
+    again, _ = reconstruct_sound(task)
+    np.testing.assert_array_equal(again, found)
