@@ -119,7 +119,7 @@ def test_what_is_heard_is_learned_and_weights_are_read_without_it(tmp_path, monk
     study = Study("s", Clock(1.5, 40, 0.0, N_FRAMES), mel=mel)
     trs = np.arange(40)
     split = Split(trs[:24], trs[24:30], trs[30:])
-    training = {"max_epochs": 8, "learning_rate": 0.02, "started_rate": 1.0}
+    training = {"max_epochs": 8, "check_every_epochs": 2, "learning_rate": 0.02}
     errors = {}
     for name, loss in (("plain", {}), ("heard", {"features": {}})):
         params = {"decoder": {"name": "linear"}, "loss": loss, "training": training}
