@@ -82,7 +82,7 @@ def recording(file, vocoder: Vocoder) -> np.ndarray:
     return mono if rate_hz == vocoder.rate_hz else resample(mono, rate_hz, vocoder.rate_hz)
 
 
-def learned(speech, n_floats, seed, folder, max_epochs=None, system="tier1"):
+def learned(speech, n_floats, seed, folder, system="tier1", max_epochs=None):
     """A system, tier 1 if none is named, and its parameters."""
     params = parameters(system, max_epochs)
     weights = params_hash(params.of_weights())

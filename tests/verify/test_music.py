@@ -68,7 +68,7 @@ def test_music_keeps_its_tempo_and_its_tags(music, scored_of, verify_folder, n_f
         windows["PCA"].append(pca.reconstruct(original))
         for seed in SEEDS:
             place = verify_folder / "trained" / f"music_{fold}"
-            model, params = learned(study, n_floats, seed, place, MAX_EPOCHS)
+            model, params = learned(study, n_floats, seed, place, max_epochs=MAX_EPOCHS)
             found = model.reconstruct(study.trs["music"], study.study, params.vector_fit)
             windows[f"tier1 {seed}"].append(found.numpy())
             labels = {"system": "tier1", "seed": seed, "params_hash": params_hash(params)}

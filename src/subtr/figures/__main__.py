@@ -31,6 +31,7 @@ _TABLES = {
     "identification": ("identification",),
     "motion": ("motion_*",),
     "intelligibility": tuple(f"intelligibility_{size}" for size in _HEARD_SIZES),
+    "heard": ("heard_128", "heard_256", "heard_512"),
     "heard_bits": tuple(f"heard_bits_{bits}" for bits in (1024, 2048, 4096)),
     "strangers": ("strangers_128", "strangers_512"),
     "speakers": tuple(f"speakers_{size}" for size in _SIZES[1:]),
@@ -78,8 +79,9 @@ def main(arguments: list[str] | None = None) -> None:
         shown = both["system"].isin(["averaging", "mean", "PCA", "tier1"])
         drawn["headline"] = figures.headline(both[shown])
     if len(found["intelligibility"]):
-        shown = ["ASR accuracy", "stoi", "temporal preservation"]
-        drawn["intelligibility"] = figures.quality_by_floats(found["intelligibility"], shown)
+        shown = [*("ASR accuracy", "ASR accuracy, Moonshine"), "stoi", "temporal preservation"]
+        of_all = pd.concat([found["intelligibility"], found["heard"]])
+        drawn["intelligibility"] = figures.quality_by_floats(of_all, shown)
     drawn |= _compared(found)
     for name in _COPIED:
         if (verified / f"{name}.csv").exists():
