@@ -53,6 +53,11 @@ def test_what_was_judged_is_read_again_while_the_code_is_the_same(judged, monkey
     monkeypatch.setattr(judging, "judged_sounds", None)
     again = judge_reconstructions(experiment)
     assert again["value"].tolist() == rows["value"].tolist()
+    asked = []
+    monkeypatch.setattr(judging, "judged_sounds", lambda *given, **labels: asked.append(given))
+    with pytest.raises(TypeError):  # nothing was said
+        judge_reconstructions(experiment, most_s=12)
+    assert asked, "other seconds are judged anew"
 
 
 def test_judges_of_no_seconds_are_not_asked(judged, monkeypatch):
