@@ -17,7 +17,8 @@ from subtr.metrics import block_bootstrap
 from subtr.scoring import Row
 
 ORIGINAL, ROUND_TRIP, AVERAGED = "original", "round trip", "mean"
-RECOGNISER = "whisper-base"
+# Of two families, for what learned from one must not be judged by it.
+RECOGNISERS = ("whisper-base", "moonshine-tiny")
 # Those that hear any sound; DNSMOS is none of them, for it does not ask what the original was.
 SOUND_JUDGES = (
     *("stoi", "pesq", "visqol", "pitch", "beats", "tags-magnatagatune", "tags-million-songs"),
@@ -63,7 +64,7 @@ class Pieces:
 
 
 def judged_sounds(
-    pieces: Pieces, judges: Sequence[str] = (RECOGNISER, *SOUND_JUDGES), **labels: Any
+    pieces: Pieces, judges: Sequence[str] = (*RECOGNISERS, *SOUND_JUDGES), **labels: Any
 ) -> list[Row]:
     """A row a system and measure; a judge that is missing is left out with a warning that says why.
 
