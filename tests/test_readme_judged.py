@@ -126,6 +126,39 @@ def test_what_judges_hear_is_as_measured():
     assert [number(of) for of in said.groups()] == pytest.approx(list(found), abs=6e-3)
 
 
+def test_what_is_fitted_to_be_heard_is_as_measured():
+    """Whose words: columns of the table; Moonshine's rows are another measure."""
+    systems = ("PCA", "PCA fitted", "tier1", "tier1 fitted")
+    rows = rows_of_table("| floats per TR, fitted |")
+    assert {judge for _, judge, *_ in rows} == {"Whisper", "Moonshine"}
+    share = {}
+    for floats, judge, *cells, heard, ceiling in rows:
+        metric = "ASR accuracy" + (", Moonshine" if judge == "Moonshine" else "")
+        for cell, system in zip(cells, systems, strict=True):
+            row = whole_row("intelligibility", metric, system, floats)
+            assert number(cell) == pytest.approx(float(row["value"]), abs=6e-3)
+        if heard:
+            row = whole_row("heard", metric, "tier1_heard", floats)
+            assert [number(heard), *interval(heard)] == pytest.approx(ends(row), abs=6e-3)
+            share[floats, judge] = float(row["value"])
+        of_ceiling = whole_row("intelligibility", metric, "round trip")
+        assert number(ceiling) == pytest.approx(float(of_ceiling["value"]), abs=6e-3)
+        share[floats, judge] = share.get((floats, judge), number(cells[-1])) / number(ceiling)
+    said = re.search(
+        r"keeps (\S+) of what Whisper and (\S+) of what\nMoonshine understands .* at 128 floats, "
+        r"and (\S+) and (\S+) at 512",
+        README,
+    ).groups()
+    found = [share[size, judge] for size in ("128", "512") for judge in ("Whisper", "Moonshine")]
+    assert [number(one) for one in said] == pytest.approx(found, abs=1.2e-2)
+    kept = [
+        float(whole_row("intelligibility", "temporal preservation", system, 128)["value"])
+        for system in ("tier1", "tier1 fitted")
+    ]
+    paid = re.search(r"structure that is kept falls from (\S+) to (\S+)\.", README).groups()
+    assert [number(one) for one in paid] == pytest.approx(kept, abs=6e-4)
+
+
 def test_words_by_bits_are_as_measured():
     rows = rows_of_table("| bits per TR, words |")
     assert rows
@@ -145,7 +178,9 @@ def test_voices_never_learned_from_are_as_measured():
         floats, kind = name.split(", ")
         mean = whole_row(*asked[kind], "mean")
         assert number(averaging) == pytest.approx(float(mean["value"]), abs=6e-3)
-        for cell, system in zip(cells, ("PCA", "tier1"), strict=True):
+        for cell, system in zip(cells, ("PCA", "tier1", "tier1 fitted"), strict=True):
+            if not cell and system == "tier1 fitted":
+                continue
             row = whole_row(*asked[kind], system, floats)
             assert [number(cell), *interval(cell)] == pytest.approx(ends(row), abs=6e-3)
         assert number(ceiling) == pytest.approx(float(row["ceiling"]), abs=6e-3)

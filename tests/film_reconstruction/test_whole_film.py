@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from tiny_films import MEL, SIZE, ends_s, event_s, film_of, model_file, reconstructed
 
+from subtr.feature_error import FeatureParams
 from subtr.film_reconstruction import drawing, plan_film
 from subtr.film_reconstruction.parts import Parts
 from subtr.fitting_vectors import VectorFitParams
 from subtr.saved_autoencoder import load_autoencoder
 from subtr.stimulus.media import iter_pictures, probe
 from subtr.stimulus.mel import log_mel_of_media
+from subtr.stimulus.speech_models import SpeechModelError
 from subtr.stimulus.video import PictureSettings, pictures_of_media
 
 
@@ -109,3 +111,38 @@ def test_fitted_vectors_draw_the_film_nearer(tmp_path):
         whole = np.array(log_mel_of_media(film, plan.clock_of("sound"), MEL))
         errors.append(np.square(np.concatenate(list(parts.read("sound"))) - whole).mean())
     assert errors[1] < 0.9 * errors[0]
+
+
+def test_features_of_speech_are_fitted_in_sound_alone(tmp_path, monkeypatch):
+    asked = []
+
+    def error(self, *units):
+        asked.append(units)
+        # Nothing is heard: the squared error alone is left.
+        return None
+
+    monkeypatch.setattr(VectorFitParams, "check", lambda self: None)
+    monkeypatch.setattr(FeatureParams, "error", error)
+    film = film_of(tmp_path / "film.mp4", 4.0)
+    files = [model_file(tmp_path, "sound"), model_file(tmp_path, "pictures")]
+    plan = plan_film(film, files, fit=VectorFitParams(steps=1, features=FeatureParams()))
+    for modality, times in (("pictures", 0), ("sound", 1)):
+        drawing.draw_blocks(plan, modality, Parts(tmp_path / modality, plan.job))
+        assert len(asked) == times
+    assert asked[0][:3] == (MEL, 1.5, plan.clock_of("sound").frames_per_tr)
+    plain = plan_film(film, files, fit=VectorFitParams(steps=1))
+    assert plain.job != plan.job
+
+
+def test_features_whose_weights_are_missing_are_said_at_once(tmp_path, monkeypatch):
+    def missing(model):
+        raise SpeechModelError(f"{model}: its weights are not installed.")
+
+    monkeypatch.setattr("subtr.fitting_vectors.WhisperEncoder", missing)
+    film = film_of(tmp_path / "film.mp4", 4.0)
+    with pytest.raises(SpeechModelError, match=r"whisper-tiny\.en: its weights"):
+        plan_film(
+            film,
+            [model_file(tmp_path, "sound")],
+            fit=VectorFitParams(steps=1, features=FeatureParams()),
+        )
