@@ -48,3 +48,11 @@ def test_a_judge_whose_ceiling_is_no_higher_than_the_floor_is_left_out(results):
 def test_sizes_are_named_with_their_bits(results):
     axis = quality_by_floats(results, ["stoi"]).axes[0]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["64\n1.02k", "128\n2.05k"]
+
+
+def test_more_than_three_panels_stand_in_two_columns(results):
+    five = pd.concat([results.assign(metric=name) for name in "abcde"])
+    axes = quality_by_floats(five, list("abcde")).axes
+    assert [axis.get_title(loc="left") for axis in axes] == list("abcde")
+    columns = [axis.get_subplotspec().colspan.start for axis in axes]
+    assert columns == [0, 1, 0, 1, 0]

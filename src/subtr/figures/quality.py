@@ -11,6 +11,8 @@ from subtr.result_tables import summary
 
 # Bits of a number at half precision.
 _BITS_A_FLOAT = 16
+# With names of systems beside each, more panels than that are too narrow in a row.
+_MOST_BESIDE = 3
 _FIXED = {"round trip": "ceiling", "mean": "averaging"}
 
 
@@ -33,8 +35,12 @@ def quality_by_floats(results: pd.DataFrame, metrics: Sequence[str]) -> Figure:
     rows = summary(some(results[chosen], f"{' or '.join(metrics)} by floats"))
     present = [metric for metric in metrics if _decides(rows[rows["metric"] == metric])]
     some(rows[rows["metric"].isin(present)], f"{' or '.join(metrics)} that a judge can tell")
-    figure, axes = panels(1, len(present), height_in=3.2)
-    for axis, metric in zip(axes[0], present, strict=True):
+    n_columns = len(present) if len(present) <= _MOST_BESIDE else 2
+    n_rows = -(-len(present) // n_columns)
+    figure, axes = panels(n_rows, n_columns, height_in=3.2 * n_rows)
+    for axis in axes.flat[len(present) :]:
+        axis.remove()
+    for axis, metric in zip(axes.flat, present, strict=False):
         of, ends = rows[rows["metric"] == metric], []
         sized = of[of["floats_per_tr"].notna() & ~of["system"].isin(_FIXED)]
         for system, line in sized.groupby("system", sort=False):
