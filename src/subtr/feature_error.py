@@ -52,7 +52,7 @@ class FeatureError(nn.Module):
     """The squared error of features of each TR, relative to their variance, mean over layers.
 
     A TR is heard by itself: nothing of its neighbours enters. All layers are compared, for what
-    agrees in all is heard by other recognisers too, more than what agrees in the last.
+    agrees in the last alone need not be heard by other recognisers.
 
     Arguments
         network: log-mel as Whisper hears it -> its layers.

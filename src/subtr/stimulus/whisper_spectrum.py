@@ -23,7 +23,6 @@ class WhisperSpectrum(nn.Module):
     """The log-mel of a TR as Whisper's of that TR alone: 80 bands, 100 frames a second.
 
     Bands and frames are interpolated; a constant for each band makes white noise come out right.
-    Speech then is right within 0.3 powers of ten, of a deviation of 1.8.
 
     Arguments
         settings: of the log-mel that is given.
