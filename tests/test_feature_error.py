@@ -89,6 +89,13 @@ def test_params_name_what_cannot_be():
             validate(PictureParams, given, "a")
     with pytest.raises(SettingsError, match=r"whisper-tiny\.en"):
         validate(VectorFitParams, {"features": {"model": "hubert"}}, "a")
+    for kind, given in (
+        (VectorFitParams, {"features": {}}),
+        (SoundParams, {"fit_features": {}}),
+        (SoundParams, {"fit_steps": 1, "fit_step": -1.0}),
+    ):
+        with pytest.raises(SettingsError, match=r"steps = 0: expected 1 or more|step = -1"):
+            validate(kind, given, "a")
     sound = validate(SoundParams, features, "a")
     assert sound.of_weights() == SoundParams().of_weights()
     unit = torch.ones(())

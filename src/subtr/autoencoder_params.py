@@ -66,6 +66,7 @@ class AutoencoderParams(Strict):
     def _known_decoder(self):
         known = PICTURE_DECODERS if self.decoder.name in PICTURE_DECODERS.parts else DECODERS
         known.check(self.decoder.name, self.decoder.options)
+        _ = self.vector_fit  # raises where its options do not fit together
         if self.stream.context_frames:
             raise ValueError(
                 f"stream.context_frames = {self.stream.context_frames}: expected 0, for what a TR "

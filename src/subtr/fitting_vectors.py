@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -24,6 +24,14 @@ class VectorFitParams(Strict):
     step: float = Field(0.05, gt=0, le=10)
     features: FeatureParams | None = None
 
+    @model_validator(mode="after")
+    def _steps_to_fit_by(self):
+        if self.features is not None and not self.steps:
+            raise ValueError(
+                "steps = 0: expected 1 or more with features, which nothing is fitted to otherwise"
+            )
+        return self
+
     def check(self) -> None:
         """Nothing, if what the features come from is at hand; raises SpeechModelError."""
         if self.features is not None:
@@ -33,7 +41,7 @@ class VectorFitParams(Strict):
         self, settings: MelSettings, tr_s: float, n_frames: int, center: Tensor, scale: Tensor
     ) -> FeatureError | None:
         """That of the features, see `FeatureParams.error`; None where there are none to fit."""
-        if self.features is None or not self.steps:
+        if self.features is None:
             return None
         return self.features.error(settings, tr_s, n_frames, center, scale)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from verify.rounding import CLIP_OF_BITS, allotted_bits, told
 from verify.spoken import learned
-from verify.test_intelligibility import READER, SEEDS, heard, judged, limits
+from verify.test_intelligibility import READER, SEEDS, bounded, heard, judged, limits
 
 from subtr.items import consecutive, window_batches
 from subtr.training_windows import fit_pca
@@ -69,10 +69,7 @@ def test_words_by_bits(heard, limits, scored_of, verify_folder, bits_per_tr):
     windows["PCA"] = rounded_pca(speech, n_floats, bits_per_tr)
     of["PCA"] = {"system": f"PCA, {bits_per_tr} bits", "seed": 0, "floats_per_tr": n_floats}
     rows = judged(speech, READER, windows, texts[READER], of)
-    ends = {(row["system"], row["metric"]): row["value"] for row in limits(READER)}
-    for row in rows:
-        row["floor"] = ends.get(("mean", row["metric"]))
-        row["ceiling"] = ends.get(("round trip", row["metric"]))
+    ends = bounded(rows, limits(READER))
     scored_of(f"heard_bits_{bits_per_tr}", rows)
     words = [
         row["value"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from verify.spoken import TR_S, learned
-from verify.test_intelligibility import JUDGES, READER, SEEDS, WORDS, heard, judged, limits
+from verify.test_intelligibility import JUDGES, READER, SEEDS, WORDS, bounded, heard, judged, limits
 
 from subtr.params import params_hash
 from subtr.scoring import sound_rows
@@ -25,10 +25,7 @@ def test_words_of_what_learned_to_be_heard(heard, limits, scored_of, verify_fold
         of[name] = {"system": "tier1_heard", "seed": seed, "floats_per_tr": n_floats}
         of[name]["params_hash"] = params_hash(params)
     rows = judged(speech, READER, windows, texts[READER], of)
-    ends = {(row["system"], row["metric"]): row["value"] for row in limits(READER)}
-    for row in rows:
-        row["floor"] = ends.get(("mean", row["metric"]))
-        row["ceiling"] = ends.get(("round trip", row["metric"]))
+    ends = bounded(rows, limits(READER))
     for name, labels in of.items():
         rows += sound_rows(speech.original(READER), windows[name], TR_S, study=READER, **labels)
     scored_of(f"heard_{n_floats}", rows)

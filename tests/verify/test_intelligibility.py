@@ -66,6 +66,15 @@ def judged(speech, group, windows, texts, of=None):
     return judged_sounds(pieces, JUDGES, study=group)
 
 
+def bounded(rows, limits):
+    """Sets floor and ceiling of rows from those of averaging and the round trip; gives these."""
+    ends = {(row["system"], row["metric"]): row["value"] for row in limits}
+    for row in rows:
+        row["floor"] = ends.get(("mean", row["metric"]))
+        row["ceiling"] = ends.get(("round trip", row["metric"]))
+    return ends
+
+
 def rows_of(heard, limits, group, n_floats, folder):
     """Rows of PCA and of tier 1, each seed, between averaging and the round trip.
 
@@ -88,10 +97,7 @@ def rows_of(heard, limits, group, n_floats, folder):
             labels = {"system": system, "seed": seed, "params_hash": params_hash(params)}
             of[name] = {"floats_per_tr": n_floats} | labels
     rows = judged(speech, group, windows, texts[group], of)
-    ends = {(row["system"], row["metric"]): row["value"] for row in limits(group)}
-    for row in rows:
-        row["floor"] = ends.get(("mean", row["metric"]))
-        row["ceiling"] = ends.get(("round trip", row["metric"]))
+    bounded(rows, limits(group))
     for name, labels in of.items():
         rows += sound_rows(original, windows[name], TR_S, study=group, **labels)
     return rows + [{"seed": 0} | row for row in limits(group)]
