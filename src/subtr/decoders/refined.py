@@ -67,6 +67,23 @@ class SpectrogramRefinement(nn.Module):
         return spectrogram + added[:, :n_frames, :n_features]
 
 
+class TurnTaking(nn.ModuleList):
+    """Members that learn in turns, a batch each, and afterwards answer by their mean.
+
+    Members that have seen other batches err in other places, so that their mean errs less than
+    each: most where there is little to learn from.
+
+    Source: Lakshminarayanan et al. 2017, Simple and scalable predictive uncertainty estimation
+    using deep ensembles, section 2.4, with batches shared out instead of learned from by all.
+    """
+
+    def forward(self, given: Tensor) -> Tensor:
+        if self.training:
+            # From torch's generator, which is seeded in each epoch of training.
+            return self[int(torch.randint(len(self), ()))](given)
+        return torch.stack([member(given) for member in self]).mean(0)
+
+
 class RedrawnDecoder(nn.Module):
     """All frames of a TR as a linear function of its vector, then redrawn across TR borders.
 
@@ -105,6 +122,7 @@ class RefinedDecoder(RedrawnDecoder):
         dim, n_frames, n_features: see `RedrawnDecoder`.
         hidden_dim, patch: see `SpectrogramRefinement`.
         depth: see `ResidualConvolutions`.
+        members: refinements, see `TurnTaking`; each learns from its share of the batches.
     """
 
     def __init__(
@@ -116,7 +134,11 @@ class RefinedDecoder(RedrawnDecoder):
         hidden_dim: Annotated[int, Field(ge=1, le=2048)] = 64,
         depth: Annotated[int, Field(ge=0, le=64)] = 4,
         patch: Annotated[int, Field(ge=2, le=64, multiple_of=2)] = 4,
+        members: Annotated[int, Field(ge=1, le=32)] = 1,
     ):
-        blocks = ResidualConvolutions(hidden_dim, depth)
-        refinement = SpectrogramRefinement(hidden_dim, patch, blocks)
+        refinements = [
+            SpectrogramRefinement(hidden_dim, patch, ResidualConvolutions(hidden_dim, depth))
+            for _ in range(members)
+        ]
+        refinement = refinements[0] if members == 1 else TurnTaking(refinements)
         super().__init__(dim, n_frames, n_features, refinement)
