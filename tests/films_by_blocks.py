@@ -18,6 +18,8 @@ from subtr.study import Study
 
 TR_S, GENERATED_S, SEED = 1.5, 720.0, 0
 BLOCK, N_BLOCKS = (9, 8), 32
+# How often a film's own time is learned from, for once that of others: their colours differ.
+OWN_WEIGHT = 9
 SIZES = [features * N_BLOCKS for features in (60, 96, 144, 216)]
 
 
@@ -54,7 +56,7 @@ def by_blocks(pictures, split, study, others=()):
     """Size -> the test TRs from so many numbers each, of one set of components."""
     frames = frames_of_pictures(pictures)
     blocks = Blocks(frames.shape[1], 3, *frames.shape[3:], *BLOCK)
-    films, stretches = [frames], consecutive(split.train, study.run_of_tr)
+    films, stretches = [frames], consecutive(split.train, study.run_of_tr) * OWN_WEIGHT
     for other in others:
         stretches.append(np.arange(len(other)) + sum(map(len, films)))
         films.append(frames_of_pictures(other))

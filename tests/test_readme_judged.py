@@ -85,7 +85,7 @@ def test_what_judges_see_is_as_measured():
     clips = clips.set_index(["metric", "study"])["value"]
     said = re.search(
         r"floats keep frame correlation (\S+) and (\S+), motion coherence (\S+)\nand (\S+), "
-        r"tracking (\S+) and (\S+);",
+        r"tracking (\S+) and (\S+)\. Components",
         README,
     ).groups()
     films = ("tears of steel", "big buck bunny")
@@ -143,7 +143,8 @@ def test_what_is_fitted_to_be_heard_is_as_measured():
             share[floats, judge] = float(row["value"])
         of_ceiling = whole_row("intelligibility", metric, "round trip")
         assert number(ceiling) == pytest.approx(float(of_ceiling["value"]), abs=6e-3)
-        share[floats, judge] = share.get((floats, judge), number(cells[-1])) / number(ceiling)
+        best = max(share.get((floats, judge), 0.0), *map(number, cells))
+        share[floats, judge] = best / number(ceiling)
     said = re.search(
         r"keeps (\S+) of what Whisper and (\S+) of what\nMoonshine understands .* at 128 floats, "
         r"and (\S+) and (\S+) at 512",

@@ -1,7 +1,7 @@
 """Recordings of speech joined to one study, and its reconstructions cut into utterances again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import soundfile
@@ -45,6 +45,10 @@ class Spoken:
     def original(self, group: str) -> np.ndarray:
         """Log-mel of a group's TRs."""
         return self.study.mel[self.trs[group]]
+
+    def spoken_by(self, vocoder: Vocoder) -> "Spoken":
+        """The same log-mel, made audible by another vocoder."""
+        return replace(self, vocoder=vocoder)
 
     def utterances(self, group: str, windows: np.ndarray) -> list[np.ndarray]:
         """Log-mel of a group's TRs as sounds, one an utterance, as long as the recordings."""
