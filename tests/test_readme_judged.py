@@ -160,6 +160,28 @@ def test_what_is_fitted_to_be_heard_is_as_measured():
     assert [number(one) for one in paid] == pytest.approx(kept, abs=6e-4)
 
 
+def test_words_by_hifi_gan_are_as_measured():
+    rows = rows_of_table("| floats per TR, by HiFi-GAN |")
+    assert len(rows) == 4
+    share = {}
+    for floats, judge, *cells, ceiling in rows:
+        metric = "ASR accuracy" + (", Moonshine" if judge == "Moonshine" else "")
+        for cell, system in zip(cells, ("PCA fitted", "tier1 fitted", "tier1_heard"), strict=True):
+            row = whole_row("heard_hifi_gan", metric, system, floats)
+            assert [number(cell), *interval(cell)] == pytest.approx(ends(row), abs=6e-3)
+            share[floats, judge] = max(share.get((floats, judge), 0.0), float(row["value"]))
+        found = float(whole_row("heard_hifi_gan", metric, "round trip")["value"])
+        assert number(ceiling) == pytest.approx(found, abs=6e-3)
+        share[floats, judge] /= found
+    said = re.search(
+        r"by HiFi-GAN (\S+) of what Whisper and (\S+)\s+of what Moonshine understands "
+        r"at 128 floats, and (\S+) and\s+(\S+) at 512",
+        README,
+    ).groups()
+    found = [share[size, judge] for size in ("128", "512") for judge in ("Whisper", "Moonshine")]
+    assert [number(one) for one in said] == pytest.approx(found, abs=6e-3)
+
+
 def test_words_by_bits_are_as_measured():
     rows = rows_of_table("| bits per TR, words |")
     assert rows

@@ -42,7 +42,7 @@ def scored_of(verify_folder):
 def vocoder_of():
     """The vocoder that speech is judged through; skipped where a judge, by name, is missing.
 
-    Griffin-Lim at 129 frames a TR: through it more is understood than through HiFi-GAN.
+    Griffin-Lim at 129 frames a TR: of originals, more is understood through it than HiFi-GAN.
     """
 
     def load(*judges):

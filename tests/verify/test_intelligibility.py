@@ -119,7 +119,7 @@ def test_speech_is_understood(heard, limits, scored_of, verify_folder, n_floats)
         assert of["tier1", "ASR accuracy"] > of["mean", "ASR accuracy"]
 
 
-@pytest.mark.parametrize("n_floats", [128, 512])
+@pytest.mark.parametrize("n_floats", SIZES)
 def test_readers_that_were_never_learned_from(heard, limits, scored_of, verify_folder, n_floats):
     rows = rows_of(heard, limits, STRANGERS, n_floats, verify_folder / "trained")
     scored_of(f"strangers_{n_floats}", rows)

@@ -13,7 +13,7 @@ from subtr.metrics import block_bootstrap
 from subtr.training_windows import fit_pca
 
 SEEDS = (0, 1, 2)
-SIZES = (128, 256, 512)
+SIZES = (64, 128, 256, 512, 1024)
 # Takes of each digit by which speakers are enrolled; the others are judged.
 ENROLLED, JUDGED = range(5), range(5, 10)
 SPEAKER = "speaker identified"

@@ -34,8 +34,8 @@ _TABLES = {
     "heard": ("heard_128", "heard_256", "heard_512"),
     "heard_hifi_gan": ("hifi_gan_128", "hifi_gan_512"),
     "heard_bits": tuple(f"heard_bits_{bits}" for bits in (1024, 2048, 4096)),
-    "strangers": ("strangers_128", "strangers_512"),
-    "speakers": tuple(f"speakers_{size}" for size in _SIZES[1:]),
+    "strangers": tuple(f"strangers_{size}" for size in _HEARD_SIZES),
+    "speakers": tuple(f"speakers_{size}" for size in _HEARD_SIZES),
     "vocoders": ("vocoders/*",),
     "music": ("music_128", "music_512"),
 }
