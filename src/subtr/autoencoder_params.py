@@ -1,6 +1,6 @@
 """What an autoencoder is made of and how it is trained, as a params file says it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -31,7 +31,9 @@ class AutoencoderParams(Strict):
     decoder, see `subtr.fitting_vectors`. ``augmentation``, ``curriculum``: what changes in the
     windows that are given and asked for in training. ``loss``: what it is trained by. ``balance``:
     the errors within TRs and of their level pull equally hard at the start. ``teacher``: a system
-    that is trained before, and followed.
+    that is trained before, and followed. ``others_share``: of each batch of sound, that comes from
+    the study's other recordings, see `subtr.other_recordings`; components are those of the study's
+    own time all the same.
     """
 
     stream: StreamParams = StreamParams()
@@ -52,6 +54,7 @@ class AutoencoderParams(Strict):
     batch_size: int = Field(32, ge=1)
     batches_per_epoch: int = Field(20, ge=1)
     training: TrainingParams = TrainingParams()
+    others_share: Annotated[float, Field(ge=0, lt=1)] = unhashed_default(0.0)
 
     @property
     def vector_fit(self) -> VectorFitParams:
@@ -121,4 +124,6 @@ class PictureParams(AutoencoderParams):
                 raise ValueError(
                     f"{name}: expected no features of speech for pictures; they are of sound alone"
                 )
+        if self.others_share:
+            raise ValueError("others_share: expected 0 for pictures; other recordings are sound")
         return self

@@ -27,6 +27,7 @@ from subtr.fitting import Fitting
 from subtr.items import Batch, WindowBatches
 from subtr.losses import Diagnostics, reconstruction_loss
 from subtr.models import TemporalAutoencoder
+from subtr.other_recordings import MixedBatches
 from subtr.training import fit
 
 
@@ -51,7 +52,7 @@ class LessonBatches:
         mean: what stands in the place of masked frames.
     """
 
-    windows: WindowBatches
+    windows: WindowBatches | MixedBatches
     epoch: int
     max_epochs: int
     frame_hz: float

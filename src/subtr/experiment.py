@@ -16,6 +16,7 @@ from subtr.errors import SettingsError
 from subtr.experiment_params import StudyParams, SystemParams
 from subtr.held_out_bold import HeldOutBold, held_out_bold
 from subtr.lag_scoring import lag_rows
+from subtr.other_recordings import files_of, with_other_recordings
 from subtr.params import Strict, load_params, nearest, params_folder, params_hash
 from subtr.results import check_writable, git_hash, read_results, read_table, write_results
 from subtr.rival_scoring import rival_rows
@@ -66,6 +67,8 @@ class Experiment:
         loaded = load_study(study, settings.load, media)
         if settings.speech_features is not None:
             loaded = with_speech_features(loaded, settings.speech_features)
+        if settings.other_recordings is not None:
+            loaded = with_other_recordings(loaded, settings.other_recordings)
         return cls(loaded, settings, folder, where, {"study": study, "film": film})
 
     @cached_property
@@ -179,6 +182,8 @@ class Experiment:
         files += self.study.sources
         if folder := self.params.load.get("bold"):
             files += sorted(file for file in Path(folder).expanduser().iterdir() if file.is_file())
+        if self.params.other_recordings is not None:
+            files += files_of(self.params.other_recordings)
         text = "".join([params_hash(params, *parts), *map(file_digest, files)])
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 

@@ -1,5 +1,6 @@
 """What ``study_<name>.yaml`` and ``system_<name>.yaml`` may say."""
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -20,6 +21,8 @@ class StudyParams(Strict):
 
     ``load``: options of the study's loader. ``speech_features``: of a speech model, which systems
     may be shown or asked for, see `subtr.stimulus.speech_features`; None for none.
+    ``other_recordings``: a folder of sound that systems with ``others_share`` learn from too, see
+    `subtr.other_recordings`; None for none.
     ``gap_s``: seconds between training and test; None for the length of the haemodynamic response
     where there is BOLD, else for two TRs.
     ``reconstruction_folds``: how many of the folds train autoencoders; BOLD is predicted in all.
@@ -30,6 +33,7 @@ class StudyParams(Strict):
 
     load: dict[str, Any] = Field(default_factory=dict)
     speech_features: SpeechFeatureParams | None = unhashed_default(None)
+    other_recordings: Path | None = unhashed_default(None)
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     n_folds: int = Field(5, ge=2)
     gap_s: float | None = Field(None, ge=0)

@@ -1,23 +1,21 @@
 """Film to film through a few numbers a TR: trains on one part of time, reconstructs another."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Float32, Int, UInt8
-from torch import Tensor
+from jaxtyping import Float32, UInt8
 
+from subtr.autoencoder import Autoencoder
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.autoencoder_training import LessonBatches, Taught, train_autoencoder
 from subtr.errors import SettingsError
 from subtr.export import StreamSpec
 from subtr.feature_error import FeatureError
-from subtr.fitting_vectors import NO_FIT, VectorFitParams, fitted_vectors
-from subtr.items import WindowBatches, consecutive, window_batches
-from subtr.models import TemporalAutoencoder
+from subtr.items import consecutive, window_batches
+from subtr.other_recordings import OtherWindows, mixed_windows
 from subtr.params import params_hash
 from subtr.perturbation import PerturbationParams, perturbed
 from subtr.results import git_hash
@@ -31,54 +29,6 @@ from subtr.saved_autoencoder import (
 from subtr.splits import Split
 from subtr.starts import start_model
 from subtr.study import Study
-
-
-@dataclass(frozen=True)
-class Autoencoder:
-    """A trained autoencoder with what it was trained on.
-
-    Arguments
-        model: in eval mode.
-        n_floats: numbers a TR.
-        frames: the stimulus as it enters the model: standardised log-mel, or pictures from 0 to 1.
-        center, scale: bring log-mel back to its own units; 0 and 1 for pictures.
-        history: of the training.
-    """
-
-    model: TemporalAutoencoder
-    n_floats: int
-    frames: Float[Tensor, "tr frame *feature"]
-    center: Float[Tensor, "..."]
-    scale: Float[Tensor, ""]
-    history: pd.DataFrame
-
-    @torch.no_grad()
-    def reconstruct(
-        self,
-        trs: Int[np.ndarray, " _"],
-        study: Study,
-        fit: VectorFitParams = NO_FIT,
-        carried: Callable[[Float[Tensor, "_ dim"]], Float[Tensor, "_ dim"]] = lambda vectors: (
-            vectors
-        ),
-    ) -> Float[Tensor, "_ frame *feature"]:
-        """TRs of the study as they come back, in the stimulus's own units.
-
-        Arguments
-            fit: of the vectors to the decoder.
-            carried: what becomes of the vectors on their way to the decoder, such as rounding.
-        """
-        tr_s, found = study.clock.tr_s, []
-        units = (self.frames.shape[1], self.center, self.scale)
-        features = fit.error(study.mel_settings, tr_s, *units)
-        for batch in window_batches(self.frames, consecutive(trs, study.run_of_tr)):
-            (frames,) = batch["frames"]
-            vectors = self.model.stream(frames[None], tr_s)[0]
-            vectors = fitted_vectors(
-                self.model.decoder, vectors, frames, fit.steps, fit.step, features
-            )
-            found.append(self.model.decoder(carried(vectors)[None])[0])
-        return torch.cat(found) * self.scale + self.center
 
 
 @dataclass(frozen=True)
@@ -114,7 +64,8 @@ def train_sound(task: AutoencoderTask) -> Autoencoder:
     frames = (mel - center) / scale
     learned = perturbed(frames, consecutive(split.train, study.run_of_tr), params.perturbation)
     heard = _heard(task, frames.shape[1], center, scale)
-    return _trained(task, frames, learned, frames.shape[2], center, scale, heard)
+    others = _others(task, center, scale)
+    return _trained(task, frames, learned, frames.shape[2], center, scale, heard, others)
 
 
 def train_pictures(task: AutoencoderTask) -> Autoencoder:
@@ -160,13 +111,20 @@ def _heard(task: AutoencoderTask, *units) -> FeatureError | None:
     return features.error(study.mel_settings, study.clock.tr_s, *units)
 
 
+def _others(task: AutoencoderTask, center, scale) -> OtherWindows | None:
+    """What is learned from beside the study, in the units of the study's training time."""
+    if not task.params.others_share or (task.folder / "done.json").exists():
+        return None
+    return OtherWindows.of(task.study, center, scale, task.params)
+
+
 def _trained(
-    task: AutoencoderTask, frames, learned, in_dim, center, scale, heard=None
+    task: AutoencoderTask, frames, learned, in_dim, center, scale, heard=None, others=None
 ) -> Autoencoder:
     spec = _spec(task, frames.shape[1], in_dim)
     torch.manual_seed(task.seed)
     model = spec.build()
-    history = _train(task, model, frames, learned, heard)
+    history = _train(task, model, frames, learned, heard, others)
     saved, file = SavedAutoencoder(spec, model, center, scale), task.folder / AUTOENCODER_FILE
     done = task.folder / "done.json"
     if not file.exists() or file.stat().st_mtime < done.stat().st_mtime:
@@ -189,7 +147,7 @@ def _spec(task: AutoencoderTask, n_frames, in_dim) -> AutoencoderSpec:
     )
 
 
-def _train(task: AutoencoderTask, model, frames, learned, heard) -> pd.DataFrame:
+def _train(task: AutoencoderTask, model, frames, learned, heard, others) -> pd.DataFrame:
     params, clock, (learned_frames, stretches) = task.params, task.study.clock, learned
     started = []
     # Weights that are read anyway need no start.
@@ -200,7 +158,7 @@ def _train(task: AutoencoderTask, model, frames, learned, heard) -> pd.DataFrame
     def batches(epoch: int) -> LessonBatches:
         of_epoch = task.seed * 1_000_003 + epoch
         sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
-        windows = WindowBatches(learned_frames, stretches, *sizes, of_epoch)
+        windows = mixed_windows(learned_frames, stretches, others, *sizes, of_epoch)
         lesson = (epoch, params.training.max_epochs, frames.shape[1] / clock.tr_s)
         return LessonBatches(windows, *lesson, params.augmentation, params.curriculum, mean)
 

@@ -8,8 +8,8 @@ import torch
 from einops import rearrange
 from jaxtyping import Float, Float64, Int, Shaped
 
+from subtr.autoencoder import Autoencoder
 from subtr.items import consecutive, window_batches
-from subtr.reconstruction import Autoencoder
 from subtr.splits import Split
 from subtr.study import Study
 from subtr.training_windows import fit_pca

@@ -27,6 +27,8 @@ class Study:
         clock: the scanner's volumes, laid over the stimulus.
         mel: log-mel spectrogram (TR, frame, mel), or None for a silent stimulus.
         mel_settings: how it was made.
+        other_mel: log-mel of other recordings, which systems may learn from and are never tested
+            on, see `subtr.other_recordings`.
         pictures: 0 to 255 (TR, frame, height, width, rgb), or None without a picture track.
         features: what people noted about the stimulus, frame by frame (TR, frame, feature), so that
             it keeps when within a TR something began; None without. Predictors of BOLD are shown
@@ -67,6 +69,7 @@ class Study:
     # Lengths are left open (_) here, because a wrong one gets an error that says what to do.
     mel: Float32[np.ndarray, "_ frame mel"] | None = None
     mel_settings: MelSettings = field(default_factory=MelSettings)
+    other_mel: tuple[Float32[np.ndarray, "_ frame mel"], ...] = ()
     pictures: UInt8[np.ndarray, "_ picture height width 3"] | None = None
     features: Float32[np.ndarray, "_ frame feature"] | None = None
     feature_names: tuple[str, ...] = ()

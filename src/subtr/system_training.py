@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from subtr.autoencoder import Autoencoder
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.bold_scoring import bold_rows, control_rows
 from subtr.errors import SettingsError
@@ -14,7 +15,6 @@ from subtr.new_subjects import leave_one_subject_out
 from subtr.params import Strict
 from subtr.prediction import BoldParams, predict_bold
 from subtr.reconstruction import (
-    Autoencoder,
     AutoencoderTask,
     reconstruct_pictures,
     reconstruct_sound,

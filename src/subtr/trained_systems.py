@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from subtr.autoencoder import Autoencoder
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.errors import SettingsError
 from subtr.experiment import Experiment
-from subtr.reconstruction import Autoencoder, AutoencoderTask, train_pictures, train_sound
+from subtr.reconstruction import AutoencoderTask, train_pictures, train_sound
 from subtr.saved_autoencoder import AUTOENCODER_FILE
 from subtr.system_training import autoencoder_folder, teacher_of
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -61,8 +62,13 @@ def spoken(
     train: Sequence[np.ndarray],
     groups: Mapping[str, Sequence[np.ndarray]],
     vocoder: Vocoder,
+    others: Sequence[np.ndarray] = (),
 ) -> Spoken:
-    """A study of recordings at the vocoder's rate, with log-mel as it reads it."""
+    """A study of recordings at the vocoder's rate, with log-mel as it reads it.
+
+    Arguments
+        others: recordings that systems with ``others_share`` learn from too.
+    """
     mels = [_log_mel(np.concatenate(list(part)), vocoder) for part in (train, *groups.values())]
     lengths = [len(mel) for mel in mels]
     mel = np.concatenate(mels)
@@ -71,6 +77,7 @@ def spoken(
         Clock(TR_S, len(mel), 0.0, mel.shape[1]),
         mel=mel,
         mel_settings=vocoder.settings,
+        other_mel=tuple(_log_mel(sound, vocoder) for sound in others),
         run_of_tr=np.repeat(np.arange(len(lengths)), lengths),
     )
     known, *tests = np.split(np.arange(len(mel)), np.cumsum(lengths)[:-1])
@@ -96,6 +103,21 @@ def learned(speech, n_floats, seed, folder, system="tier1", max_epochs=None):
         AutoencoderTask(speech.study, speech.split, params, n_floats, place, seed, said)
     )
     return found, params
+
+
+def redrawn(speech: Spoken, group: str, n_floats: int, seed: int, folder: Path, system: str):
+    """Log-mel of a group's TRs from a system, and its parameters.
+
+    Kept beside the weights, so that a GPU can train and fit, and another machine judge.
+    """
+    params = parameters(system)
+    place = folder / f"redrawn_{group}_{n_floats}" / f"seed{seed}_{params_hash(params)}.npy"
+    if not place.exists():
+        model, params = learned(speech, n_floats, seed, folder, system)
+        found = model.reconstruct(speech.trs[group], speech.study, params.vector_fit).numpy()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        np.save(place, found)
+    return np.load(place), params
 
 
 def fit_to_what_is_heard() -> VectorFitParams:

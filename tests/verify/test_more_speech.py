@@ -1,0 +1,91 @@
+"""Is it the floats or the minutes of speech that words are lost by?
+
+`system_tier1_more_speech` learns half of the time from 87 minutes of a synthetic voice. It is
+judged on the reader, of whom there are 3.7 minutes, and on other sentences of that voice.
+"""
+
+import numpy as np
+import pytest
+from verify.spoken import TR_S, recording, redrawn, spoken
+from verify.test_intelligibility import JUDGES, READER, SEEDS, WORDS, bounded, judged
+from verify.voice import voice_of
+
+from subtr.baselines import mean_rival
+from subtr.datasets.recordings import read_manifest
+from subtr.params import params_hash
+from subtr.scoring import sound_rows
+
+SYSTEM, VOICE = "tier1_more_speech", "voice"
+SIZES = (128, 512)
+
+pytestmark = pytest.mark.verify
+
+
+@pytest.fixture(scope="module")
+def heard(data_dir, vocoder_of, verify_folder):
+    vocoder = vocoder_of(*JUDGES)
+    utterances = read_manifest(data_dir / "speech" / "hifi_6097")
+    sounds = [recording(one.file, vocoder) for one in utterances]
+    others, held_out, said = voice_of(data_dir, verify_folder / "voice", vocoder)
+    groups = {READER: sounds[-16:], VOICE: held_out}
+    texts = {READER: [one.text for one in utterances[-16:]], VOICE: said}
+    return spoken(sounds[:100], groups, vocoder, [others]), texts
+
+
+@pytest.fixture(scope="module")
+def limits(heard):
+    """Group -> rows of the vocoder's round trip, the ceiling, and of averaging, the floor."""
+    speech, texts = heard
+    kept = {}
+
+    def of(group):
+        if group not in kept:
+            original = speech.original(group)
+            windows = {"round trip": original, "mean": mean_rival(original)}
+            kept[group] = judged(speech, group, windows, texts[group])
+        return kept[group]
+
+    return of
+
+
+def rows_of(heard, limits, group, n_floats, folder):
+    speech, texts = heard
+    windows, of = {}, {}
+    for seed in SEEDS:
+        found, params = redrawn(speech, group, n_floats, seed, folder, SYSTEM)
+        name = f"{SYSTEM} {seed}"
+        windows[name] = found
+        of[name] = {"system": SYSTEM, "seed": seed, "floats_per_tr": n_floats}
+        of[name]["params_hash"] = params_hash(params)
+    rows = judged(speech, group, windows, texts[group], of)
+    bounded(rows, limits(group))
+    for name, labels in of.items():
+        rows += sound_rows(speech.original(group), windows[name], TR_S, study=group, **labels)
+    return rows + [{"seed": 0} | row for row in limits(group)]
+
+
+def shares(rows):
+    """Measure -> words understood, mean over seeds, as a share of the ceiling."""
+    found = {}
+    for measure in WORDS:
+        of = [row for row in rows if row["metric"] == measure and row["system"] == SYSTEM]
+        assert len(of) == len(SEEDS)
+        found[measure] = np.mean([row["value"] for row in of]) / of[0]["ceiling"]
+    return found
+
+
+@pytest.mark.parametrize("n_floats", SIZES)
+def test_words_of_a_reader_beside_whom_a_voice_was_learned_from(
+    heard, limits, scored_of, verify_folder, n_floats
+):
+    rows = rows_of(heard, limits, READER, n_floats, verify_folder / "trained")
+    scored_of(f"more_speech_{n_floats}", rows)
+    assert min(shares(rows).values()) > 0.7
+
+
+def test_of_a_voice_that_was_heard_for_long_nearly_all_words_are_kept(
+    heard, limits, scored_of, verify_folder
+):
+    rows = rows_of(heard, limits, VOICE, 128, verify_folder / "trained")
+    scored_of("more_speech_voice_128", rows)
+    assert min(shares(rows).values()) > 0.9
