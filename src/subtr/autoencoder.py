@@ -45,7 +45,9 @@ class Autoencoder:
             vectors
         ),
     ) -> Float[Tensor, "_ frame *feature"]:
-        """TRs of the study as they come back, in the stimulus's own units; on a GPU if there is one.
+        """TRs of the study as they come back, in the stimulus's own units.
+
+        On a GPU where there is one.
 
         Arguments
             fit: of the vectors to the decoder.

@@ -14,6 +14,7 @@ from subtr.baselines import mean_rival
 from subtr.datasets.recordings import read_manifest
 from subtr.params import params_hash
 from subtr.scoring import sound_rows
+from subtr.vocoders import HifiGan, WeightsError
 
 SYSTEM, VOICE = "tier1_more_speech", "voice"
 SIZES = (128, 512)
@@ -32,36 +33,21 @@ def heard(data_dir, vocoder_of, verify_folder):
     return spoken(sounds[:100], groups, vocoder, [others]), texts
 
 
-@pytest.fixture(scope="module")
-def limits(heard):
-    """Group -> rows of the vocoder's round trip, the ceiling, and of averaging, the floor."""
-    speech, texts = heard
-    kept = {}
-
-    def of(group):
-        if group not in kept:
-            original = speech.original(group)
-            windows = {"round trip": original, "mean": mean_rival(original)}
-            kept[group] = judged(speech, group, windows, texts[group])
-        return kept[group]
-
-    return of
-
-
-def rows_of(heard, limits, group, n_floats, folder):
-    speech, texts = heard
-    windows, of = {}, {}
+def rows_of(speech, text, group, n_floats, folder):
+    """Rows of each seed, between averaging, the floor, and the vocoder's round trip."""
+    original = speech.original(group)
+    windows, of = {"round trip": original, "mean": mean_rival(original)}, {}
     for seed in SEEDS:
         found, params = redrawn(speech, group, n_floats, seed, folder, SYSTEM)
         name = f"{SYSTEM} {seed}"
         windows[name] = found
         of[name] = {"system": SYSTEM, "seed": seed, "floats_per_tr": n_floats}
         of[name]["params_hash"] = params_hash(params)
-    rows = judged(speech, group, windows, texts[group], of)
-    bounded(rows, limits(group))
+    rows = [{"seed": 0} | row for row in judged(speech, group, windows, text, of)]
+    bounded(rows, rows)
     for name, labels in of.items():
-        rows += sound_rows(speech.original(group), windows[name], TR_S, study=group, **labels)
-    return rows + [{"seed": 0} | row for row in limits(group)]
+        rows += sound_rows(original, windows[name], TR_S, study=group, **labels)
+    return rows
 
 
 def shares(rows):
@@ -76,16 +62,30 @@ def shares(rows):
 
 @pytest.mark.parametrize("n_floats", SIZES)
 def test_words_of_a_reader_beside_whom_a_voice_was_learned_from(
-    heard, limits, scored_of, verify_folder, n_floats
+    heard, scored_of, verify_folder, n_floats
 ):
-    rows = rows_of(heard, limits, READER, n_floats, verify_folder / "trained")
+    speech, texts = heard
+    rows = rows_of(speech, texts[READER], READER, n_floats, verify_folder / "trained")
     scored_of(f"more_speech_{n_floats}", rows)
     assert min(shares(rows).values()) > 0.7
 
 
+@pytest.mark.parametrize("n_floats", SIZES)
+def test_the_same_by_a_vocoder_of_speech(heard, scored_of, verify_folder, n_floats):
+    speech, texts = heard
+    try:
+        by_hifi_gan = speech.spoken_by(HifiGan(speech.vocoder.settings))
+    except WeightsError as error:
+        pytest.skip(str(error))
+    rows = rows_of(by_hifi_gan, texts[READER], READER, n_floats, verify_folder / "trained")
+    scored_of(f"more_speech_hifi_gan_{n_floats}", rows)
+    assert min(shares(rows).values()) > 0.7
+
+
 def test_of_a_voice_that_was_heard_for_long_nearly_all_words_are_kept(
-    heard, limits, scored_of, verify_folder
+    heard, scored_of, verify_folder
 ):
-    rows = rows_of(heard, limits, VOICE, 128, verify_folder / "trained")
+    speech, texts = heard
+    rows = rows_of(speech, texts[VOICE], VOICE, 128, verify_folder / "trained")
     scored_of("more_speech_voice_128", rows)
     assert min(shares(rows).values()) > 0.9
