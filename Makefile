@@ -4,6 +4,7 @@
 # make clean  removes runs              make lock     renews the exact versions
 # make figures  draws the figures of README from what `make verify` measured
 # make judges   installs the pretrained models that score reconstructions, 400 MB
+# make voice    installs a synthetic voice, for measurements with more speech, 90 MB
 # make cost     measures what every encoder costs with every aggregator, minutes
 #
 # make run STUDY=alice                  a study: simulated (default), alice, ...
@@ -32,7 +33,7 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: setup run reconstruct test lab verify figures cost judges clean lock format
+.PHONY: setup run reconstruct test lab verify figures cost judges voice clean lock format
 
 setup: $(STAMP)
 
@@ -65,6 +66,9 @@ judges: $(STAMP)
 	@$(PIP) --no-deps --require-hashes -r requirements-judges-moonshine.txt \
 	    || echo "Moonshine needs glibc 2.34 (a Linux of 2021 or later); without it, it is skipped."
 	@$(BIN)/python -m subtr.judges
+
+voice: $(STAMP)
+	@$(PIP) --no-deps --require-hashes -r requirements-voice.txt
 
 lab: $(STAMP)
 	@# From here, so that the runs can be browsed beside the notebooks.

@@ -1,64 +1,33 @@
 """A student follows its teacher, and the teacher stays what it was."""
 
 import copy
-from functools import partial
 
 import pytest
 import torch
 from pydantic import ValidationError
+from tiny_distillation import (
+    N_BANDS,
+    N_FRAMES,
+    N_PARCELS,
+    TR_S,
+    autoencoder,
+    follow_sound,
+    loss_of,
+    predictor,
+    sound,
+    squared,
+)
 from torch import nn
 
-from subtr.decoders import DECODERS
 from subtr.distillation import (
     DistillationParams,
     Distiller,
     Pair,
     distillation_loss,
-    follow_autoencoder,
     follow_predictor,
 )
 from subtr.errors import SettingsError
 from subtr.losses import bold_loss, reconstruction_loss
-from subtr.metrics import pearson_r
-from subtr.models import (
-    BoldPredictor,
-    ReadoutParams,
-    Stream,
-    StreamParams,
-    TemporalAutoencoder,
-)
-from subtr.params import validate
-
-TR_S, N_FRAMES, N_BANDS, N_PARCELS = 2.0, 8, 4, 3
-LINEAR = {"encoder": {"name": "linear", "hidden_dim": 4}, "aggregator": {"name": "linear"}}
-follow_sound = partial(follow_autoencoder, tr_s=TR_S)
-squared = partial(bold_loss, kind="mse")
-
-
-def stream_params():
-    return validate(StreamParams, LINEAR, "system.yaml: stream")
-
-
-def autoencoder(seed=0, dim=5):
-    torch.manual_seed(seed)
-    stream = Stream(N_BANDS, N_FRAMES, dim, stream_params())
-    return TemporalAutoencoder(stream, DECODERS.build("linear", dim, N_FRAMES, N_BANDS))
-
-
-def predictor(seed=0, dim=4, members=1, subjects=("a", "b"), dropout=0.0):
-    torch.manual_seed(seed)
-    readout = ReadoutParams(vector_dim=dim, members=members, dropout=dropout)
-    shape = (N_BANDS, N_FRAMES, TR_S, list(subjects), N_PARCELS)
-    return BoldPredictor(*shape, stream_params(), readout)
-
-
-def sound(seed=0, n_items=2, n_trs=20):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n_items, n_trs, N_FRAMES, N_BANDS, generator=generator)
-
-
-def loss_of(pair, output_loss, **weights):
-    return distillation_loss(*pair, output_loss, **weights)
 
 
 def test_an_autoencoder_with_its_teachers_weights_has_nothing_to_learn():
@@ -224,56 +193,6 @@ def test_other_subjects_than_the_teachers_are_refused():
     pair = Distiller(*given, follow_predictor, 4, 4)(sound())
     with pytest.raises(SettingsError, match="student predicts mean, its teacher a, b"):
         loss_of(pair, squared)
-
-
-def trained(model, loss_of_step, score, n_steps=80):
-    """Scores along the way."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.03)
-    scores = []
-    for step in range(n_steps):
-        optimiser.zero_grad()
-        loss_of_step().backward()
-        optimiser.step()
-        if step % 5 == 4:
-            scores.append(score())
-    return scores
-
-
-@pytest.mark.parametrize("seed", [1, 5])
-def test_a_teacher_on_unlabelled_stimulus_is_worth_more_than_few_noisy_labels(seed):
-    """The teacher is the truth here, so how well a student does is known."""
-    teacher = predictor(seed, dim=3).eval()
-    labelled, unlabelled, unseen = sound(10, 1, 60), sound(11, 4, 60), sound(12, 1, 200)
-    with torch.no_grad():
-        truth, wanted = teacher(labelled), teacher(unseen)
-    generator = torch.Generator().manual_seed(4)
-    labels = {
-        name: of + 2 * of.std() * torch.randn(of.shape, generator=generator)
-        for name, of in truth.items()
-    }
-
-    @torch.no_grad()
-    def r_of(student):
-        found = student(unseen)
-        return sum(pearson_r(wanted[n][0].numpy(), found[n][0].numpy()).mean() for n in "ab") / 2
-
-    alone, taught, both = (predictor(2, dim=6) for _ in range(3))
-    by_labels = trained(alone, lambda: squared(alone(labelled), labels)[0], lambda: r_of(alone))
-    distiller = Distiller(taught, teacher, follow_predictor, 6, 3)
-    by_teacher = trained(
-        distiller, lambda: loss_of(distiller(unlabelled), squared)[0], lambda: r_of(taught)
-    )
-    second = Distiller(both, teacher, follow_predictor, 6, 3)
-
-    def labels_and_teacher():
-        task, _ = squared(both(labelled), labels)
-        return task + loss_of(second(unlabelled), squared)[0]
-
-    by_both = trained(second, labels_and_teacher, lambda: r_of(both))
-    # Even if the student without a teacher were stopped when it is best.
-    assert by_teacher[-1] > 0.85
-    assert by_teacher[-1] > max(by_labels) + 0.3
-    assert by_both[-1] > max(by_labels) + 0.1
 
 
 def test_options_are_checked():

