@@ -6,14 +6,17 @@ judged on the reader, of whom there are 3.7 minutes, and on other sentences of t
 
 import numpy as np
 import pytest
-from verify.spoken import TR_S, recording, redrawn, spoken
+import torch
+from verify.spoken import TR_S, linear_heard, recording, redrawn, spoken
 from verify.test_intelligibility import JUDGES, READER, SEEDS, WORDS, bounded, judged
 from verify.voice import voice_of
 
 from subtr.baselines import mean_rival
 from subtr.datasets.recordings import read_manifest
 from subtr.params import params_hash
+from subtr.results import read_results
 from subtr.scoring import sound_rows
+from subtr.training_windows import fit_pca
 from subtr.vocoders import HifiGan, WeightsError
 
 SYSTEM, VOICE = "tier1_more_speech", "voice"
@@ -89,3 +92,19 @@ def test_of_a_voice_that_was_heard_for_long_nearly_all_words_are_kept(
     rows = rows_of(speech, texts[VOICE], VOICE, 128, verify_folder / "trained")
     scored_of("more_speech_voice_128", rows)
     assert min(shares(rows).values()) > 0.9
+
+
+def test_components_of_the_same_voice_keep_fewer_words(heard, scored_of, verify_folder):
+    """The rival, fitted to what is heard alike."""
+    speech, texts = heard
+    (others,) = speech.study.other_mel
+    pca = fit_pca(torch.from_numpy(others), [np.arange(len(others))], 128)
+    windows = {"PCA fitted": linear_heard(pca, speech, VOICE)}
+    of = {"PCA fitted": {"system": "PCA fitted", "seed": 0, "floats_per_tr": 128}}
+    rows = judged(speech, VOICE, windows, texts[VOICE], of)
+    scored_of("more_speech_voice_pca_128", rows)
+    ours = read_results(verify_folder / "more_speech_voice_128")
+    ours = ours[ours["system"] == SYSTEM].groupby("metric")["value"].mean()
+    for row in rows:
+        if row["metric"] in WORDS:
+            assert row["value"] < ours[row["metric"]]

@@ -34,7 +34,7 @@ _TABLES = {
     "heard": ("heard_128", "heard_256", "heard_512"),
     "heard_hifi_gan": ("hifi_gan_128", "hifi_gan_512"),
     "more_speech": ("more_speech_128", "more_speech_512"),
-    "more_speech_voice": ("more_speech_voice_128",),
+    "more_speech_voice": ("more_speech_voice_128", "more_speech_voice_pca_128"),
     "more_speech_hifi_gan": ("more_speech_hifi_gan_128", "more_speech_hifi_gan_512"),
     "heard_bits": tuple(f"heard_bits_{bits}" for bits in (1024, 2048, 4096)),
     "strangers": tuple(f"strangers_{size}" for size in _HEARD_SIZES),
