@@ -38,6 +38,9 @@ _COLOURS = {
     "tier3": "#CC79A7",
     "firridge": "#56B4E9",
     "bandedridge": "#009E73",
+    # Of sound alone, and shown beside tier 1.
+    "tier1heard": "#117733",
+    "tier1morespeech": "#AA4499",
     # Rivals of BOLD stand side by side, so no two of them may share a colour.
     "ridgemeanmel": "#882255",
     "ridgesoundpower": "#AA4499",
