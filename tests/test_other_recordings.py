@@ -89,6 +89,15 @@ def test_a_batch_holds_both_by_their_share(share, batch_size):
         assert abs(kinds.sum() - share * batch_size) <= 1
 
 
+def test_no_window_runs_from_one_recording_into_the_next():
+    frames = torch.tensor([1.0, 1, 1, 2, 2, 2]).view(6, 1, 1).expand(6, 4, 2)
+    others = OtherWindows(frames, [np.arange(3), np.arange(3, 6)], 0.9)
+    own = torch.zeros(4, 4, 2)
+    for batch in mixed_windows(own, [np.arange(4)], others, 2, 32, 4, seed=0):
+        assert (batch["frames"].std((1, 2, 3)) == 0).all()
+        assert set(batch["frames"].unique().tolist()) == {0.0, 1.0, 2.0}
+
+
 def test_without_others_batches_are_the_study_s_alone_and_one_item_cannot_be_shared():
     own = torch.arange(12.0).reshape(4, 3, 1)
     alone = mixed_windows(own, [np.arange(4)], None, 2, 3, 2, seed=1)
@@ -158,6 +167,29 @@ def test_a_code_that_too_little_time_shows_is_learned_from_others(tmp_path):
     assert kept[0.75] > kept[0.0] + 0.1
 
 
+def test_components_are_those_of_the_study_alone(tmp_path):
+    study = low_rank_study()
+    loud = 5 * np.random.default_rng(0).standard_normal((50, *study.mel.shape[1:]))
+    study = replace(study, other_mel=(loud.astype(np.float32),))
+    split = study.splits(3, gap_s=6.0)[1]
+    found = {}
+    for share in (0.0, 0.5):
+        still = {
+            "stream": {
+                "encoder": {"name": "linear", "hidden_dim": 0},
+                "aggregator": {"name": "linear"},
+            },
+            "start": "pca",
+            "others_share": share,
+            # A rate of next to nothing leaves the start as it is.
+            "training": {"max_epochs": 1, "learning_rate": 1e-9},
+        }
+        params = validate(AutoencoderParams, still, "system.yaml")
+        task = AutoencoderTask(study, split, params, 3, tmp_path / str(share), 0, "toy")
+        found[share], _ = reconstruct_sound(task)
+    np.testing.assert_allclose(found[0.5], found[0.0], atol=1e-4)
+
+
 def test_an_experiment_reads_them_and_their_content_counts(tmp_path):
     folder = tmp_path / "others"
     folder.mkdir()
@@ -166,6 +198,11 @@ def test_an_experiment_reads_them_and_their_content_counts(tmp_path):
     where = tiny_experiment.write(tmp_path / "params", study_simulated=study)
     experiment = Experiment.open("simulated", where, runs=str(tmp_path / "runs"))
     assert [len(one) for one in experiment.study.other_mel] == [2]
-    before = experiment.training_hash()
+    learning = AutoencoderParams(others_share=0.5)
+    before, alone = experiment.training_hash(learning), experiment.training_hash()
     recorded(folder / "a.wav", 4.0, seed=1)
-    assert experiment.training_hash() != before
+    assert experiment.training_hash(learning) != before
+    # Those that do not learn from them are not trained anew.
+    assert experiment.training_hash() == alone
+    without = tiny_experiment.write(tmp_path / "without", study_simulated=tiny_experiment.STUDY)
+    assert Experiment.open("simulated", without, runs=str(tmp_path)).training_hash() == alone

@@ -175,15 +175,19 @@ class Experiment:
 
     def training_hash(self, *parts: Strict) -> str:
         """Of all that a training depends on; the user's own files count by their content."""
-        # What rivals and other seeds are asked for is of no matter to a training.
-        params = self.params.model_copy(update={"pca_floats": (), "seeds": ()})
+        # What rivals, other seeds and other systems are given is of no matter to a training.
+        of_none = {"pca_floats": (), "seeds": ()}
+        others = self.params.other_recordings
+        if not any(getattr(part, "others_share", 0) for part in parts):
+            of_none["other_recordings"] = others = None
+        params = self.params.model_copy(update=of_none)
         film = self.identity.get("film")
         files = [Path(film).expanduser()] if film else []
         files += self.study.sources
         if folder := self.params.load.get("bold"):
             files += sorted(file for file in Path(folder).expanduser().iterdir() if file.is_file())
-        if self.params.other_recordings is not None:
-            files += files_of(self.params.other_recordings)
+        if others is not None:
+            files += files_of(others)
         text = "".join([params_hash(params, *parts), *map(file_digest, files)])
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 

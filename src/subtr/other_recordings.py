@@ -41,7 +41,8 @@ def files_of(folder: Path) -> list[Path]:
 def with_other_recordings(study: Study, folder: Path) -> Study:
     """The study with the log-mel of every recording of a folder, whole TRs of each, and a note.
 
-    Recordings shorter than a TR are left out.
+    Recordings shorter than a TR are left out. The stimulus is known by its bytes: that no copy of
+    it in another format lies in the folder is the user's to see to.
 
     Raises
         StudyError: see `files_of`; the study has no sound; one of the recordings is the study's
