@@ -69,7 +69,7 @@ def test_same_system_same_colour_however_written():
     assert colour_of("tier1_multiscale") == colour_of("Tier 1")
     assert colour_of("averaged") == colour_of("baseline_averaging") == colour_of("averaging")
     known = ["original", "round trip", "averaging", "PCA", "tier 1", "FIR ridge", "Lanczos"]
-    known += ["tier1_heard", "tier1_more_speech"]
+    known += ["tier1_heard", "tier1_more_speech", "tier1 fitted", "PCA fitted"]
     assert len({colour_of(name) for name in known}) == len(known)
 
 

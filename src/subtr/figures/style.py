@@ -40,7 +40,7 @@ _COLOURS = {
     "bandedridge": "#009E73",
     # Of sound alone, and shown beside tier 1.
     "tier1heard": "#117733",
-    "tier1morespeech": "#AA4499",
+    "tier1morespeech": "#999933",
     # Rivals of BOLD stand side by side, so no two of them may share a colour.
     "ridgemeanmel": "#882255",
     "ridgesoundpower": "#AA4499",
