@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
         drawn["headline"] = figures.headline(both[shown])
     if len(found["intelligibility"]):
         shown = [*("ASR accuracy", "ASR accuracy, Moonshine"), "stoi", "temporal preservation"]
-        of_all = pd.concat([found["intelligibility"], found["heard"]])
+        of_all = pd.concat([found[name] for name in ("intelligibility", "heard", "more_speech")])
         drawn["intelligibility"] = figures.quality_by_floats(of_all, shown)
     drawn |= _compared(found)
     for name in _COPIED:
