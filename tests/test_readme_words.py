@@ -145,6 +145,30 @@ def test_words_of_a_voice_that_was_heard_for_long_are_as_measured():
     assert [number(one) for one in said] == pytest.approx(found, abs=6e-3)
 
 
+def test_losses_of_sound_are_as_measured():
+    rows = rows_of_table("| sound trained by |")
+    assert len(rows) == 6
+    gained = {}
+    for name, kept, gain, words in rows:
+        named = re.findall(r"`(\w+)", name) or ["squared error"]
+        for metric, cell, most in (
+            ("temporal preservation", kept, 6e-4),
+            ("gain over the squared error", gain, 6e-5),
+            ("ASR accuracy", words, 6e-3),
+        ):
+            if cell:
+                row = whole_row("sound_losses", metric, f"tier1, {named[0]}")
+                assert [number(cell), *interval(cell)] == pytest.approx(ends(row), abs=most)
+        gained[named[0]] = interval(gain) if gain else None
+    # None is worth having, as README says.
+    assert gained.pop("within_tr")[0] < 0
+    assert gained.pop("squared error") is None
+    assert all(high < 0 for _, high in gained.values())
+    ceiling = float(whole_row("sound_losses", "ASR accuracy", "tier1, spectral")["ceiling"])
+    said = re.search(r"`tiny\.en`, (\S+) of them", README)[1]
+    assert number(said) == pytest.approx(ceiling, abs=6e-3)
+
+
 def test_words_by_bits_are_as_measured():
     rows = rows_of_table("| bits per TR, words |")
     assert rows

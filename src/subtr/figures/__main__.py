@@ -39,6 +39,7 @@ _TABLES = {
     "heard_bits": tuple(f"heard_bits_{bits}" for bits in (1024, 2048, 4096)),
     "strangers": tuple(f"strangers_{size}" for size in _HEARD_SIZES),
     "speakers": tuple(f"speakers_{size}" for size in _HEARD_SIZES),
+    "sound_losses": ("sound_losses",),
     "vocoders": ("vocoders/*",),
     "music": ("music_128", "music_512"),
 }
