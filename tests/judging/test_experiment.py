@@ -60,6 +60,19 @@ def test_what_was_judged_is_read_again_while_the_code_is_the_same(judged, monkey
     assert asked, "other seconds are judged anew"
 
 
+def test_another_training_is_judged_anew(judged, monkeypatch):
+    experiment, rows = judged
+    file = experiment.folder / "tables" / "judged_seed0.csv"
+    monkeypatch.setattr(judging, "git_hash", lambda: "abc")
+    for name in ("another 3", "small 3"):
+        pd.read_csv(file).assign(git="abc").to_csv(file, index=False)
+        drawn = experiment.reconstructions("sound")["small 3"] + 1
+        experiment.store.keep_windows(name, "sound", drawn, seed=0)
+        before, rows = rows, judge_reconstructions(experiment)
+        assert set(rows["params_hash"]) != set(before["params_hash"])
+    assert "another" in set(rows["system"])
+
+
 def test_judges_of_no_seconds_are_not_asked(judged, monkeypatch):
     monkeypatch.setattr(judging, "judged_sounds", None)
     assert judge_reconstructions(judged[0], most_s=0).empty

@@ -1,5 +1,6 @@
 """The reconstructions of a run before all judges that are at hand."""
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,21 +42,34 @@ def judge_reconstructions(
     most_s = experiment.params.judged_s if most_s is None else most_s
     if not most_s:
         return pd.DataFrame(columns=list(COLUMNS))
+    shown = {part: experiment.reconstructions(part, seed) for part in ("sound", "pictures")}
     labels["params_hash"] = params_hash(experiment.params) + experiment.training_hash()
-    labels["params_hash"] += f"_{most_s:g}s"
+    labels["params_hash"] += f"_{_digest(shown)}_{most_s:g}s"
     if file.exists() and "-dirty" not in git_hash():
         kept = read_table(file)
         if set(kept["params_hash"]) == {labels["params_hash"]} and set(kept["git"]) == {git_hash()}:
             return kept
     trs = consecutive(experiment.reconstruction_trs, experiment.study.run_of_tr)[0]
     trs = trs[: max(2, int(most_s / experiment.study.clock.tr_s))]
-    rows = _of_sound(experiment, trs, labels) + _of_pictures(experiment, trs, labels)
+    rows = _of_sound(experiment, shown["sound"], trs, labels)
+    rows += _of_pictures(experiment, shown["pictures"], trs, labels)
     return read_table(write_results(file, rows))
 
 
-def _of_sound(experiment: "Experiment", trs: np.ndarray, labels: Row) -> list[Row]:
+def _digest(shown: dict[str, dict[str, np.ndarray]]) -> str:
+    """Of all that judges are shown, so that another training is judged anew."""
+    found = hashlib.blake2b(digest_size=6)
+    for part, windows in shown.items():
+        for name, of in windows.items():
+            found.update(f"{part} {name}".encode())
+            found.update(np.ascontiguousarray(of))
+    return found.hexdigest()
+
+
+def _of_sound(
+    experiment: "Experiment", windows: dict[str, np.ndarray], trs: np.ndarray, labels: Row
+) -> list[Row]:
     study = experiment.study
-    windows = experiment.reconstructions("sound", labels["seed"])
     sound, rate_hz = recorded(study, trs)
     if not windows or sound is None:
         return []
@@ -72,9 +86,10 @@ def _of_sound(experiment: "Experiment", trs: np.ndarray, labels: Row) -> list[Ro
     return judged_sounds(named, **labels)
 
 
-def _of_pictures(experiment: "Experiment", trs: np.ndarray, labels: Row) -> list[Row]:
+def _of_pictures(
+    experiment: "Experiment", shown: dict[str, np.ndarray], trs: np.ndarray, labels: Row
+) -> list[Row]:
     study = experiment.study
-    shown = experiment.reconstructions("pictures", labels["seed"])
     if not shown or min(shown[ORIGINAL].shape[2:4]) < LEAST_PIXELS:
         return []
     shown = {name: np.asarray(film[: len(trs)]) for name, film in shown.items()}
