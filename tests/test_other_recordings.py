@@ -1,4 +1,4 @@
-"""Recordings beside the study: read whole, mixed in by their share, and never the stimulus."""
+"""Recordings beside the study: read whole, and mixed in by their share."""
 
 from dataclasses import replace
 
@@ -62,18 +62,6 @@ def test_what_cannot_be_learned_from_is_named(tmp_path):
         with_other_recordings(STUDY, tmp_path)
     with pytest.raises(StudyError, match="need a study with sound"):
         with_other_recordings(replace(STUDY, mel=None), tmp_path)
-
-
-def test_the_stimulus_itself_is_refused(tmp_path):
-    recorded(tmp_path / "film.wav", 3.0)
-    (tmp_path / "others").mkdir()
-    (tmp_path / "others" / "renamed.wav").write_bytes((tmp_path / "film.wav").read_bytes())
-    for study in (
-        replace(STUDY, media=tmp_path / "film.wav"),
-        replace(STUDY, run_stimuli=((tmp_path / "film.wav", 0.0),)),
-    ):
-        with pytest.raises(StudyError, match=r"renamed\.wav is the stimulus of heard"):
-            with_other_recordings(study, tmp_path / "others")
 
 
 @given(share=st.floats(0.01, 0.99), batch_size=st.integers(2, 32))

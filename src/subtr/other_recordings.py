@@ -1,5 +1,6 @@
 """Recordings beside the study's stimulus, that a system may learn from and is never tested on."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +13,13 @@ from torch import Tensor
 
 from subtr.clock import Clock
 from subtr.errors import SettingsError, StudyError
-from subtr.items import Batch, WindowBatches
+from subtr.items import Batch, WindowBatches, consecutive
 from subtr.perturbation import perturbed
 from subtr.stimulus.cache import file_digest
 from subtr.stimulus.media import probe
 from subtr.stimulus.mel import log_mel_of_media
-from subtr.study import Study
+from subtr.stimulus.same_sound import same_trs
+from subtr.study import Study, StudyWarning
 
 if TYPE_CHECKING:
     from subtr.autoencoder_params import AutoencoderParams
@@ -41,12 +43,13 @@ def files_of(folder: Path) -> list[Path]:
 def with_other_recordings(study: Study, folder: Path) -> Study:
     """The study with the log-mel of every recording of a folder, whole TRs of each, and a note.
 
-    Recordings shorter than a TR are left out. The stimulus is known by its bytes: that no copy of
-    it in another format lies in the folder is the user's to see to.
+    Recordings shorter than a TR are left out, and so is what is heard in the study too, in whatever
+    format, see `subtr.stimulus.same_sound`: a warning says how much of which file.
 
     Raises
         StudyError: see `files_of`; the study has no sound; one of the recordings is the study's
-            own stimulus, whose test time must not be learned from; or none is as long as a TR.
+            own stimulus, whose test time must not be learned from; or nothing as long as a TR is
+            left.
         MediaError, CacheError: see `log_mel_of_media`.
     """
     if study.mel is None:
@@ -54,7 +57,7 @@ def with_other_recordings(study: Study, folder: Path) -> Study:
     files, clock = files_of(folder), study.clock
     media = [study.media, *(one for one, _ in study.run_stimuli)]
     own = {file_digest(Path(one)) for one in media if one is not None}
-    found = []
+    found, notes = [], []
     for file in files:
         if file_digest(file) in own:
             raise StudyError(
@@ -64,14 +67,33 @@ def with_other_recordings(study: Study, folder: Path) -> Study:
         n_trs = int(probe(file).duration_s // clock.tr_s)
         if n_trs:
             of_file = Clock(clock.tr_s, n_trs, 0.0, study.mel.shape[1])
-            found.append(np.asarray(log_mel_of_media(file, of_file, study.mel_settings)))
+            mel = log_mel_of_media(file, of_file, study.mel_settings)
+            pieces, said = _unheard(study, file, mel)
+            found, notes = found + pieces, notes + said
     if not found:
         raise StudyError(
-            f"other_recordings: none in {folder} is as long as a TR of {clock.tr_s:g} s."
+            f"other_recordings: nothing in {folder} is as long as a TR of {clock.tr_s:g} s and not "
+            f"heard in {study.name} too; put other recordings into it."
         )
     minutes = sum(map(len, found)) * clock.tr_s / 60
     note = f"{study.name}: {minutes:.1f} min of other recordings, for systems with others_share."
-    return replace(study, other_mel=tuple(found), notes=(*study.notes, note))
+    return replace(study, other_mel=tuple(found), notes=(*study.notes, *notes, note))
+
+
+def _unheard(
+    study: Study, file: Path, mel: Float[np.ndarray, "tr frame mel"]
+) -> tuple[list[Float[np.ndarray, "_ frame mel"]], list[str]]:
+    """The pieces of a recording between what the study holds too, and a note of what that is."""
+    same = same_trs(study.mel, mel, study.clock.tr_s)
+    pieces = consecutive(np.flatnonzero(~same), np.zeros(len(mel), int))
+    tr_s, notes = study.clock.tr_s, []
+    if same.any():
+        notes = [
+            f"{study.name}: {same.sum() * tr_s:g} of {len(mel) * tr_s:g} s of {file} are heard in "
+            "the study too, and are not learned from."
+        ]
+        warnings.warn(notes[0], StudyWarning, stacklevel=3)
+    return [np.asarray(mel)[piece] for piece in pieces], notes
 
 
 @dataclass(frozen=True)
