@@ -5,20 +5,17 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
 from planted import order_study
-from tiny_experiment import LINEAR, STUDY, SYSTEM, write
+from tiny_experiment import STUDY, SYSTEM, write
 
-from subtr import experiment, rival_scoring, training
+from subtr import training
 from subtr.bold.hrf import HRF_DURATION_S
 from subtr.errors import SettingsError, StudyError, SubtrError
 from subtr.experiment import Experiment
-from subtr.experiment_params import StudyParams, SystemParams
-from subtr.params import params_hash, validate
+from subtr.experiment_params import StudyParams
 from subtr.results import COLUMNS
 from subtr.splits import assert_no_leak
 from subtr.store import Store
-from subtr.vocoders import VocoderParams
 
 
 @pytest.fixture(autouse=True)
@@ -94,23 +91,6 @@ def test_the_same_seed_gives_the_same_numbers_elsewhere_and_another_seed_does_no
     assert set(opened.results()["seed"]) == {0, 1}
 
 
-def test_another_option_deep_in_a_file_gets_another_place(opened, place):
-    opened.train("small")
-    before = {file: file.stat().st_mtime_ns for file in opened.folder.rglob("best.ckpt")}
-    wider = SYSTEM["sound"] | {"stream": LINEAR | {"encoder": {"name": "linear", "hidden_dim": 5}}}
-    write(place / "tiny", system_wide={"sound": wider})
-    opened.train("wide")
-    same = validate(SystemParams, {"sound": SYSTEM["sound"]}, "a")
-    other = validate(SystemParams, {"sound": wider}, "b")
-    assert params_hash(same) != params_hash(other)
-    for file, written in before.items():
-        assert file.stat().st_mtime_ns == written
-    # And the same name with other values is trained anew rather than read.
-    write(place / "tiny", system_wide={"sound": SYSTEM["sound"]})
-    opened.train("wide")
-    assert len(list((opened.folder / "checkpoints").glob("wide_3_seed0_sound_*"))) == 2
-
-
 def test_rivals_score_what_they_are_known_to_keep(opened):
     table = opened.rivals()
     kept = table[table["metric"] == "temporal preservation"].set_index(["modality", "system"])
@@ -166,37 +146,6 @@ def test_a_wrong_study_parameter_names_file_or_part_and_value(tmp_path, change, 
         Experiment.open("simulated", params, runs=str(tmp_path / "runs"))
 
 
-def test_another_film_of_the_same_name_is_not_taken_for_the_one_that_was_trained(tmp_path):
-    load = {"frames_per_tr": 16, "mel": STUDY["load"]["mel"]}
-    study = STUDY | {"load": load}
-    params = write(tmp_path / "p", study_film=study, system_small={"sound": SYSTEM["sound"]})
-    values = []
-    for seed in (0, 1):
-        rng = np.random.default_rng(seed)
-        film = tmp_path / str(seed) / "song.wav"
-        film.parent.mkdir()
-        loudness = np.repeat(rng.uniform(0.01, 0.3, 600), 800)
-        soundfile.write(film, loudness * rng.normal(size=480_000).clip(-3, 3), 8000)
-        with pytest.warns(UserWarning, match="no picture track"):
-            made = Experiment.open("film", params, str(film), str(tmp_path / "runs"))
-        made.train("small")
-        values.append(made.reconstructions("sound")["small 3"])
-        trained = list(made.folder.glob("checkpoints/*/fold0/best.ckpt"))
-        assert len(trained) == seed + 1
-    assert np.abs(values[0] - values[1]).max() > 0.01
-
-
-def test_bold_files_count_by_their_content(opened, tmp_path):
-    part = validate(SystemParams, {}, "system.yaml")
-    params = opened.params.model_copy(update={"load": {"bold": str(tmp_path)}})
-    made = Experiment(opened.study, params, opened.folder, opened.params_folder)
-    hashes = []
-    for content in (b"first", b"second", b"first"):
-        (tmp_path / "sub-01.npy").write_bytes(content)
-        hashes.append(made.training_hash(part))
-    assert hashes[0] == hashes[2] != hashes[1]
-
-
 @pytest.mark.parametrize("bold", [True, False])
 def test_the_gap_is_as_long_as_the_response_where_there_is_bold(bold):
     study = order_study() if bold else dataclasses.replace(order_study(), bold={})
@@ -205,32 +154,6 @@ def test_the_gap_is_as_long_as_the_response_where_there_is_bold(bold):
         assert_no_leak(split, study.clock.tr_s, gap_s)
         with pytest.raises(StudyError, match="leak"):
             assert_no_leak(split, study.clock.tr_s, gap_s + study.clock.tr_s)
-
-
-def test_rivals_are_scored_once_for_the_same_parameters_and_code(opened, monkeypatch):
-    monkeypatch.setattr(experiment, "git_hash", lambda: "abc")
-    monkeypatch.setattr("subtr.results.git_hash", lambda: "abc")
-    first = opened.rivals()
-    with monkeypatch.context() as never:
-        never.setattr(rival_scoring, "sound_rivals", None)
-        pd.testing.assert_frame_equal(opened.rivals(), first)
-    monkeypatch.setattr(experiment, "git_hash", lambda: "def")
-    again = []
-    monkeypatch.setattr(rival_scoring, "sound_rivals", lambda *_: again.append(1) or [])
-    opened.rivals()
-    assert again
-
-
-def test_the_vocoder_changes_what_is_heard_and_no_training(opened):
-    rough = VocoderParams(name="griffin_lim", options={"n_iter": 1})
-    params = opened.params.model_copy(update={"vocoder": rough})
-    other = dataclasses.replace(opened, params=params)
-    assert other.training_hash() == opened.training_hash()
-    kept = [
-        table.query("system == 'round trip' and metric == 'temporal preservation' and group == ''")
-        for table in (opened.rivals(), other.rivals())
-    ]
-    assert kept[0]["value"].item() > kept[1]["value"].item()
 
 
 def test_sizes_that_are_no_longer_asked_for_are_forgotten(tmp_path):

@@ -1,17 +1,14 @@
-import io
-
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_rgb
+from whole_figures import assert_whole
 
 from subtr import figures
 from subtr.clock import Clock
 from subtr.errors import SettingsError
 from subtr.figures import colour_of
 from subtr.metrics import averaging_gain, modulation_transfer
-from subtr.results import read_results, write_results
 from subtr.stimulus.mel import MelSettings
 
 CLOCK = Clock(tr_s=1.5, n_trs=6, onset_s=3.0, frames_per_tr=16)
@@ -28,39 +25,12 @@ def pictures():
     return np.random.default_rng(1).integers(0, 256, (6, 4, 9, 16, 3)).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    rows = []
-
-    def add(system, metric, value, floats, modality="sound", group="", **ends):
-        row = {"study": "s", "seed": 0, "fold": 0, "modality": modality, "metric": metric}
-        row |= {"system": system, "value": value, "floats_per_tr": floats, "group": group} | ends
-        rows.append(row)
-
-    for floats, value in ((512, 0.5), (128, 0.1), (256, 0.3)):
-        add("PCA", "temporal preservation", value, floats, low=value - 0.1, high=value + 0.2)
-    add("tier 1", "temporal preservation", 0.6, 256, ceiling=0.9)
-    for band, value in (("2-4 Hz", 0.7), ("under 2 Hz", 0.8)):
-        add("tier 1", f"temporal preservation {band}", value, 256, low=value - 0.05)
-    for group, value in (("level", 0.4), ("onset", 0.9)):
-        add("FIR ridge", "r / ceiling", value, None, "bold", group, low=value - 0.1, high=1.0)
-        add("FIR ridge", "r", value / 2, None, "bold", group, ceiling=0.5)
-        add("tier 1", "r / ceiling", value / 2, 256, "bold", group)
-    folder = tmp_path_factory.mktemp("tables")
-    write_results(folder / "a.csv", rows)
-    return read_results(folder)
-
-
 def lines_of(axis, colour):
     return [line for line in axis.get_lines() if to_rgb(line.get_color()) == to_rgb(colour)]
 
 
 def words(axis):
     return [text.get_text() for text in axis.texts]
-
-
-def errorbars(axis):
-    return {bars.get_label(): bars for bars in axis.containers}
 
 
 def test_same_system_same_colour_however_written():
@@ -162,50 +132,6 @@ def test_training_curves_draw_every_fold_and_part():
     assert set(lines) == {f"{p}, fold {f}" for p in ("train", "validation") for f in (0, 1)}
 
 
-def test_preservation_by_floats_draws_values_and_intervals(results):
-    (axis,) = figures.preservation_by_floats(results).axes
-    bars = errorbars(axis)
-    line, _, (stems,) = bars["PCA"]
-    np.testing.assert_array_equal(line.get_xydata(), [[128, 0.1], [256, 0.3], [512, 0.5]])
-    np.testing.assert_allclose(stems.get_segments()[0][:, 1], [0.0, 0.3])
-    assert to_hex(line.get_color()).lower() == colour_of("PCA").lower()
-    assert bars["tier 1"][0].get_xydata().tolist() == [[256, 0.6]]
-    assert set(words(axis)) == {"PCA", "tier 1", "ceiling"}
-    assert [0.9, 0.9] in [list(line.get_ydata()) for line in axis.get_lines()]
-
-
-def test_preservation_by_band_goes_from_slow_to_fast(results):
-    (axis,) = figures.preservation_by_band(results).axes
-    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["under 2 Hz", "2-4 Hz"]
-    assert errorbars(axis)["tier 1"][0].get_ydata().tolist() == [0.8, 0.7]
-
-
-def test_bold_by_group_draws_values_and_ceilings(results):
-    (axis,) = figures.bold_by_group(results).axes
-    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["level", "onset"]
-    bars = errorbars(axis)
-    line, _, (stems,) = bars["FIR ridge"]
-    assert line.get_xdata().tolist() == [0.4, 0.9]
-    np.testing.assert_allclose(stems.get_segments()[1][:, 0], [0.8, 1.0])
-    assert bars["tier 1"][0].get_xdata().tolist() == [0.2, 0.45]
-    assert [1, 1] in [list(line.get_xdata()) for line in axis.get_lines()]
-    (axis,) = figures.bold_by_group(results, "r").axes
-    assert [0.5, 0.5] in [list(line.get_xdata()) for line in axis.get_lines()]
-
-
-def test_headline_holds_both_halves_in_the_same_colours(results):
-    left, right = figures.headline(results).axes
-    colours = [errorbars(axis)["tier 1"][0].get_color() for axis in (left, right)]
-    assert colours == [colour_of("tier 1")] * 2
-
-
-def test_missing_scores_are_named(results):
-    with pytest.raises(SettingsError, match="no temporal preservation of pictures"):
-        figures.preservation_by_floats(results, "pictures")
-    with pytest.raises(SettingsError, match="no BOLD 'p' by group"):
-        figures.bold_by_group(results, "p")
-
-
 def test_reliability_marks_each_parcel_and_the_median():
     ceiling = np.array([0.2, 0.8, 0.4, np.nan, 0.6])
     parcels = pd.DataFrame({"tuning": ["level", "level", "level", "onset", "onset"]})
@@ -230,20 +156,8 @@ def test_lag_scan_marks_the_peak_of_the_mean():
     assert len(lines_of(axis, "#BBBBBB")) == 2
 
 
-def test_nothing_is_cut_off_and_nothing_stays_open(results, mel, pictures):
-    before = pyplot.get_fignums()
-    drawn = [
-        figures.headline(results),
-        figures.preservation_by_band(results),
-        figures.within_tr(mel, CLOCK, SETTINGS, range(3), pictures),
-        figures.picture_strips({"a system of a long name": pictures}, 0),
-    ]
-    assert pyplot.get_fignums() == before
-    for figure in drawn:
-        figure.savefig(io.BytesIO())
-        for axis in figure.axes:
-            box = axis.get_tightbbox()
-            assert box.x0 > -2
-            assert box.y0 > -2
-            assert box.x1 < figure.bbox.width + 2
-            assert box.y1 < figure.bbox.height + 2
+def test_nothing_is_cut_off_and_nothing_stays_open(mel, pictures):
+    assert_whole(
+        lambda: figures.within_tr(mel, CLOCK, SETTINGS, range(3), pictures),
+        lambda: figures.picture_strips({"a system of a long name": pictures}, 0),
+    )

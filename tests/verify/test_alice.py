@@ -9,7 +9,8 @@ from functools import partial
 
 import pytest
 from verify.test_bold import gains_over
-from verify.test_compared import SEEDS, bold_folder, bold_params, stream_at
+from verify.test_compared import SEEDS, stream_at
+from verify.test_compared_bold import bold_folder, bold_params
 
 from subtr.aggregators import AGGREGATORS
 from subtr.bold_params import BoldParams

@@ -6,12 +6,24 @@ as block PCA of as many floats, see `test_motion`, and learns to redraw what the
 
 import numpy as np
 import pytest
-from verify.test_motion import BLOCK, LEARNED, N_BLOCKS, SEEDS, TR_S, as_pictures, as_tensor
+from einops import rearrange
+from verify.test_motion import (
+    BLOCK,
+    GENERATED_S,
+    LEARNED,
+    N_BLOCKS,
+    SEEDS,
+    TR_S,
+    as_pictures,
+    as_tensor,
+)
 from verify.test_motion import film_of as film_of
+from verify.test_video_judges import share
 
 from subtr.autoencoder_params import PictureParams
 from subtr.baselines import BlockPCARival
 from subtr.blocks import Blocks
+from subtr.datasets.generated_tracks import generated_tracks
 from subtr.items import consecutive
 from subtr.judges import JudgeMissing, load_judge
 from subtr.metrics import (
@@ -32,7 +44,9 @@ LOSSES = {
     PLAIN: {},
     "gradient": {"gradient": 0.1},
     "flow": {"flow": 0.1},
+    "flow, weight 1": {"flow": 1.0},
     "perceptual": {"perceptual": 0.01},
+    "flow, weight 1, and perceptual": {"flow": 1.0, "perceptual": 0.01},
 }
 SYSTEM = {
     "stream": {
@@ -56,24 +70,40 @@ def film(film_of):
 
 
 @pytest.fixture(scope="module")
-def lpips():
+def judges():
     try:
-        return load_judge("lpips")
+        return load_judge("lpips"), load_judge("tracking")
     except JudgeMissing as error:
         pytest.skip(str(error))
 
 
-def measures(original, found, lpips):
-    """Metric -> its value of given TRs; of ``LPIPS`` and the end-point error, less is better."""
-    motion, correlations = motion_sums(original, found), frame_correlations(original, found)
-    perceived = lpips.per_tr(original, found)["lpips"]
-    return {
-        "temporal preservation": preservation_sums(original, found).score,
-        "frame correlation": lambda trs: mean_known(correlations[trs]),
-        "motion coherence": motion.coherence,
-        "motion end-point error": motion.end_point_error,
-        "LPIPS": lambda trs: mean_known(perceived[trs]),
-    }
+@pytest.fixture(scope="module")
+def measures(film, judges):
+    """Pictures of the test time -> metric -> its value of given TRs.
+
+    Of LPIPS and the end-point error, less is better.
+    """
+    study, split = film
+    original, (lpips, tracking) = study.pictures[split.test], judges
+    n_trs, n_each, height, width = original.shape[:4]
+    assert split.test[0] == 0  # pictures then have the numbers that they have in the film
+    known = generated_tracks(study.clock.with_frames(n_each), GENERATED_S, 0, width, height)
+    tracks = [of for of in known if of.first + len(of.boxes) <= n_trs * n_each]
+
+    def of(found):
+        motion, correlations = motion_sums(original, found), frame_correlations(original, found)
+        perceived = lpips.per_tr(original, found)["lpips"]
+        followed = tracking.follow(rearrange(found, "t p h w c -> (t p) h w c"), tracks)
+        return {
+            "temporal preservation": preservation_sums(original, found).score,
+            "frame correlation": lambda trs: mean_known(correlations[trs]),
+            "motion coherence": motion.coherence,
+            "motion end-point error": motion.end_point_error,
+            "LPIPS": lambda trs: mean_known(perceived[trs]),
+            "tracking success": share(followed.per_tr(n_trs, n_each)),
+        }
+
+    return of
 
 
 def rows(score_of, n_trs, metric_of="{}".format, **labels):
@@ -94,36 +124,41 @@ def gains(score_of, plain_of):
     }
 
 
-def test_what_each_loss_does_to_pictures(film, lpips, scored_of, verify_folder):
+def test_what_each_loss_does_to_pictures(film, measures, scored_of, verify_folder):
     study, split = film
-    original, n_trs = study.pictures[split.test], len(split.test)
+    n_trs = len(split.test)
     labels = {"study": "generated", "floats_per_tr": N_FLOATS, "modality": "pictures"}
     frames = as_tensor(study.pictures)
     blocks = Blocks(frames.shape[1], 3, *frames.shape[3:], *BLOCK)
     rival = BlockPCARival(blocks, N_FLOATS)
     rival.fit(frames, consecutive(split.train, study.run_of_tr))
     known = {
+        "original": study.pictures[split.test],
         "mean": as_pictures(frames[split.test].mean(1, keepdim=True).expand_as(frames[split.test])),
         "block PCA": as_pictures(rival.reconstruct(frames[split.test])),
     }
-    table = []
+    table, ends = [], {}
     for name, found in known.items():
-        of = labels | {"system": name, "seed": 0}
-        table += rows(measures(original, found, lpips), n_trs, **of)
+        its = rows(measures(found), n_trs, **labels | {"system": name, "seed": 0})
+        ends[name] = {row["metric"]: row["value"] for row in its}
+        table += its
     for seed in SEEDS:
         score_of = {}
         for name, loss in LOSSES.items():
             params = validate(PictureParams, SYSTEM | {"loss": loss}, name)
-            place = f"picture_loss_{name.replace(' ', '_')}_{seed}_{params_hash(params)}"
+            place = f"picture_loss_{params_hash(params)}_{seed}"
             said = f"generated film, {name}, seed {seed}"
             found, history = reconstruct_pictures(
                 AutoencoderTask(
                     study, split, params, N_FLOATS, verify_folder / "trained" / place, seed, said
                 )
             )
-            score_of[name] = measures(original, found, lpips)
+            score_of[name] = measures(found)
             of = labels | {"system": name, "seed": seed, "params_hash": params_hash(params)}
             its = rows(score_of[name], n_trs, **of)
+            for row in its:
+                row |= {"floor": ends["mean"][row["metric"]]}
+                row |= {"ceiling": ends["original"][row["metric"]]}
             spent = {"metric": "training time_s", "value": history.attrs["training time_s"]}
             table += [*its, of | spent]
             if name != PLAIN:
