@@ -121,3 +121,40 @@ def test_music_is_as_measured():
         for metric, cell in zip(metrics, cells, strict=True):
             row = whole_row("music", metric, named[name], floats or None)
             assert [number(cell), *interval(cell)] == pytest.approx(ends(row), abs=6e-3)
+
+
+def test_losses_of_pictures_are_as_measured():
+    metrics = ("temporal preservation", "motion coherence", "motion end-point error")
+    metrics += ("LPIPS", "tracking success")
+    named = {"average of each TR": "mean", "block PCA": "block PCA"}
+    named |= {"squared error": "squared error", "and `flow: 1.0`": "flow, weight 1"}
+    named["and `flow: 1.0`, `perceptual: 0.01`"] = "flow, weight 1, and perceptual"
+    rows = rows_of_table("| pictures trained by |")
+    assert len(rows) == 8
+    for name, *cells in rows:
+        system = named.get(name) or re.search(r"`(\w+)", name)[1]
+        for metric, cell in zip(metrics, cells, strict=True):
+            value = float(whole_row("picture_losses", metric, system)["value"])
+            assert number(cell) == pytest.approx(value, abs=0.51 * 10 ** -len(cell.split(".")[1]))
+
+
+def test_gains_of_losses_of_pictures_are_as_measured():
+    start = README.index("`flow: 0.1`, by which")
+    said = re.findall(r"(\S+) (\[\S+ \S+\])", README[start : README.index("test_picture_losses")])
+    gained = [
+        ("flow", "motion end-point error"),
+        ("flow", "motion coherence"),
+        ("flow", "temporal preservation"),
+        ("perceptual", "LPIPS"),
+        ("perceptual", "temporal preservation"),
+        ("gradient", "motion end-point error"),
+        ("gradient", "temporal preservation"),
+    ]
+    for (value, between), (system, metric) in zip(said, gained, strict=True):
+        row = whole_row("picture_losses", f"gain in {metric}", system)
+        digits = len(value.split(".")[1])
+        most = 0.51 * 10**-digits
+        assert [number(value), *interval(between)] == pytest.approx(ends(row), abs=most)
+    tracked = measured("picture_losses", "gain in tracking success")
+    assert (tracked["low"].astype(float) < 0).all()
+    assert (tracked["high"].astype(float) > 0).all()

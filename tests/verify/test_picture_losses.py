@@ -5,6 +5,7 @@ as block PCA of as many floats, see `test_motion`, and learns to redraw what the
 """
 
 import numpy as np
+import pandas as pd
 import pytest
 from einops import rearrange
 from verify.test_motion import (
@@ -166,3 +167,8 @@ def test_what_each_loss_does_to_pictures(film, measures, scored_of, verify_folde
                 table += rows(gained, n_trs, "gain in {}".format, **of)
             print(said, {row["metric"]: round(row["value"], 4) for row in its})
             scored_of("picture_losses", table)
+    gained = pd.DataFrame(table).groupby(["system", "metric"])[["low", "high"]].mean()
+    # Each does what it is for, at hardly a cost of what the squared error keeps.
+    assert gained.loc[("flow", "gain in motion end-point error"), "high"] < 0
+    assert gained.loc[("perceptual", "gain in LPIPS"), "high"] < 0
+    assert gained.loc[("flow", "gain in temporal preservation"), "low"] > -0.01

@@ -40,6 +40,7 @@ _TABLES = {
     "strangers": tuple(f"strangers_{size}" for size in _HEARD_SIZES),
     "speakers": tuple(f"speakers_{size}" for size in _HEARD_SIZES),
     "sound_losses": ("sound_losses",),
+    "picture_losses": ("picture_losses",),
     "vocoders": ("vocoders/*",),
     "music": ("music_128", "music_512"),
 }
