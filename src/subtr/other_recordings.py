@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from subtr.clock import Clock
 from subtr.errors import SettingsError, StudyError
@@ -18,7 +19,7 @@ from subtr.perturbation import perturbed
 from subtr.stimulus.cache import file_digest
 from subtr.stimulus.media import probe
 from subtr.stimulus.mel import log_mel_of_media
-from subtr.stimulus.same_sound import same_trs
+from subtr.stimulus.same_sound import KnownSound
 from subtr.study import Study, StudyWarning
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def with_other_recordings(study: Study, folder: Path) -> Study:
     media = [study.media, *(one for one, _ in study.run_stimuli)]
     own = {file_digest(Path(one)) for one in media if one is not None}
     found, notes = [], []
-    for file in files:
+    known = KnownSound(study.mel, clock.tr_s)
+    for file in tqdm(files, desc="other recordings", delay=3, disable=None):
         if file_digest(file) in own:
             raise StudyError(
                 f"other_recordings: {file} is the stimulus of {study.name}, whose test time would "
@@ -68,7 +70,7 @@ def with_other_recordings(study: Study, folder: Path) -> Study:
         if n_trs:
             of_file = Clock(clock.tr_s, n_trs, 0.0, study.mel.shape[1])
             mel = log_mel_of_media(file, of_file, study.mel_settings)
-            pieces, said = _unheard(study, file, mel)
+            pieces, said = _unheard(study, known, file, mel)
             found, notes = found + pieces, notes + said
     if not found:
         raise StudyError(
@@ -81,10 +83,10 @@ def with_other_recordings(study: Study, folder: Path) -> Study:
 
 
 def _unheard(
-    study: Study, file: Path, mel: Float[np.ndarray, "tr frame mel"]
+    study: Study, known: KnownSound, file: Path, mel: Float[np.ndarray, "tr frame mel"]
 ) -> tuple[list[Float[np.ndarray, "_ frame mel"]], list[str]]:
     """The pieces of a recording between what the study holds too, and a note of what that is."""
-    same = same_trs(study.mel, mel, study.clock.tr_s)
+    same = known.trs_of(mel)
     pieces = consecutive(np.flatnonzero(~same), np.zeros(len(mel), int))
     tr_s, notes = study.clock.tr_s, []
     if same.any():

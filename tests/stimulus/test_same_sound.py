@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from subtr.clock import Clock
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
-from subtr.stimulus.same_sound import same_trs
+from subtr.stimulus.same_sound import KnownSound
 
 TR_S = 1.5
 SETTINGS = MelSettings(n_mels=40)
@@ -58,7 +58,7 @@ COPIES = {
 def test_a_copy_is_found_in_the_midst_of_another_recording(copy, frames_per_tr):
     excerpt = COPIES[copy](FILM[round(21.37 * RATE_HZ) : round(41.0 * RATE_HZ)])
     other = np.concatenate([gliding_tones(15.2, 1), excerpt, gliding_tones(15.0, 2)])
-    same = same_trs(mel_of(FILM, frames_per_tr), mel_of(other, frames_per_tr), TR_S)
+    same = KnownSound(mel_of(FILM, frames_per_tr), TR_S).trs_of(mel_of(other, frames_per_tr))
     # Seconds 15.2 to 34.83, of which not a TR is missed, and hardly more than 6 s on each side.
     assert same[10:24].all()
     assert not same[:5].any()
@@ -70,33 +70,33 @@ def test_a_copy_is_found_in_the_midst_of_another_recording(copy, frames_per_tr):
 def test_half_as_long_again_as_a_probe_is_found_wherever_it_begins(begin_s, length_s, before_s):
     excerpt = FILM[round(begin_s * RATE_HZ) :][: round(length_s * RATE_HZ)]
     other = np.concatenate([gliding_tones(before_s, 3), excerpt, gliding_tones(6, 4)])
-    same = same_trs(mel_of(FILM), mel_of(other), TR_S)
+    same = KnownSound(mel_of(FILM), TR_S).trs_of(mel_of(other))
     middle_s = before_s + len(excerpt) / RATE_HZ / 2
     assert same[int(middle_s // TR_S)]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_another_sound_is_not_the_same(seed):
-    assert not same_trs(mel_of(FILM), mel_of(gliding_tones(60, 10 + seed)), TR_S).any()
+    assert not KnownSound(mel_of(FILM), TR_S).trs_of(mel_of(gliding_tones(60, 10 + seed))).any()
 
 
 def test_short_recordings_are_compared_whole_and_the_shortest_not_at_all():
     film, word = mel_of(FILM), FILM[round(30.3 * RATE_HZ) :]
     four = mel_of(word[: round(4.5 * RATE_HZ)])
-    assert same_trs(film, four, TR_S).tolist() == [True] * 3
-    assert same_trs(four, film, TR_S)[20:23].all()
-    assert not same_trs(film, mel_of(gliding_tones(4.5, 5)), TR_S).any()
-    assert not same_trs(film, mel_of(word[: round(1.6 * RATE_HZ)]), TR_S).any()
+    assert KnownSound(film, TR_S).trs_of(four).tolist() == [True] * 3
+    assert KnownSound(four, TR_S).trs_of(film)[20:23].all()
+    assert not KnownSound(film, TR_S).trs_of(mel_of(gliding_tones(4.5, 5))).any()
+    assert not KnownSound(film, TR_S).trs_of(mel_of(word[: round(1.6 * RATE_HZ)])).any()
 
 
 def test_silence_is_not_said_to_be_the_same():
     film, silent = mel_of(FILM), mel_of(np.zeros(30 * RATE_HZ))
     for one, other in ((film, silent), (silent, film), (silent, silent)):
-        assert not same_trs(one, other, TR_S).any()
+        assert not KnownSound(one, TR_S).trs_of(other).any()
     # A pause of both, in which codecs leave what they like.
     rng = np.random.default_rng(0)
     paused = [
         mel_of(np.concatenate([gliding_tones(20, seed), 1e-4 * rng.standard_normal(20 * RATE_HZ)]))
         for seed in (6, 7)
     ]
-    assert not same_trs(*paused, TR_S).any()
+    assert not KnownSound(paused[0], TR_S).trs_of(paused[1]).any()

@@ -15,7 +15,7 @@ from verify.test_video_judges import FILMS
 from subtr.clock import Clock
 from subtr.datasets.recordings import read_manifest
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
-from subtr.stimulus.same_sound import LEAST_R, PROBE_S, best_r, same_trs, slopes
+from subtr.stimulus.same_sound import LEAST_R, PROBE_S, KnownSound, best_r, slopes
 from subtr.stimulus.same_sound import RATE_HZ as STEPS_HZ
 from subtr.stimulus.sound import iter_sound, resample
 
@@ -80,7 +80,7 @@ COPIES = {
 def test_every_copy_is_found(sounds, measured, copy):
     for name, sound in sounds.items():
         other = mel_of(COPIES[copy](sound[round(CUT_S * RATE_HZ) :]))
-        share = same_trs(mel_of(sound), other, TR_S).mean()
+        share = KnownSound(mel_of(sound), TR_S).trs_of(other).mean()
         measured.append({"recording": name, "copy": copy, "metric": "found", "value": share})
         assert share == 1
 
@@ -90,7 +90,7 @@ def test_nothing_else_is_found(sounds, measured, verify_folder):
     if voice := sorted((verify_folder / "voice").glob("*.wav")):
         mels["voice"] = mel_of(np.concatenate([heard(file) for file in voice]))
     for one, other in permutations(mels, 2):
-        assert not same_trs(mels[one], mels[other], TR_S).any()
+        assert not KnownSound(mels[one], TR_S).trs_of(mels[other]).any()
         steps = [slopes(mels[of], PER_STEP) for of in (one, other)]
         probe = min(round(PROBE_S * STEPS_HZ), *(of.shape[1] for of in steps))
         r = best_r(*steps, probe).max().item()

@@ -19,39 +19,45 @@ _LEAST_CONTRAST = 0.3
 _PROBES_AT_ONCE = 128
 
 
-def same_trs(
-    recording: Float[np.ndarray, "tr frame mel"],
-    other: Float[np.ndarray, "other_tr frame mel"],
-    tr_s: float,
-) -> Bool[np.ndarray, " other_tr"]:
-    """True for TRs of the other that hold sound of the recording, wherever that lies in it.
+class KnownSound:
+    """A recording that is looked for in others, wherever in it what they hold lies.
 
     Stretches of 6 s of the recording, one every 3 s, are slid along the other, and compared in how
     its spectrum's slope changes (steps between 16 bands, 10 times a second), which keeps through
     codecs, gain and filters, and is not alike in two sounds that merely begin together. Where one
     fits, the 3 s before and after count too, for a copy may begin and end between two of them.
 
-    Both log-mel are of the same settings and clock. A copy at another speed is not found.
-    Recordings of less than 6 s are compared whole, those of less than 3 s, or of one band, are
-    never said to be the same.
+    A copy at another speed is not found. Recordings of less than 6 s are compared whole, those of
+    less than 3 s, or of one band, are never said to be the same.
+
+    Arguments
+        log_mel: of the recording.
+        tr_s: length of a TR.
 
     Source: after Haitsma and Kalker 2002, A highly robust audio fingerprinting system (ISMIR),
     with the differences themselves in the place of their signs.
     """
-    n_frames = other.shape[1]
-    per_step = max(round(n_frames / tr_s / RATE_HZ), 1)
-    rate_hz = n_frames / tr_s / per_step
-    one, two = slopes(recording, per_step), slopes(other, per_step)
-    probe = min(round(PROBE_S * rate_hz), one.shape[1], two.shape[1])
-    if probe < round(LEAST_S * rate_hz) or not len(one):
-        return np.zeros(len(other), bool)
-    if two.shape[1] == probe:
-        return np.full(len(other), bool((best_r(two, one, probe) >= LEAST_R).any()))
-    same = np.zeros(len(other), bool)
-    for first in torch.nonzero(best_r(one, two, probe) >= LEAST_R)[:, 0].tolist():
-        begin, end = first - probe // 2, first + probe + probe // 2
-        same[max(begin, 0) * per_step // n_frames : -(-end * per_step // n_frames)] = True
-    return same
+
+    def __init__(self, log_mel: Float[np.ndarray, "tr frame mel"], tr_s: float):
+        self.n_frames = log_mel.shape[1]
+        self.per_step = max(round(self.n_frames / tr_s / RATE_HZ), 1)
+        self.rate_hz = self.n_frames / tr_s / self.per_step
+        self.slopes = slopes(log_mel, self.per_step)
+
+    def trs_of(self, other: Float[np.ndarray, "tr frame mel"]) -> Bool[np.ndarray, " tr"]:
+        """True for TRs of the other that hold sound of the recording; its mel is made alike."""
+        one, two = self.slopes, slopes(other, self.per_step)
+        probe = min(round(PROBE_S * self.rate_hz), one.shape[1], two.shape[1])
+        if probe < round(LEAST_S * self.rate_hz) or not len(one):
+            return np.zeros(len(other), bool)
+        if two.shape[1] == probe:
+            return np.full(len(other), bool((best_r(two, one, probe) >= LEAST_R).any()))
+        same = np.zeros(len(other), bool)
+        for first in torch.nonzero(best_r(one, two, probe) >= LEAST_R)[:, 0].tolist():
+            begin, end = first - probe // 2, first + probe + probe // 2
+            begin_tr = max(begin, 0) * self.per_step // self.n_frames
+            same[begin_tr : -(-end * self.per_step // self.n_frames)] = True
+        return same
 
 
 def slopes(log_mel: Float[np.ndarray, "tr frame mel"], per_step: int) -> Float32[Tensor, "band _"]:
