@@ -93,6 +93,9 @@ def test_silence_is_not_said_to_be_the_same():
     film, silent = mel_of(FILM), mel_of(np.zeros(30 * RATE_HZ))
     for one, other in ((film, silent), (silent, film), (silent, silent)):
         assert not KnownSound(one, TR_S).trs_of(other).any()
+    # Nor does it hide what comes after it.
+    paused = mel_of(np.concatenate([FILM, np.zeros(20 * RATE_HZ), FILM]))
+    assert KnownSound(paused, TR_S).trs_of(film).all()
     # A pause of both, in which codecs leave what they like.
     rng = np.random.default_rng(0)
     paused = [
@@ -100,3 +103,10 @@ def test_silence_is_not_said_to_be_the_same():
         for seed in (6, 7)
     ]
     assert not KnownSound(paused[0], TR_S).trs_of(paused[1]).any()
+
+
+def test_a_hum_that_both_hold_does_not_make_them_the_same():
+    times_s = np.arange(60 * RATE_HZ) / RATE_HZ
+    hum = sum(np.sin(2 * np.pi * hz * times_s) / n for n, hz in enumerate((100, 500, 2500), 1))
+    hummed = [mel_of(0.3 * hum + gliding_tones(60, seed)) for seed in (7, 8)]
+    assert not KnownSound(hummed[0], TR_S).trs_of(hummed[1]).any()

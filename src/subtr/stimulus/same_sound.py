@@ -14,8 +14,8 @@ PROBE_S = 6.0
 LEAST_S = 3.0
 # Pearson r; see tests/verify/test_same_sound.py for what unlike recordings come to, and copies.
 LEAST_R = 0.5
-# Of the usual contrast of a probe; without it, faint noise would be compared with faint noise.
-_LEAST_CONTRAST = 0.3
+# What changes less than this is silence, which is like nothing.
+_SILENT = 1e-3
 _PROBES_AT_ONCE = 128
 
 
@@ -79,11 +79,10 @@ def best_r(
     # Of each place, the length of what is there once its own mean is taken off, band by band.
     moments = F.avg_pool1d(torch.stack([two, two.square()]), probe, 1).double()
     places = (probe * (moments[1] - moments[0].square()).sum(0)).clamp_min(0).sqrt().float()
-    least = (_LEAST_CONTRAST * lengths.median()).clamp_min(1e-6)
     best = torch.full_like(places, -1.0)
     for some, length in zip(
         probes.split(_PROBES_AT_ONCE), lengths.split(_PROBES_AT_ONCE), strict=True
     ):
-        r = F.conv1d(two, some) / length.clamp_min(least)[:, None] / places.clamp_min(least)
+        r = F.conv1d(two, some) / length.clamp_min(_SILENT)[:, None] / places.clamp_min(_SILENT)
         best = torch.maximum(best, r.amax(0))
     return best
