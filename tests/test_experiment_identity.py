@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from test_experiment import lines as lines
+from test_experiment import opened as opened
+from test_experiment import place as place
 from tiny_experiment import LINEAR, STUDY, SYSTEM, write
 
 from subtr import experiment, rival_scoring
@@ -13,24 +16,6 @@ from subtr.experiment import Experiment
 from subtr.experiment_params import SystemParams
 from subtr.params import params_hash, validate
 from subtr.vocoders import VocoderParams
-
-
-@pytest.fixture(autouse=True)
-def lines(monkeypatch):
-    monkeypatch.setenv("SUBTR_PROGRESS", "lines")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A parameter set and a folder for its runs."""
-    folder = tmp_path_factory.mktemp("experiment")
-    write(folder / "tiny", study_simulated=STUDY, system_small=SYSTEM)
-    return folder
-
-
-@pytest.fixture
-def opened(place, _own_cache):
-    return Experiment.open("simulated", str(place / "tiny"), runs=str(place / "runs"))
 
 
 def test_another_option_deep_in_a_file_gets_another_place(opened, place):
