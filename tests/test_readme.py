@@ -69,6 +69,15 @@ def test_encoders_of_speech_are_as_measured():
     assert [number(of) for of in said] == pytest.approx(found, abs=6e-3)
 
 
+def test_encoders_beside_pca_are_as_measured():
+    kept = measured("speech_beside_pca", "temporal preservation").set_index("system")["value"]
+    kept = kept.astype(float)
+    least, most = re.search(r"all eleven keep (\S+)\s+to (\S+),", README).groups()
+    assert len(kept) == 11
+    assert [kept.min(), kept.max()] == pytest.approx([number(least), number(most)], abs=6e-4)
+    assert kept.idxmax() == "PCA + linear"
+
+
 def test_aggregators_of_speech_are_as_measured():
     kept = measured("speech_aggregators", "temporal preservation")
     kept = kept[kept["floats_per_tr"].astype(float) == 128].set_index("system")["value"]
