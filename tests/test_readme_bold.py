@@ -31,10 +31,18 @@ def test_order_and_pre_training_are_as_measured():
         .set_index("system")["value"]
         .astype(float)
     )
-    said = re.search(r"changes by (\S+), (\S+) and (\S+)\.", README).groups()
+    said = re.search(r"changes by (\S+), (\S+) and (\S+),", README).groups()
     for share, change in zip((10, 30, 100), said, strict=True):
         gain = r[f"tier1, pre-trained, {share}% labelled"] - r[f"tier1, {share}% labelled"]
         assert number(change) == pytest.approx(gain, abs=7e-3)
+    # Of the story, with intervals.
+    gained = measured("pretraining", "gain in r, mean of seeds")
+    gained = gained[(gained["group"] == "") & (gained["study"] == "alice")].set_index("system")
+    told = re.findall(r"(\S+) (\[\S+ \S+\])", README[README.index("three of five blocks") :])[:3]
+    for share, (change, between) in zip((10, 30, 100), told, strict=True):
+        row = ends(gained.loc[f"pre-training, {share}% labelled"])
+        assert [number(change), *interval(between)] == pytest.approx(row, abs=6e-3)
+        assert row[1] < 0 < row[2]
 
 
 FEATURES = ("sound power", "onset flux", "mean mel", "word rate")

@@ -65,7 +65,9 @@ def measure(name, study, splits, drift_order, verify_folder):
                     for fold in place.iterdir():
                         shutil.copytree(fold / "pretraining", shared / fold.name / "pretraining")
                 rows += bold_rows(found["mean"], bold, **labels, seed=seed)
-                prediction = standardise_by_fold(found["mean"], bold.tests)
+                # Over the volumes that are scored, as `bold_rows` does it.
+                scored = np.where(np.isfinite(bold.mean), found["mean"], np.nan)
+                prediction = standardise_by_fold(scored, bold.tests)
                 predictions.setdefault(system, []).append(prediction)
         plain, pretrained = predictions.values()
         labels = {"study": name, "system": f"pre-training, {fraction:.0%} labelled"}
