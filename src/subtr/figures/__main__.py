@@ -48,7 +48,7 @@ _TITLE = "# Measured\n\nMade by `make verify && make figures`; intervals are of 
 # Measurements of other columns, copied as they are.
 _COPIED = (
     *("order", "modulation_transfer", "haemodynamics", "deconvolution", "scale", "ceilings"),
-    *("video_judges", "judges", "film_reconstruction"),
+    *("video_judges", "judges", "film_reconstruction", "same_sound"),
 )
 
 
