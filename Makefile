@@ -3,6 +3,8 @@
 # make lab    opens JupyterLab          make verify   the heavier measurements
 # make clean  removes runs              make lock     renews the exact versions
 # make figures  draws the figures of README from what `make verify` measured
+# make docs     writes docs/results, docs/parameters.md and README's findings from figures/*.csv
+# make count    files and lines of each room of src/subtr
 # make judges   installs the pretrained models that score reconstructions, 400 MB
 # make voice    installs a synthetic voice, for measurements with more speech, 90 MB
 # make cost     measures what every encoder costs with every aggregator, minutes
@@ -33,7 +35,7 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: setup run reconstruct test lab verify figures cost judges voice clean lock format
+.PHONY: setup run reconstruct test lab verify figures docs count cost judges voice clean lock format
 
 setup: $(STAMP)
 
@@ -55,6 +57,16 @@ verify: $(STAMP)
 
 figures: $(STAMP)
 	@$(BIN)/python -m subtr.figures --runs "$(RUNS)"
+
+docs: $(STAMP)
+	@$(BIN)/python -m benchmarks.pages
+
+count:
+	@for room in src/subtr/*; do test "$$room" = src/subtr/__pycache__ || find "$$room" -name '*.py' \
+	    | xargs cat | wc -l | xargs printf '%-28s %3d files %6d lines\n' "$$room" \
+	    "$$(find "$$room" -name '*.py' | wc -l)"; done
+	@find src/subtr -name '*.py' | xargs cat | wc -l | xargs printf '%-28s %3d files %6d lines\n' all \
+	    "$$(find src/subtr -name '*.py' | wc -l)"
 
 cost: $(STAMP)
 	@$(BIN)/python -m subtr.cost --out "$(RUNS)/cost/cost.csv"
