@@ -130,3 +130,30 @@ def test_too_short_a_study_says_so():
 def test_impossible_splits_are_refused(options):
     with pytest.raises(SettingsError):
         study(noise()).splits(**options)
+
+
+def test_folds_are_the_splits_with_their_study():
+    made = study(noise(200), n_trs=200)
+    folds = made.folds(4, drift_order=3)
+    for fold, split in zip(folds, made.splits(4), strict=True):
+        for part in ("train", "validation", "test"):
+            np.testing.assert_array_equal(getattr(fold, part), getattr(split, part))
+        assert fold.study is made
+        assert fold.drift_order == 3
+        assert_no_leak(fold.split, 1.5, HRF_DURATION_S)
+        assert not set(fold.known) & set(fold.test)
+        assert len(fold.known) == len(fold.train) + len(fold.validation)
+        assert (np.diff(fold.known) > 0).all()
+    np.testing.assert_array_equal(np.concatenate([fold.test for fold in folds]), np.arange(200))
+
+
+def test_fold_with_another_seed_leaves_the_first_as_it_was():
+    fold = study(noise(200), n_trs=200).folds(4)[1]
+    other = fold.using(seed=7, label="again")
+    assert (fold.seed, fold.label) == (0, "toy, fold 1")
+    assert (other.seed, other.label) == (7, "again")
+    assert other.split is fold.split
+    assert "'again'" in repr(other)
+    assert f"{len(fold.train)} train" in repr(other)
+    with pytest.raises(TypeError, match="seeds"):
+        fold.using(seeds=7)
