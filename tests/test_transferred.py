@@ -11,6 +11,7 @@ from subtr.errors import SettingsError
 from subtr.metrics import pearson_r, shuffle_frames
 from subtr.params import validate
 from subtr.ridge_prediction import ridge_features, ridge_prediction
+from subtr.study import Fold
 from subtr.transferred import chosen_within, read_out, tr_vectors, transferred_vectors
 
 PARAMS = {
@@ -25,7 +26,9 @@ def trained(tmp_path_factory):
     """A predictor that learned what rises from one study."""
     params, study = validate(BoldParams, PARAMS, "linear"), order_study(seed=0)
     folder = tmp_path_factory.mktemp("first")
-    return fit_fold(study, study.splits(4)[0], params, 0, folder, 0, "first").predictor, params
+    return fit_fold(
+        Fold(study, study.splits(4)[0], params, folder, 0, "first", drift_order=0)
+    ).predictor, params
 
 
 @pytest.fixture(scope="module")

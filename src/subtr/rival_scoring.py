@@ -1,20 +1,16 @@
 """Scores of what needs no training by gradient, beside those of learned systems."""
 
-from typing import TYPE_CHECKING
-
 from subtr.bold_pattern_scoring import ceiling_rows
 from subtr.bold_scoring import bold_rows
+from subtr.experiment_data import ExperimentData
 from subtr.rivals import Rival, bold_rivals, picture_rivals, sound_rivals
 from subtr.scoring import Row
 
-if TYPE_CHECKING:
-    from subtr.experiment import Experiment
 
-
-def rival_rows(experiment: "Experiment", labels: Row) -> list[Row]:
+def rival_rows(experiment: ExperimentData, labels: Row) -> list[Row]:
     """Rows of mean, nearest, Lanczos, PCA and ridge, and of the noise ceiling.
 
-    Reconstructions are kept in the run folder of the `Experiment`.
+    Reconstructions are kept in the run folder of the experiment.
     """
     rows: list[Row] = []
     study, splits = experiment.study, experiment.reconstruction_splits
@@ -37,7 +33,7 @@ def rival_rows(experiment: "Experiment", labels: Row) -> list[Row]:
 
 
 def _reconstructed(
-    experiment: "Experiment", modality: str, found: list[Rival], labels: Row
+    experiment: ExperimentData, modality: str, found: list[Rival], labels: Row
 ) -> list[Row]:
     rows = []
     for name, n_floats, windows in found:

@@ -10,12 +10,7 @@ import sys
 from pathlib import Path
 
 from subtr.errors import SettingsError, SubtrError
-
-
-def run_folder(runs: str | Path, params: str, study: str, film: str = "") -> Path:
-    """Where a run keeps its notebooks, tables, checkpoints, sounds and figures."""
-    name = f"{study}-{Path(film).stem}" if film else study
-    return Path(runs) / Path(params).name / name
+from subtr.results import run_folder
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """A study: one stimulus on one clock, the BOLD of those who met it, and how time is split."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,15 @@ from subtr.masked_bold import masked_bold
 from subtr.splits import Split, assert_fitted_on_train, assert_no_leak, block_splits
 from subtr.stimulus.mel import MelSettings
 
-__all__ = ["Fold", "Split", "Study", "StudyWarning", "assert_fitted_on_train", "assert_no_leak"]
+__all__ = [
+    "Fold",
+    "Split",
+    "Study",
+    "StudyWarning",
+    "assert_fitted_on_train",
+    "assert_no_leak",
+    "folds_of",
+]
 
 
 @dataclass(frozen=True)
@@ -182,10 +191,7 @@ class Study:
     ) -> list["Fold"]:
         """The same blocks, each with the study: what models are fitted to and scored on."""
         splits = self.splits(n, gap_s, validation_fraction)
-        return [
-            Fold(self, split, label=f"{self.name}, fold {index}", drift_order=drift_order)
-            for index, split in enumerate(splits)
-        ]
+        return folds_of(self, splits, label=f"{self.name},", drift_order=drift_order)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -241,6 +247,31 @@ class Fold:
         parts = ("train", "validation", "test")
         sizes = ", ".join(f"{len(getattr(self, part))} {part}" for part in parts)
         return f"Fold({self.label or self.study.name!r}: {sizes} TRs)"
+
+
+def folds_of(
+    study: Study,
+    splits: Sequence[Split],
+    folder: Path | None = None,
+    label: str = "",
+    **fields: Any,
+) -> list[Fold]:
+    """A fold of each split, in ``fold0``, ``fold1``, ... of a folder.
+
+    Arguments
+        label: comes before "fold 0" and so on.
+        fields: others of `Fold`, the same for all.
+    """
+    return [
+        Fold(
+            study,
+            split,
+            folder=None if folder is None else folder / f"fold{index}",
+            label=f"{label} fold {index}",
+            **fields,
+        )
+        for index, split in enumerate(splits)
+    ]
 
 
 def _length_message(study: str, what: str, n_trs: int, clock: Clock) -> str:

@@ -14,6 +14,7 @@ from subtr.result_tables import summary
 from subtr.results import read_results
 from subtr.rivals import bold_rivals
 from subtr.scoring import block_trs
+from subtr.study import folds_of
 
 # Settings were chosen on the film of seed 0.
 UNSEEN_FILM = 1
@@ -45,7 +46,9 @@ def measure(name, verify_folder, **load):
             place = verify_folder / name / f"{system}_{seed}_{labels['params_hash']}"
             said = f"{name}, {system}, seed {seed},"
             drift = settings.drift_order
-            found, history = predict_bold(study, splits, params, drift, place, seed, said)
+            found, history = predict_bold(
+                folds_of(study, splits, place, said, params=params, seed=seed, drift_order=drift)
+            )
             rows += bold_rows(found["mean"], bold, **labels)
             rows += control_rows(found, bold, **labels)
             spent_s = history.attrs["training time_s"]

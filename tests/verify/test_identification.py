@@ -15,10 +15,11 @@ from subtr.items import consecutive
 from subtr.metrics import cut_segments, identify, standardise_by_fold
 from subtr.params import load_params, params_folder, params_hash, validate
 from subtr.prediction import predict_bold
-from subtr.reconstruction import AutoencoderTask, train_sound
+from subtr.reconstruction import train_sound
 from subtr.results import read_table
 from subtr.rivals import bold_rivals
 from subtr.stimulus_codes import autoencoder_code, components_code
+from subtr.study import Fold, folds_of
 
 SEEDS = (0, 1, 2)
 N_FOLDS, DRIFT_ORDER, N_FLOATS = 3, 2, 64
@@ -50,7 +51,9 @@ def predicted_rows(study, splits, folder):
     for seed in SEEDS:
         place = folder / f"tier1_{seed}_{params_hash(params)}"
         said = f"{study.name}, tier1, seed {seed},"
-        found, _ = predict_bold(study, splits, params, DRIFT_ORDER, place, seed, said)
+        found, _ = predict_bold(
+            folds_of(study, splits, place, said, params=params, seed=seed, drift_order=DRIFT_ORDER)
+        )
         labels = {"study": study.name, "system": "tier1", "seed": seed}
         labels["floats_per_tr"] = params.readout.vector_dim * params.readout.members
         rows += bold_rows(found["mean"], held_out, found["calibrated"], **labels)
@@ -91,9 +94,7 @@ def decoded_rows(study, splits, folder):
         for fold, split in enumerate(splits):
             place = folder / f"linear_{seed}_{params_hash(params)}" / f"fold{fold}"
             said = f"{study.name}, linear, seed {seed}, fold {fold}"
-            trained = train_sound(
-                AutoencoderTask(study, split, params, N_FLOATS, place, seed, said)
-            )
+            trained = train_sound(Fold(study, split, params.of_size(N_FLOATS), place, seed, said))
             codes.append(autoencoder_code(trained, study, split))
         rows += scored(study, splits, codes, "learned", seed)
     return rows

@@ -17,6 +17,7 @@ from subtr.result_tables import summary
 from subtr.results import read_results
 from subtr.scoring import block_trs
 from subtr.streams import Part, StreamParams
+from subtr.study import folds_of
 from subtr.training_params import TrainingParams
 
 SEEDS = (0, 1, 2)
@@ -122,7 +123,15 @@ def measure(settings, study, verify_folder):
             place = verify_folder / "sherlock" / f"{name}_{seed}_{labels['params_hash']}"
             said = f"sherlock, {name}, seed {seed},"
             found, history = predict_bold(
-                study, splits, params, settings.drift_order, place, seed, said
+                folds_of(
+                    study,
+                    splits,
+                    place,
+                    said,
+                    params=params,
+                    seed=seed,
+                    drift_order=settings.drift_order,
+                )
             )
             rows += bold_rows(found["mean"], bold, **labels)
             rows += control_rows(found, bold, **labels)
