@@ -11,7 +11,7 @@ from subtr.errors import SettingsError
 from subtr.metrics import pearson_r, shuffle_frames
 from subtr.params import validate
 from subtr.ridge_prediction import ridge_features, ridge_prediction
-from subtr.study import Fold
+from subtr.study import Fold, folds_of
 from subtr.transferred import chosen_within, read_out, tr_vectors, transferred_vectors
 
 PARAMS = {
@@ -47,7 +47,9 @@ def test_order_that_was_learned_elsewhere_predicts(trained, another):
     vectors = transferred_vectors(study, splits, *trained, 4.0)
     assert [of.shape for of in vectors] == [(160, 8)] * 4
     assert r(read_out(study, splits, vectors, 0), study) > 0.7
-    levels = ridge_prediction(study, splits, ridge_features(study)["mean mel"], 0, canonical=True)
+    levels = ridge_prediction(
+        folds_of(study, splits, drift_order=0), ridge_features(study)["mean mel"], canonical=True
+    )
     assert r(levels, study) < 0.3
 
 

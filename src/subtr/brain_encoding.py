@@ -147,8 +147,7 @@ def explained(
         for fold in folds
     ]
     fir_s = 0.0 if study.hrf_applied else 16.0
-    drift_order = experiment.params.drift_order
-    found = partitioned(study, experiment.splits, spaces, drift_order, fir_s)
+    found = partitioned(experiment.folds, spaces, fir_s)
     rows = [
         {"part": partition_name(part), "group": group}
         | {"r2": np.nanmean(of[bold.groups.eq(group).to_numpy()])}

@@ -92,8 +92,8 @@ def decode_system(
     if not study.bold:
         raise SettingsError(f"{study.name} has no BOLD to decode from.")
     codes = codes_of(experiment, system, modality, seed)
-    splits = experiment.reconstruction_splits
-    fitted = fit_decoders(study, splits, codes, settings.drift_order, subject, window_s)
+    folds = experiment.folds[: len(codes)]
+    fitted = fit_decoders(folds, codes, subject, window_s)
     decoded = decode(fitted, study)
     labels: dict[str, Any] = {"study": study.name, "system": system, "seed": seed}
     labels["floats_per_tr"] = codes[0].vectors.shape[1]

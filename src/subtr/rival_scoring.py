@@ -23,8 +23,7 @@ def rival_rows(experiment: ExperimentData, labels: Row) -> list[Row]:
         found = picture_rivals(study, splits, sizes[:1])
         rows += _reconstructed(experiment, "pictures", found, labels)
     if study.bold:
-        found_of = bold_rivals(study, experiment.splits, experiment.params.drift_order)
-        for name, n_floats, found in found_of:
+        for name, n_floats, found in bold_rivals(experiment.folds):
             named = labels | {"system": name, "floats_per_tr": n_floats}
             rows += bold_rows(found, experiment.held_out, found, **named)
         rows += ceiling_rows(experiment.held_out, **labels | {"system": "noise ceiling"})

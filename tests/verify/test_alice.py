@@ -81,7 +81,7 @@ def scored(found, mixed, bold, system, seed, n_floats):
 def test_aggregators_and_rivals_on_the_story(story, film, scored_of, verify_folder):
     study, splits, bold = story
     rows, predictions = list(ceiling_rows(bold, study="alice", system="listeners")), {}
-    for rival, n_floats, found in bold_rivals(study, splits, DRIFT_ORDER):
+    for rival, n_floats, found in bold_rivals(folds_of(study, splits, drift_order=DRIFT_ORDER)):
         rows += scored(found, None, bold, rival, 0, n_floats)
         predictions[rival] = [standardise_by_fold(found, bold.tests)]
     candidates = {seed: {} for seed in SEEDS}

@@ -32,7 +32,9 @@ def measure(name, verify_folder, **load):
     splits = settings.splits(study)
     bold = held_out_bold(study, splits, settings.drift_order)
     rows, predictions = [], {}
-    for rival, n_floats, prediction in bold_rivals(study, splits, settings.drift_order):
+    for rival, n_floats, prediction in bold_rivals(
+        folds_of(study, splits, drift_order=settings.drift_order)
+    ):
         labels = {"study": name, "system": rival, "floats_per_tr": n_floats, "seed": 0}
         rows += bold_rows(prediction, bold, **labels)
         predictions[rival] = [standardise_by_fold(prediction, bold.tests)]

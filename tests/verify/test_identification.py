@@ -44,7 +44,7 @@ def predictor_params():
 def predicted_rows(study, splits, folder):
     """BOLD predicted by ridge and by tier 1; each head with its own and with another's BOLD."""
     held_out, rows = held_out_bold(study, splits, DRIFT_ORDER), []
-    for name, n_floats, found in bold_rivals(study, splits, DRIFT_ORDER):
+    for name, n_floats, found in bold_rivals(folds_of(study, splits, drift_order=DRIFT_ORDER)):
         labels = {"study": study.name, "system": name, "floats_per_tr": n_floats, "seed": 0}
         rows += bold_rows(found, held_out, found, **labels)
     params = predictor_params()
@@ -101,7 +101,7 @@ def decoded_rows(study, splits, folder):
 
 
 def scored(study, splits, codes, system, seed):
-    decoded = decode(fit_decoders(study, splits, codes, DRIFT_ORDER), study)
+    decoded = decode(fit_decoders(folds_of(study, splits, drift_order=DRIFT_ORDER), codes), study)
     labels = {"study": study.name, "system": system, "seed": seed, "floats_per_tr": N_FLOATS}
     return decoding_rows(decoded, study, **labels)
 
@@ -110,8 +110,8 @@ def across(study, splits, codes, n_subjects=4):
     """Decoders of single subjects, given their own BOLD and that of the next subject."""
     subjects, values = study.subjects[:n_subjects], {"own subject": [], "wrong subject": []}
     for index, subject in enumerate(subjects):
-        fitted = fit_decoders(study, splits, codes, DRIFT_ORDER, subject)
-        other = with_bold_of(fitted, study, DRIFT_ORDER, subjects[(index + 1) % len(subjects)])
+        fitted = fit_decoders(folds_of(study, splits, drift_order=DRIFT_ORDER), codes, subject)
+        other = with_bold_of(fitted, study, subjects[(index + 1) % len(subjects)])
         for pair, of in (("own subject", fitted), ("wrong subject", other)):
             values[pair].append(identified(decode(of, study), study, n_draws=1).value("pairwise"))
     labels = {"study": study.name, "system": "PCA", "seed": 0, "floats_per_tr": N_FLOATS}
