@@ -62,8 +62,8 @@ def test_long_constructors_say_what_each_option_is(owner, constructor):
 
 
 def imports_of(tree):
-    """Modules of ours that are imported as the module is, not when a function is called."""
-    for one in tree.body:
+    """Modules of ours that are imported, when a function is called too."""
+    for one in ast.walk(tree):
         if isinstance(one, ast.ImportFrom) and (one.module or "").startswith("subtr"):
             yield one.module
             yield from (f"{one.module}.{each.name}" for each in one.names)
