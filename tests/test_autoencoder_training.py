@@ -131,3 +131,11 @@ def test_pictures_have_no_bands_to_move(tmp_path):
     checked = params(perturbation={"band_shifts": [1]}, decoder={"name": "linear_pictures"})
     with pytest.raises(SettingsError, match="perturbation: expected none for pictures"):
         reconstruct_pictures(Fold(silent, SPLIT, checked.of_size(3), tmp_path, 0, "silent"))
+
+
+def test_an_autoencoder_is_of_one_size():
+    two = params(floats_per_tr=[2, 3])
+    with pytest.raises(SettingsError, match=r"\(2, 3\): an autoencoder has one size; .* of_size"):
+        train_sound(Fold(STUDY, SPLIT, two))
+    assert two.of_size(3).n_floats == 3
+    assert two.floats_per_tr == (2, 3)

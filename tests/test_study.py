@@ -10,7 +10,7 @@ from subtr.bold.hrf import HRF_DURATION_S
 from subtr.clock import Clock
 from subtr.errors import SettingsError, StudyError
 from subtr.splits import Split, assert_fitted_on_train, assert_no_leak, block_splits
-from subtr.study import Study, StudyWarning
+from subtr.study import Study, StudyWarning, folds_of
 
 PARCELS = pd.DataFrame({"tuning": ["A1", "V1"]}, index=["left", "right"])
 
@@ -157,3 +157,12 @@ def test_fold_with_another_seed_leaves_the_first_as_it_was():
     assert f"{len(fold.train)} train" in repr(other)
     with pytest.raises(TypeError, match="seeds"):
         fold.using(seeds=7)
+
+
+def test_each_split_has_a_folder_of_its_own_and_all_share_the_rest(tmp_path):
+    made = study(noise(200), n_trs=200)
+    folds = folds_of(made, made.splits(2), tmp_path, "toy,", seed=3)
+    assert [fold.folder for fold in folds] == [tmp_path / "fold0", tmp_path / "fold1"]
+    assert [fold.label for fold in folds] == ["toy, fold 0", "toy, fold 1"]
+    assert [fold.seed for fold in folds] == [3, 3]
+    assert folds_of(made, made.splits(2))[0].folder is None
