@@ -5,7 +5,7 @@
 import shlex
 from pathlib import Path
 
-from subtr.run import run_folder
+from subtr.results import run_folder
 
 
 def from_here(path):
