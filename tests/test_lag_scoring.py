@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from subtr.bold_scores import lag_rows
 from subtr.clock import Clock
-from subtr.lag_scoring import lag_rows
 from subtr.study import Study
 
 TR_S, N_TRS = 1.5, 400

@@ -86,7 +86,7 @@ def fit_decoders(
     fitted = []
     for split, code in zip(splits, codes, strict=True):
         bold = _bold_of(study, split, drift_order, subject)
-        known = np.sort(np.concatenate([split.train, split.validation]))
+        known = split.known
         decoder = BoldDecoder(study.clock.tr_s, window_s)
         apart = np.abs(known[:, None] - split.test[None, :])
         same_run = study.run_of_tr[known][:, None] == study.run_of_tr[split.test][None, :]

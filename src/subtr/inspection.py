@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from subtr.bold_scoring import bold_rows
+from subtr.bold_scores import bold_rows
 from subtr.bold_stimulus import bold_predictor, bold_stimulus
 from subtr.decoders import DECODERS
 from subtr.errors import SettingsError

@@ -54,7 +54,7 @@ def ridge_prediction(
     prediction = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
     for split in splits:
         _, mean = cleaned_bold(study, split, drift_order)
-        known = np.sort(np.concatenate([split.train, split.validation]))
+        known = split.known
         seen = features
         if canonical:
             seen = canonical_features(features, known, study.clock.tr_s, study.run_of_tr)

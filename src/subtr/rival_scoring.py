@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from subtr.bold_pattern_scoring import ceiling_rows
-from subtr.bold_scoring import bold_rows
+from subtr.bold_scores import bold_rows, ceiling_rows
 from subtr.rivals import Rival, bold_rivals, picture_rivals, sound_rivals
 from subtr.scoring import Row
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from subtr.autoencoder import Autoencoder
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.bold_scoring import bold_rows, control_rows
+from subtr.bold_scores import bold_rows, control_rows, subject_rows
 from subtr.errors import SettingsError
 from subtr.new_subjects import leave_one_subject_out
 from subtr.params import Strict
@@ -22,7 +22,6 @@ from subtr.reconstruction import (
     train_sound,
 )
 from subtr.scoring import Row
-from subtr.subject_scoring import subject_rows
 
 if TYPE_CHECKING:
     from subtr.experiment import Experiment

@@ -8,7 +8,7 @@ from jaxtyping import Float, Float64
 
 from subtr.baselines import BandedRidge
 from subtr.errors import SettingsError
-from subtr.held_out_bold import cleaned_bold
+from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics import r2_score
 from subtr.splits import Split
 from subtr.study import Study
@@ -67,7 +67,7 @@ def banded_prediction(
     prediction = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
     for split, known_of in zip(splits, of_split, strict=True):
         _, mean = cleaned_bold(study, split, drift_order)
-        learned = np.sort(np.concatenate([split.train, split.validation]))
+        learned = split.known
         model = BandedRidge(study.clock.tr_s, fir_s, seed=seed)
         model.fit(known_of, mean, learned, study.run_of_tr)
         prediction[split.test] = model.predict(known_of, split.test, study.run_of_tr)
@@ -84,6 +84,8 @@ def partitioned(
 ) -> dict[frozenset[str], Float64[np.ndarray, " parcel"]]:
     """R2 of held-out BOLD, split by `partition` among feature spaces; each combination is fitted.
 
+    R2 is that of `subtr.bold_scores.bold_rows`: each test block without its level, on both sides.
+
     Arguments
         as `banded_prediction`; up to ``MOST_SPACES`` spaces, for the models double with each.
 
@@ -96,15 +98,12 @@ def partitioned(
             f"{len(first)} feature spaces: expected 1 to {MOST_SPACES}, which take "
             f"{2**MOST_SPACES - 1} models. Put some together."
         )
-    tests = np.concatenate([split.test for split in splits])
-    bold = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
-    for split in splits:
-        bold[split.test] = cleaned_bold(study, split, drift_order)[1][split.test]
+    bold = held_out_bold(study, list(splits), drift_order)
     r2 = {}
     for chosen in _subsets(sorted(first)):
         of = _only(spaces, chosen)
         found = banded_prediction(study, splits, of, drift_order, fir_s, seed)
-        r2[chosen] = r2_score(found[tests], bold[tests])
+        r2[chosen] = r2_score(*(of[bold.trs] for of in bold.centred(found)))
     return partition(r2)
 
 

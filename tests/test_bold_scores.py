@@ -1,17 +1,26 @@
 """Planted BOLD scores what it must; a statistic of all data is caught."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from leaks import assert_fitted_on_train
 from planted import order_study
 
 from subtr.bold.cleaning import Cleaner
-from subtr.bold_pattern_scoring import ceiling_rows
-from subtr.bold_scoring import bold_rows, control_rows
-from subtr.errors import StudyError
+from subtr.bold_scores import bold_rows, ceiling_rows, control_rows, subject_rows
+from subtr.errors import StudyError, StudyWarning
 from subtr.held_out_bold import cleaned_bold, held_out_bold
-from subtr.splits import Split, assert_fitted_on_train
+from subtr.metrics import (
+    known_mean,
+    pearson_r,
+    scored_on,
+    standardise_by_fold,
+    wrong_subject_scores,
+)
+from subtr.splits import Split
+from subtr.variance_partition import banded_prediction, partitioned
 
 NOISE = 1.0
 STUDY = order_study(n_trs=600, noise=NOISE, n_subjects=4)
@@ -207,6 +216,94 @@ def test_without_heads_only_the_order_of_frames_is_controlled():
     # One subject has all of the noise, the mean of four a quarter of it.
     assert rows[1]["value"] == pytest.approx(1 / np.sqrt(1 + NOISE**2), abs=0.04)
     assert rows[1]["low"] < rows[1]["value"] < rows[1]["high"]
+
+
+def cut_short(shared=False):
+    """The study without the last 30 volumes of each test block, of s1 alone or of all subjects."""
+    bold = {subject: of.copy() for subject, of in STUDY.bold.items()}
+    for subject in bold if shared else ("s1",):
+        for split in SPLITS:
+            bold[subject][split.test[-30:]] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StudyWarning)
+        study = replace(STUDY, bold=bold)
+    return held_out_bold(study, SPLITS, 1)
+
+
+def off_at_the_end(prediction):
+    """What is predicted of the missing volumes is far off, which no score may know."""
+    off = prediction.copy()
+    for split in SPLITS:
+        off[split.test[-30:]] += 40.0
+    return off
+
+
+def rows_by_metric(rows):
+    return {(row["metric"], row.get("group")): row for row in rows}
+
+
+def test_every_score_is_blind_to_what_is_predicted_of_missing_volumes():
+    held_out = cut_short(shared=True)
+    off = off_at_the_end(SIGNAL)
+    # Masked after it is standardised, the prediction would hold next to nothing.
+    after = np.where(np.isfinite(held_out.mean), standardise_by_fold(off, held_out.tests), np.nan)
+    before = held_out.scored(off)
+    assert known_mean(pearson_r(before, held_out.mean)) > 0.85
+    np.testing.assert_allclose(before, held_out.scored(SIGNAL))
+    assert np.nanstd(after) < 0.3 < 0.99 < np.nanstd(before)
+    # With blocks of other lengths of gaps, r itself differs.
+    held_out.mean[SPLITS[0].test[-60:]] = np.nan
+    after = np.where(np.isfinite(held_out.mean), standardise_by_fold(off, held_out.tests), np.nan)
+    r_after = known_mean(pearson_r(after, held_out.mean))
+    r_before = known_mean(pearson_r(held_out.scored(off), held_out.mean))
+    assert r_before - r_after > 0.05
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_controls_are_scored_on_the_volumes_that_r_is(shared):
+    held_out = cut_short(shared)
+    noisy = {s: SIGNAL + np.random.default_rng(7).normal(size=SIGNAL.shape) for s in STUDY.bold}
+    names = ["mean", "frames shuffled", "phases randomised"]
+    predictions = dict.fromkeys(names, SIGNAL) | noisy
+    plain = rows_by_metric(control_rows(predictions, held_out))
+    if not shared:  # what is known of s1's missing volumes matters to the others alone
+        predictions["s1"] = off_at_the_end(noisy["s1"])
+        right = wrong_subject_scores(
+            {s: predictions[s] for s in noisy}, held_out.subjects, held_out.tests
+        )[0]
+        both = scored_on(noisy["s1"], held_out.subjects["s1"], held_out.tests)
+        np.testing.assert_allclose(right[0], pearson_r(both, held_out.subjects["s1"]), atol=1e-9)
+        return
+    off = {name: off_at_the_end(of) for name, of in predictions.items()}
+    found = rows_by_metric(control_rows(off, held_out))
+    assert len(found) == 6
+    for key, row in found.items():
+        assert row["value"] == pytest.approx(plain[key]["value"], abs=1e-9), key
+    r = by_group(bold_rows(SIGNAL, held_out))[""]["value"]
+    assert found["r, frames shuffled", None]["value"] == pytest.approx(r, abs=1e-9)
+
+
+def test_subjects_and_r2_are_scored_on_the_volumes_that_are_known():
+    held_out = cut_short(shared=True)
+    values = {}
+    for name, prediction in (("plain", SIGNAL), ("off", off_at_the_end(SIGNAL))):
+        subjects = subject_rows(dict.fromkeys(held_out.subjects, prediction), held_out)
+        mean = bold_rows(prediction, held_out, prediction)
+        wanted = [row for row in mean if row["metric"] in ("r", "R2", "r / ceiling")]
+        values[name] = [row["value"] for row in (*wanted, *subjects)]
+    np.testing.assert_allclose(values["off"], values["plain"], atol=1e-9)
+
+
+def test_parts_of_variance_sum_to_the_r2_of_the_rows():
+    """Both set the level of a test block aside, which drift that is extrapolated moves."""
+    drifting = {s: of + np.linspace(-9, 9, 600)[:, None] ** 2 for s, of in STUDY.bold.items()}
+    study = replace(STUDY, bold=drifting)
+    spaces = {"signal": SIGNAL[:, :1], "noise": np.random.default_rng(8).normal(size=(600, 1))}
+    parts = partitioned(study, SPLITS, spaces, 1, fir_s=0.0)
+    held_out = held_out_bold(study, SPLITS, 1)
+    prediction = banded_prediction(study, SPLITS, spaces, 1, fir_s=0.0)
+    row = by_group(bold_rows(prediction, held_out, prediction), "R2")[""]
+    assert np.mean(sum(parts.values())) == pytest.approx(row["value"], abs=1e-9)
 
 
 def test_splits_of_held_out_bold_may_not_overlap():
