@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from subtr.baselines import PCARival
 from subtr.fitting import Fitting
-from subtr.items import Batch, WindowBatches, consecutive, window_batches
+from subtr.items import Batch, WindowBatches, consecutive, epoch_seed, window_batches
 from subtr.losses import reconstruction_loss
 from subtr.quantised import QuantisedAutoencoder, QuantisedParams
+from subtr.saved_autoencoder import frames_of_mel
 from subtr.splits import Split
 from subtr.study import Study
 from subtr.training import fit
@@ -45,11 +46,8 @@ def reconstruct_quantised(
         SettingsError: parts that do not fit one another, or less training data than codes.
         TrainingError: see `subtr.training.fit`.
     """
-    mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
-    known, tr_s = mel[torch.from_numpy(split.train)], study.clock.tr_s
-    # One scale for all bands: errors keep the weight that they have in the score.
-    center, scale = known.mean(dim=(0, 1)), known.std()
-    frames = (mel - center) / scale
+    frames, center, scale = frames_of_mel(study.mel, split.train)
+    tr_s = study.clock.tr_s
     torch.manual_seed(seed)
     model = QuantisedAutoencoder(frames.shape[2], frames.shape[1], params)
     windows = windows_of(frames, consecutive(split.train, study.run_of_tr))
@@ -58,7 +56,7 @@ def reconstruct_quantised(
 
     def batches(epoch: int) -> WindowBatches:
         sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
-        return WindowBatches(frames, stretches, *sizes, seed * 1_000_003 + epoch)
+        return WindowBatches(frames, stretches, *sizes, epoch_seed(seed, epoch))
 
     def objective(model: QuantisedAutoencoder, batch: Batch):
         found = model(batch["frames"], tr_s)
