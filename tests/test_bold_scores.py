@@ -1,15 +1,17 @@
-"""Planted BOLD scores what it must; a statistic of all data is caught."""
+"""Planted BOLD scores what it must, and its lag is found; a statistic of all data is caught."""
 
 import warnings
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from leaks import assert_fitted_on_train
 from planted import order_study
 
 from subtr.bold.cleaning import Cleaner
-from subtr.bold_scores import bold_rows, ceiling_rows, control_rows, subject_rows
+from subtr.bold_scores import bold_rows, ceiling_rows, control_rows, lag_rows, subject_rows
+from subtr.clock import Clock
 from subtr.errors import StudyError, StudyWarning
 from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics import (
@@ -17,9 +19,11 @@ from subtr.metrics import (
     pearson_r,
     scored_on,
     standardise_by_fold,
+    standardised,
     wrong_subject_scores,
 )
 from subtr.splits import Split
+from subtr.study import Study
 from subtr.variance_partition import banded_prediction, partitioned
 
 NOISE = 1.0
@@ -310,3 +314,106 @@ def test_splits_of_held_out_bold_may_not_overlap():
     twice = [SPLITS[0], Split(SPLITS[1].train, SPLITS[1].validation, SPLITS[0].test)]
     with pytest.raises(ValueError, match="two test blocks"):
         held_out_bold(STUDY, twice, 1)
+
+
+LAG_TR_S, N_LAG_TRS = 1.5, 400
+RUNS = np.repeat([0, 1], N_LAG_TRS // 2)
+
+
+def lagging(lags_trs, noise=1.0, seed=0, **more):
+    """Two runs whose BOLD follows "events" by so many TRs each; one of five parcels answers."""
+    rng = np.random.default_rng(seed)
+    events, bold = rng.normal(size=(N_LAG_TRS, 1)), rng.normal(size=(N_LAG_TRS, 5)) * noise
+    for run, lag in enumerate(lags_trs):
+        (trs,) = np.nonzero(run == RUNS)
+        bold[trs[lag:], 2] += events[trs[: len(trs) - lag], 0]
+    parcels = pd.DataFrame({"tuning": list("abcde")}, index=list("abcde"))
+    regressors = {"events": events, "other": rng.normal(size=(N_LAG_TRS, 1))}
+    options = {"run_of_tr": RUNS, "bold_lag_s": 4.5, "regressors": regressors} | more
+    return Study(
+        "planted", Clock(LAG_TR_S, N_LAG_TRS), bold={"s1": bold}, parcels=parcels, **options
+    )
+
+
+def by_run(rows, metric="lag of the peak_s"):
+    return {row["group"]: row["value"] for row in rows if row["metric"] == metric}
+
+
+def test_each_runs_lag_is_found_and_the_one_that_is_off_is_named():
+    with pytest.warns(UserWarning, match="lag of 12 s, but about 4.5 s") as caught:
+        rows = lag_rows(lagging([3, 8]), seed=0, floats_per_tr=1)
+    assert by_run(rows) == {"run 0": 4.5, "run 1": 12.0}
+    (warning,) = caught
+    assert "planted, run 1, events" in str(warning.message)
+    assert {row["ceiling"] for row in rows if row["metric"] == "lag of the peak_s"} == {4.5}
+    assert {row["system"] for row in rows} == {"lag scan, events"}
+    assert {row["floats_per_tr"] for row in rows} == {1}
+
+
+def test_a_study_of_one_run_has_no_name_of_it_and_all_well_is_silent():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rows = lag_rows(lagging([3, 3], run_of_tr=None))
+    assert by_run(rows) == {"": 4.5}
+    floors = [row["floor"] for row in rows if row["metric"] == "r at that lag"]
+    assert by_run(rows, "r at that lag")[""] > 1.5 * floors[0]
+
+
+def test_shifted_bold_that_lags_all_the_same_is_warned_of():
+    with pytest.warns(UserWarning, match="lag of 4.5 s, but about 0 s"):
+        lag_rows(lagging([3, 3], hrf_applied=True, bold_lag_s=0.0))
+
+
+def test_noise_is_seldom_warned_of_and_its_floor_is_what_chance_reaches():
+    above, warned = 0, 0
+    for seed in range(60):
+        study = lagging([0, 0], seed=seed, run_of_tr=None)
+        noise = np.random.default_rng([seed, 9]).normal(size=(N_LAG_TRS, 5))
+        study = replace(study, bold={"s1": noise}, regressors={"other": study.regressors["other"]})
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            rows = {row["metric"]: row for row in lag_rows(study)}
+        above += rows["r at that lag"]["value"] > rows["r at that lag"]["floor"]
+        warned += bool(caught)
+    assert above <= 9  # 3 of 60 expected; more than 9 has a probability below 0.2 %
+    assert warned <= above
+
+
+def test_the_floor_of_a_scan_is_that_of_shifts_of_what_is_known():
+    rng = np.random.default_rng(11)
+    feature, bold = rng.normal(size=N_LAG_TRS), rng.normal(size=(N_LAG_TRS, 2)) + 30
+    bold[100:300, 0] = np.nan
+    feature[50:90] += 5  # what is known has another mean and deviation than the whole
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study = lagging([3, 3], regressors={"events": feature[:, None]}, run_of_tr=None)
+        parcels = study.parcels.iloc[:2]
+        floor = lag_rows(replace(study, bold={"s1": bold}, parcels=parcels))[1]["floor"]
+    lags = np.arange(-5, 12)
+
+    def followed(shift, missing_as_mean):
+        moved = np.roll(feature, shift)
+        if missing_as_mean:
+            r = (np.nan_to_num(standardised(bold)) * standardised(moved[:, None])).mean(0)
+        else:
+            r = pearson_r(np.stack([moved] * 2, 1), bold)
+        return np.sqrt((np.maximum(r, 0) ** 2).mean())
+
+    def percentile(missing_as_mean):
+        each = np.array([followed(shift, missing_as_mean) for shift in range(N_LAG_TRS)])
+        shifts = np.arange(len(lags), N_LAG_TRS - len(lags))
+        return np.percentile(each[(shifts[:, None] + lags) % N_LAG_TRS].max(1), 95)
+
+    assert floor == pytest.approx(percentile(False), abs=1e-9)
+    assert abs(percentile(True) - floor) > 0.01
+
+
+def test_what_went_through_a_response_and_what_is_missing_says_nothing():
+    study = lagging([3, 3])
+    known = replace(study, regressors={"events": study.regressors["events"]}, convolved=("events",))
+    assert lag_rows(known) == []
+    assert lag_rows(replace(study, bold={}, regressors={})) == []
+    short = np.r_[np.zeros(30, int), np.ones(N_LAG_TRS - 30, int)]
+    assert set(by_run(lag_rows(replace(study, run_of_tr=short)))) == {"run 1"}
+    constant = {"flat": np.ones((N_LAG_TRS, 1))}
+    assert lag_rows(replace(study, regressors=constant)) == []
