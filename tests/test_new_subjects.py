@@ -9,6 +9,7 @@ from planted import order_study
 
 from subtr.alignment import FunctionalAlignment
 from subtr.bold_params import BoldParams, NewSubjectParams
+from subtr.bold_scores import subject_rows
 from subtr.errors import SettingsError, StudyError
 from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics import pearson_r, split_half_ceiling
@@ -16,7 +17,6 @@ from subtr.new_subjects import Shared, head_prediction, leave_one_subject_out
 from subtr.params import validate
 from subtr.readouts import BoldReadout
 from subtr.study import folds_of
-from subtr.subject_scoring import shifted_r, subject_rows
 
 STUDY = order_study(n_trs=240, n_subjects=3, noise=0.5)
 # The third answers the other way round, as nobody whom a trunk without it was trained on.
@@ -189,14 +189,6 @@ def test_scores_are_means_over_subjects_against_their_own_bold(found):
     assert row["ceiling"] == pytest.approx(ceiling)
     assert row["low"] < row["value"] < row["high"]
     assert row["floor"] < 0.3
-
-
-def test_shifts_by_fourier_transform_are_shifts():
-    rng = np.random.default_rng(0)
-    one, other = ((of - of.mean(0)) / of.std(0) for of in rng.normal(size=(2, 101, 3)))
-    found = shifted_r(one, other, 2.0)
-    expected = [pearson_r(np.roll(one, shift, axis=0), other) for shift in range(8, 94)]
-    np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_alignment_of_a_study_uses_the_groups_training_volumes(found):

@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from leaks import assert_fitted_on_train, assert_no_leak
 
 from subtr.bold.hrf import HRF_DURATION_S
 from subtr.clock import Clock
 from subtr.errors import SettingsError, StudyError
-from subtr.splits import Split, assert_fitted_on_train, assert_no_leak, block_splits
+from subtr.splits import Split, block_splits
 from subtr.study import Study, StudyWarning, folds_of
 
 PARCELS = pd.DataFrame({"tuning": ["A1", "V1"]}, index=["left", "right"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from subtr.augmentation import augment
-from subtr.items import Batch, Stimulus, parts_of
+from subtr.items import Batch, Stimulus, epoch_seed, parts_of
 from subtr.study import Fold
 
 
@@ -56,4 +56,4 @@ def batches_of_epoch(
             of_part[name] = (augmentation, mean, context)
     if not of_part:
         return lambda _: [train]
-    return lambda epoch: _AugmentedItem(train, of_part, fold.seed * 1_000_003 + epoch)
+    return lambda epoch: _AugmentedItem(train, of_part, epoch_seed(fold.seed, epoch))

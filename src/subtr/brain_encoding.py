@@ -10,14 +10,13 @@ from subtr.altered_stimulus import altered, without_fast_changes
 from subtr.bold_training import Trained, fit_fold
 from subtr.errors import SettingsError
 from subtr.experiment_data import ExperimentData
-from subtr.held_out_bold import HeldOutBold
 from subtr.metrics import (
     block_bootstrap,
     false_discovery_q,
+    held_out_shift_null,
+    known_mean,
     pearson_r,
     permutation_p,
-    shift_null,
-    standardise_by_fold,
 )
 from subtr.prediction import bold_timeline
 from subtr.ridge_prediction import ridge_features
@@ -76,8 +75,8 @@ def parcel_gains(
     Benjamini and Hochberg).
     """
     bold = experiment.held_out
-    trs = np.sort(np.concatenate(bold.tests))
-    ours, theirs = (_standardised(of, bold)[trs] for of in (prediction, rival))
+    trs = bold.trs
+    ours, theirs = (bold.scored(of)[trs] for of in (prediction, rival))
     measured = bold.mean[trs]
 
     def gain(chosen=slice(None)):
@@ -86,9 +85,7 @@ def parcel_gains(
         )
 
     interval = block_bootstrap(gain, len(trs), block_trs(len(trs), bold.tr_s), n_boot=n_draws)
-    least_shift = min(int(np.ceil(16 / bold.tr_s)), len(trs) // 2)
-    blocks = [np.searchsorted(trs, test) for test in bold.tests]
-    r, null = shift_null(ours, measured, least_shift, blocks)
+    r, null = held_out_shift_null(prediction, bold.mean, bold.tests, bold.tr_s)
     p = np.asarray(permutation_p(r, null))
     return pd.DataFrame(
         {
@@ -117,13 +114,12 @@ def timescales(
     bold, rows = experiment.held_out, []
     half = experiment.study.clock.frames_per_tr / experiment.study.clock.tr_s / 2
     for cutoff_hz in [*(hz for hz in cutoffs_hz if hz < half), None]:
-        found = _standardised(held_out(experiment, folds, cutoff_hz), bold)
-        r = pearson_r(found, bold.mean)
+        r = pearson_r(bold.scored(held_out(experiment, folds, cutoff_hz)), bold.mean)
         for group in dict.fromkeys(bold.groups):
             chosen = bold.groups.eq(group).to_numpy()
             row = {"cutoff_hz": np.inf if cutoff_hz is None else cutoff_hz, "group": group}
             rows.append(
-                row | {"r": np.nanmean(r[chosen]), "ceiling": np.nanmean(bold.ceiling[chosen])}
+                row | {"r": known_mean(r[chosen]), "ceiling": known_mean(bold.ceiling[chosen])}
             )
     return pd.DataFrame(rows)
 
@@ -150,14 +146,8 @@ def explained(
     found = partitioned(experiment.folds, spaces, fir_s)
     rows = [
         {"part": partition_name(part), "group": group}
-        | {"r2": np.nanmean(of[bold.groups.eq(group).to_numpy()])}
+        | {"r2": known_mean(of[bold.groups.eq(group).to_numpy()])}
         for part, of in found.items()
         for group in dict.fromkeys(bold.groups)
     ]
     return pd.DataFrame(rows)
-
-
-def _standardised(prediction: np.ndarray, bold: HeldOutBold) -> np.ndarray:
-    """Over the same volumes as the BOLD, those that are not masked."""
-    known = np.where(np.isfinite(bold.mean), prediction, np.nan)
-    return standardise_by_fold(known, bold.tests)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from subtr.bold_pattern_scoring import OVERLAP_S, SEGMENT_S
+from subtr.bold_scores import OVERLAP_S, SEGMENT_S
 from subtr.decoding import GROUP, WINDOW_S, Decoded, FittedFold, decode, fit_decoders
 from subtr.decoding_scores import decoding_rows
 from subtr.errors import SettingsError

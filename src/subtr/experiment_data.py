@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from subtr import scoring
+from subtr.bold_scores import lag_rows
 from subtr.datasets import load_study
 from subtr.errors import SettingsError
 from subtr.experiment_params import StudyParams, SystemParams
 from subtr.held_out_bold import HeldOutBold, held_out_bold
-from subtr.lag_scoring import lag_rows
 from subtr.other_recordings import files_of, with_other_recordings
 from subtr.params import Strict, load_params, nearest, params_folder, params_hash
 from subtr.results import check_writable, read_results, read_table, run_folder, write_results

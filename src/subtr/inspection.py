@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from subtr.bold_scoring import bold_rows
+from subtr.bold_scores import bold_rows
 from subtr.bold_stimulus import bold_predictor, bold_stimulus
 from subtr.decoders import DECODERS
 from subtr.errors import SettingsError
@@ -18,6 +18,7 @@ from subtr.items import Stimulus, consecutive, window_batches
 from subtr.joint_stream import JointStream
 from subtr.models import BoldPredictor, Stream, TemporalAutoencoder
 from subtr.prediction import bold_timeline
+from subtr.saved_autoencoder import frames_of_mel
 from subtr.scoring import sound_rows
 from subtr.system_training import training_folds
 
@@ -38,8 +39,7 @@ def levels_of_sound(experiment: ExperimentData, system: str, seed: int = 0) -> p
         SettingsError: the system has no part for sound, or is not trained.
     """
     study, params = experiment.study, _part(experiment, system, "sound")
-    mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
-    n_frames, n_mels = mel.shape[1:]
+    n_frames, n_mels = study.mel.shape[1:]
     n_floats = params.floats_per_tr[0]
     stream = Stream(n_mels, n_frames, n_floats, params.stream)
     decoder = params.decoder.build(DECODERS, n_floats, n_frames, n_mels)
@@ -47,14 +47,13 @@ def levels_of_sound(experiment: ExperimentData, system: str, seed: int = 0) -> p
     found: dict[str, list[Tensor]] = {}
     for fold in training_folds(experiment, system, "sound", params.of_size(n_floats), seed):
         _load(model, fold.folder, system)
-        known = mel[torch.from_numpy(fold.train)]
-        center, scale = known.mean(dim=(0, 1)), known.std()
+        frames, center, scale = frames_of_mel(study.mel, fold.train)
         stretches = consecutive(fold.test, study.run_of_tr)
         for name in _without_each([stream], study.clock.tr_s):
-            for batch in window_batches((mel - center) / scale, stretches):
+            for batch in window_batches(frames, stretches):
                 windows = model(batch["frames"], study.clock.tr_s)[0] * scale + center
                 found.setdefault(name, []).append(windows)
-    original, rows = mel.numpy()[experiment.reconstruction_trs], []
+    original, rows = np.asarray(study.mel[experiment.reconstruction_trs], np.float32), []
     for name, parts in found.items():
         labels = {"study": study.name, "system": system, "seed": seed, "without": name}
         rows += sound_rows(original, torch.cat(parts).numpy(), study.clock.tr_s, **labels)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from subtr.errors import SettingsError
 from subtr.fitting import Fitting
-from subtr.items import Batch, WindowBatches, consecutive
+from subtr.items import EPOCHS_APART, Batch, WindowBatches, consecutive, epoch_seed
 from subtr.masked_autoencoder import MaskedAutoencoder
 from subtr.masking import dual_masks
 from subtr.patches import Patches
@@ -109,7 +109,7 @@ def pretrain(
     model = MaskedAutoencoder(stream, patches, study.clock.tr_s, *scale, *how)
 
     def batches(epoch: int) -> _MaskedBatches:
-        of_epoch = seed * 1_000_003 + epoch
+        of_epoch = epoch_seed(seed, epoch)
         sizes = width, params.batch_size, params.batches_per_epoch
         windows = WindowBatches(timeline, of_part["training"], *sizes, of_epoch)
         return _MaskedBatches(windows, patches, params, of_epoch, n_channels)
@@ -127,7 +127,9 @@ def pretrain(
     firsts = torch.as_tensor(np.concatenate(firsts)).split(params.batch_size)
     windows = [{"frames": timeline[first[:, None] + torch.arange(width)]} for first in firsts]
     # Masks as of an epoch that is never reached.
-    unseen = _MaskedBatches(windows, patches, params, seed * 1_000_003 + 1_000_002, n_channels)
+    unseen = _MaskedBatches(
+        windows, patches, params, epoch_seed(seed, EPOCHS_APART - 1), n_channels
+    )
     fitting = Fitting(model, objective, batches, list(unseen), params.training, seed)
     history = fit(fitting, fold.folder, fold.label)
     # `fit` leaves a model ready to predict; the stream's own training is still to come.

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from subtr.baselines import PCARival
 from subtr.fitting import Fitting
-from subtr.items import Batch, WindowBatches, consecutive, window_batches
+from subtr.items import Batch, WindowBatches, consecutive, epoch_seed, window_batches
 from subtr.losses import reconstruction_loss
 from subtr.quantised import QuantisedAutoencoder
+from subtr.saved_autoencoder import frames_of_mel
 from subtr.study import Fold
 from subtr.training import fit
 from subtr.training_windows import windows_of
@@ -42,11 +43,8 @@ def reconstruct_quantised(fold: Fold) -> QuantisedSound:
         TrainingError: see `subtr.training.fit`.
     """
     study, split, params, seed = fold.study, fold.split, fold.params, fold.seed
-    mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
-    known, tr_s = mel[torch.from_numpy(split.train)], study.clock.tr_s
-    # One scale for all bands: errors keep the weight that they have in the score.
-    center, scale = known.mean(dim=(0, 1)), known.std()
-    frames = (mel - center) / scale
+    frames, center, scale = frames_of_mel(study.mel, split.train)
+    tr_s = study.clock.tr_s
     torch.manual_seed(seed)
     model = QuantisedAutoencoder(frames.shape[2], frames.shape[1], params)
     windows = windows_of(frames, consecutive(split.train, study.run_of_tr))
@@ -55,7 +53,7 @@ def reconstruct_quantised(fold: Fold) -> QuantisedSound:
 
     def batches(epoch: int) -> WindowBatches:
         sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
-        return WindowBatches(frames, stretches, *sizes, seed * 1_000_003 + epoch)
+        return WindowBatches(frames, stretches, *sizes, epoch_seed(seed, epoch))
 
     def objective(model: QuantisedAutoencoder, batch: Batch):
         found = model(batch["frames"], tr_s)

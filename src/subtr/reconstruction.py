@@ -14,7 +14,7 @@ from subtr.autoencoder_training import LessonBatches, train_autoencoder
 from subtr.errors import SettingsError
 from subtr.export import StreamSpec
 from subtr.feature_error import FeatureError
-from subtr.items import consecutive, window_batches
+from subtr.items import consecutive, epoch_seed, window_batches
 from subtr.other_recordings import OtherWindows, mixed_windows
 from subtr.params import params_hash
 from subtr.perturbation import PerturbationParams, perturbed
@@ -23,6 +23,7 @@ from subtr.saved_autoencoder import (
     AUTOENCODER_FILE,
     AutoencoderSpec,
     SavedAutoencoder,
+    frames_of_mel,
     frames_of_pictures,
     pictures_of_frames,
 )
@@ -42,11 +43,7 @@ def train_sound(fold: Fold) -> Autoencoder:
     """
     fold = _with_teacher(fold, train_sound)
     study, params = fold.study, fold.params
-    mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
-    known = mel[torch.from_numpy(fold.train)]
-    # One scale for all bands: errors keep the weight that they have in the score.
-    center, scale = known.mean(dim=(0, 1)), known.std()
-    frames = (mel - center) / scale
+    frames, center, scale = frames_of_mel(study.mel, fold.train)
     learned = perturbed(frames, consecutive(fold.train, study.run_of_tr), params.perturbation)
     heard = _heard(fold, frames.shape[1], center, scale)
     others = _others(fold, center, scale)
@@ -169,7 +166,7 @@ def _train(fold: Fold, model, frames, learned, heard, others) -> pd.DataFrame:
     mean = 0.0 if frames.ndim == 3 else frames[torch.from_numpy(fold.train)].mean((0, 1))
 
     def batches(epoch: int) -> LessonBatches:
-        of_epoch = fold.seed * 1_000_003 + epoch
+        of_epoch = epoch_seed(fold.seed, epoch)
         sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
         windows = mixed_windows(learned_frames, stretches, others, *sizes, of_epoch)
         lesson = (epoch, params.training.max_epochs, frames.shape[1] / clock.tr_s)

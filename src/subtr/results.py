@@ -1,6 +1,5 @@
 """Tidy results: one CSV a system and seed, one row a score."""
 
-import contextlib
 import os
 import subprocess
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ import pandas as pd
 
 from subtr.errors import SettingsError, SubtrError
 from subtr.params import nearest
+from subtr.whole_files import whole_file
 
 _NUMBERS = ("floats_per_tr", "value", "low", "high", "floor", "ceiling")
 _WHOLE = ("seed", "fold")
@@ -52,14 +52,11 @@ def write_results(file: Path | str, rows: Iterable[dict[str, Any]]) -> Path:
                 raise SettingsError(f"{file}: unknown column {str(column)!r}{hint}")
         full.append({"git": git} | row)
     table = _typed(pd.DataFrame(full, columns=list(COLUMNS)), file)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(part, index=False)
-        os.replace(part, file)
+        with whole_file(file) as part:
+            table.to_csv(part, index=False)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise _unwritable(file, error) from error
     return file
 

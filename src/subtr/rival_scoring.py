@@ -1,7 +1,6 @@
 """Scores of what needs no training by gradient, beside those of learned systems."""
 
-from subtr.bold_pattern_scoring import ceiling_rows
-from subtr.bold_scoring import bold_rows
+from subtr.bold_scores import bold_rows, ceiling_rows
 from subtr.experiment_data import ExperimentData
 from subtr.rivals import Rival, bold_rivals, picture_rivals, sound_rivals
 from subtr.scoring import Row

@@ -1,7 +1,6 @@
 """Ridge regression of any number of subjects on the same features, which are decomposed once."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
 from subtr.baselines.ridge import DEFAULT_ALPHAS, nested_blocks
-from subtr.bold.cleaning import parcels_alike
 from subtr.errors import StudyError
+from subtr.metrics.bold import known_deviation, known_mean, parcels_alike
 
 LEAST_TRS = 10
 
@@ -63,10 +62,9 @@ class StreamingRidge:
         n_inner_folds: int = 4,
         gap_s: float | int = 16.0,
     ):
-        with warnings.catch_warnings():  # a lag that no training TR has stays NaN, then 0
-            warnings.simplefilter("ignore", RuntimeWarning)
-            mean = np.nan_to_num(np.nanmean(features[train], axis=0))
-            spread = np.nan_to_num(np.nanstd(features[train], axis=0))
+        # A lag that no training TR has is NaN, then 0.
+        mean = np.nan_to_num(known_mean(features[train], axis=0))
+        spread = np.nan_to_num(known_deviation(features[train], axis=0))
         spread[spread < 1e-12] = np.inf  # a constant feature says nothing
         self.features = np.nan_to_num((features - mean) / spread)
         self.train, self.alphas = np.sort(train), np.asarray(alphas, dtype=np.float64)

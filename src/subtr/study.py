@@ -1,6 +1,5 @@
 """A study: one stimulus on one clock, the BOLD of those who met it, and how time is split."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,8 @@ from subtr.bold.hrf import HRF_DURATION_S
 from subtr.clock import Clock
 from subtr.errors import StudyError, StudyWarning
 from subtr.masked_bold import masked_bold
-from subtr.splits import Split, assert_fitted_on_train, assert_no_leak, block_splits
+from subtr.metrics.bold import known_mean, standardised
+from subtr.splits import Split, block_splits
 from subtr.stimulus.mel import MelSettings
 
 __all__ = [
@@ -23,8 +23,6 @@ __all__ = [
     "Split",
     "Study",
     "StudyWarning",
-    "assert_fitted_on_train",
-    "assert_no_leak",
     "folds_of",
 ]
 
@@ -163,15 +161,8 @@ class Study:
         """
         if not self.bold:
             raise StudyError(f"{self.name} has no BOLD to average.")
-        z = []
-        for bold in self.bold.values():
-            bold = np.asarray(bold, dtype=np.float64)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)
-                z.append((bold - np.nanmean(bold, axis=0)) / np.nanstd(bold, axis=0))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            return np.nanmean(np.asarray(z, dtype=np.float64), axis=0)
+        z = [standardised(np.asarray(bold, dtype=np.float64)) for bold in self.bold.values()]
+        return known_mean(np.stack(z), axis=0)
 
     def splits(
         self,

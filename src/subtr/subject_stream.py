@@ -10,20 +10,21 @@ from jaxtyping import Float, Float64
 
 from subtr.baselines.ridge import delayed
 from subtr.bold.cleaning import Cleaner
+from subtr.bold_scores import groups_of, one_subject_rows, score_rows
 from subtr.errors import StudyError
-from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
+from subtr.metrics import (
+    block_bootstrap,
+    held_out_shift_null,
+    known_mean,
+    pearson_r,
+    scored_on,
+    standardise_by_fold,
+)
 from subtr.scoring import Row, block_trs
 from subtr.splits import Split
 from subtr.streaming_ridge import StreamingRidge
 from subtr.study import Study
 from subtr.subject_ceiling import StreamedCeiling
-from subtr.subject_scoring import (
-    groups_of,
-    known_mean,
-    one_subject_rows,
-    score_rows,
-    shifted_r,
-)
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class SubjectScores:
         name, n_floats: of the features, and how many go into the regression.
         r: NaN where a subject's parcel is masked.
         by_tr: what each tested TR adds to r: z-scored prediction times z-scored BOLD, averaged over
-            subjects and over the parcels of all and of each class.
-        shifted: mean r over subjects when predictions are moved along by 16 s or more, wrapped
-            around; one row a shift.
+            parcels of all and of each class, and over the subjects that have them.
+        shifted: mean r over subjects that have the parcel when predictions are moved along by 16 s
+            or more, wrapped around; one row a shift.
         ceiling: of a single subject, see `StreamedCeiling`; NaN with one subject.
         subjects, groups, tr_s: names of the subjects, each parcel's class, seconds of a TR.
     """
@@ -58,14 +59,16 @@ class SubjectScores:
         95th percentile of all shifts.
         """
         length = block_trs(len(self.by_tr), self.tr_s)
-        low, high = block_bootstrap(lambda trs: self.by_tr[trs].mean(0), len(self.by_tr), length)
+        low, high = block_bootstrap(
+            lambda trs: known_mean(self.by_tr[trs], 0), len(self.by_tr), length
+        )
         rows: list[Row] = []
         for index, (group, of) in enumerate(groups_of(self.groups).items()):
-            floor = np.nanpercentile(known_mean(self.shifted[:, of]), 95)
-            score = {"value": known_mean(known_mean(self.r[:, of])), "floor": floor}
+            floor = np.nanpercentile(known_mean(self.shifted[:, of], 1), 95)
+            score = {"value": known_mean(known_mean(self.r[:, of], 1)), "floor": floor}
             score |= {"low": low[index], "high": high[index]}
-            rows += score_rows(group, score, float(known_mean(self.ceiling[of])))
-        rows += one_subject_rows(self.subjects, list(self.r))
+            rows += score_rows(group, score, known_mean(self.ceiling[of]))
+        rows += one_subject_rows(self.subjects, self.r)
         labels = labels | {"modality": "bold", "floats_per_tr": self.n_floats}
         return [labels | row for row in rows]
 
@@ -111,7 +114,8 @@ def score_subjects(
     tested = np.sort(np.concatenate(tests))
     ceiling = StreamedCeiling()
     r: dict[str, list[np.ndarray]] = {name: [] for name in features}
-    by_tr, shifted = dict.fromkeys(features, 0.0), dict.fromkeys(features, 0.0)
+    by_tr = {name: _RunningMean() for name in features}
+    shifted = {name: _RunningMean() for name in features}
     groups = tuple(study.parcels["tuning"].astype(str))
     of_groups = groups_of(groups).values()
     for subject, on_disk in study.bold.items():
@@ -124,25 +128,22 @@ def score_subjects(
             measured[split.test] = cleaned[split.test]
             for name, of in ridges.items():
                 found[name][split.test] = of[fold].predict(cleaned, split.test)
-        known = np.isfinite(measured)
         measured = standardise_by_fold(measured, tests)
         ceiling.add(measured)
         for name, prediction in found.items():
-            prediction = standardise_by_fold(np.where(known, prediction, np.nan), tests)
-            one, other = prediction[tested], measured[tested]
+            one, other = scored_on(prediction, measured, tests)[tested], measured[tested]
             r[name].append(pearson_r(one, other))
             product = one * other
-            parts = [np.nan_to_num(known_mean(product[:, of])) for of in of_groups]
-            by_tr[name] = by_tr[name] + np.stack(parts, axis=1) / len(study.bold)
-            shifted[name] = shifted[name] + shifted_r(one, other, tr_s) / len(study.bold)
+            by_tr[name].add(np.stack([known_mean(product[:, of], 1) for of in of_groups], axis=1))
+            shifted[name].add(held_out_shift_null(prediction, measured, tests, tr_s)[1])
     single = ceiling.single() if len(study.bold) > 1 else np.full(n_parcels, np.nan)
     return [
         SubjectScores(
             name,
             ridges[name][0].features.shape[1],
             np.array(r[name]),
-            by_tr[name],
-            shifted[name],
+            by_tr[name].mean(),
+            shifted[name].mean(),
             single,
             tuple(study.subjects),
             groups,
@@ -150,6 +151,21 @@ def score_subjects(
         )
         for name in features
     ]
+
+
+class _RunningMean:
+    """Mean of what is known of arrays that come one after the other; NaN where nothing is."""
+
+    def __init__(self):
+        self.total, self.count = 0.0, 0
+
+    def add(self, values: np.ndarray) -> None:
+        known = np.isfinite(values)
+        self.total = self.total + np.where(known, values, 0.0)
+        self.count = self.count + known
+
+    def mean(self) -> np.ndarray:
+        return np.where(self.count > 0, self.total / np.maximum(self.count, 1), np.nan)
 
 
 def _ridges(features, splits: list[Split], tr_s: float) -> list[StreamingRidge]:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.bold_params import BoldParams
-from subtr.bold_scoring import bold_rows, control_rows
+from subtr.bold_scores import bold_rows, control_rows, subject_rows
 from subtr.errors import SettingsError
 from subtr.experiment_data import ExperimentData
 from subtr.new_subjects import leave_one_subject_out
@@ -13,7 +13,6 @@ from subtr.prediction import predict_bold
 from subtr.reconstruction import reconstruct_pictures, reconstruct_sound
 from subtr.scoring import Row
 from subtr.study import Fold, folds_of
-from subtr.subject_scoring import subject_rows
 
 PartParams = AutoencoderParams | BoldParams
 

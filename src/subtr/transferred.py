@@ -20,7 +20,7 @@ from subtr.bold_stimulus import bold_stimulus
 from subtr.errors import SettingsError
 from subtr.held_out_bold import cleaned_bold
 from subtr.items import Stimulus, parts_of, stimulus_of
-from subtr.metrics import pearson_r
+from subtr.metrics import known_mean, pearson_r
 from subtr.models import BoldPredictor
 from subtr.splits import Split
 from subtr.study import Study
@@ -93,7 +93,7 @@ def read_out(
     """
     prediction = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
     for split, of, then in zip(splits, features, shown or features, strict=True):
-        known, bold = _known(split), cleaned_bold(study, split, drift_order)[1]
+        known, bold = split.known, cleaned_bold(study, split, drift_order)[1]
         prediction[split.test] = _ridge(study, of, bold, known, split.test, then)
     return prediction
 
@@ -118,7 +118,7 @@ def chosen_within(
     prediction, names = np.full((study.clock.n_trs, len(study.parcels)), np.nan), []
     gap_trs = int(np.ceil(HRF_DURATION_S / study.clock.tr_s))
     for fold, split in enumerate(splits):
-        known, bold = _known(split), cleaned_bold(study, split, drift_order)[1]
+        known, bold = split.known, cleaned_bold(study, split, drift_order)[1]
         inner = nested_blocks(known, n_inner_folds, gap_trs)
         scores = {
             name: np.mean([_inner_r(study, of[fold], bold, known, *block) for block in inner])
@@ -132,7 +132,7 @@ def chosen_within(
 
 def _inner_r(study, features, bold, known, fit: Int[np.ndarray, " _"], held) -> float:
     found = _ridge(study, features, bold, known[fit], known[held])
-    return float(np.nan_to_num(np.nanmean(pearson_r(found, bold[known[held]]))))
+    return float(np.nan_to_num(known_mean(pearson_r(found, bold[known[held]]))))
 
 
 def _ridge(study, features, bold, learned, asked, shown=None) -> np.ndarray:
@@ -142,7 +142,3 @@ def _ridge(study, features, bold, learned, asked, shown=None) -> np.ndarray:
     if not study.hrf_applied:
         seen = [canonical_features(of, learned, tr_s, runs) for of in seen]
     return FirRidge(tr_s, 0.0).fit(seen[0], bold, learned, runs).predict(seen[1], asked, runs)
-
-
-def _known(split: Split) -> np.ndarray:
-    return np.sort(np.concatenate([split.train, split.validation]))

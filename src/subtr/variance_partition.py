@@ -8,7 +8,7 @@ from jaxtyping import Float, Float64
 
 from subtr.baselines import BandedRidge
 from subtr.errors import SettingsError
-from subtr.held_out_bold import cleaned_bold
+from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics import r2_score
 from subtr.study import Fold
 
@@ -79,6 +79,8 @@ def partitioned(
 ) -> dict[frozenset[str], Float64[np.ndarray, " parcel"]]:
     """R2 of held-out BOLD, split by `partition` among feature spaces; each combination is fitted.
 
+    R2 is that of `subtr.bold_scores.bold_rows`: each test block without its level, on both sides.
+
     Arguments
         as `banded_prediction`; up to ``MOST_SPACES`` spaces, for the models double with each.
 
@@ -91,16 +93,14 @@ def partitioned(
             f"{len(first)} feature spaces: expected 1 to {MOST_SPACES}, which take "
             f"{2**MOST_SPACES - 1} models. Put some together."
         )
-    study, tests = folds[0].study, np.concatenate([fold.test for fold in folds])
-    bold = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
-    for fold in folds:
-        cleaned = cleaned_bold(study, fold.split, fold.drift_order)[1]
-        bold[fold.test] = cleaned[fold.test]
+    first_fold = folds[0]
+    splits = [fold.split for fold in folds]
+    bold = held_out_bold(first_fold.study, splits, first_fold.drift_order)
     r2 = {}
     for chosen in _subsets(sorted(first)):
         of = _only(spaces, chosen)
         found = banded_prediction(folds, of, fir_s, seed)
-        r2[chosen] = r2_score(found[tests], bold[tests])
+        r2[chosen] = r2_score(*(of[bold.trs] for of in bold.centred(found)))
     return partition(r2)
 
 

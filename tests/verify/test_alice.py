@@ -14,13 +14,12 @@ from verify.test_compared_bold import bold_folder, bold_params
 
 from subtr.aggregators import AGGREGATORS
 from subtr.bold_params import BoldParams
-from subtr.bold_pattern_scoring import ceiling_rows
-from subtr.bold_scoring import bold_rows, control_rows
+from subtr.bold_scores import bold_rows, ceiling_rows, control_rows
 from subtr.bold_training import fit_fold
 from subtr.datasets import load_study
 from subtr.experiment_params import SystemParams
 from subtr.held_out_bold import held_out_bold
-from subtr.metrics import shuffle_frames, standardise_by_fold
+from subtr.metrics import shuffle_frames
 from subtr.params import load_params, params_folder, params_hash, validate
 from subtr.prediction import predict_bold
 from subtr.result_tables import summary
@@ -83,7 +82,7 @@ def test_aggregators_and_rivals_on_the_story(story, film, scored_of, verify_fold
     rows, predictions = list(ceiling_rows(bold, study="alice", system="listeners")), {}
     for rival, n_floats, found in bold_rivals(folds_of(study, splits, drift_order=DRIFT_ORDER)):
         rows += scored(found, None, bold, rival, 0, n_floats)
-        predictions[rival] = [standardise_by_fold(found, bold.tests)]
+        predictions[rival] = [bold.scored(found)]
     candidates = {seed: {} for seed in SEEDS}
     for aggregator in AGGREGATORS.parts:
         of_seeds = []
@@ -93,14 +92,14 @@ def test_aggregators_and_rivals_on_the_story(story, film, scored_of, verify_fold
             found = read_out(study, splits, vectors, DRIFT_ORDER)
             without_order = read_out(study, splits, vectors, DRIFT_ORDER, mixed)
             rows += scored(found, without_order, bold, aggregator, seed, VECTOR_DIM)
-            of_seeds.append(standardise_by_fold(found, bold.tests))
+            of_seeds.append(bold.scored(found))
         predictions[aggregator] = of_seeds
     chosen = []
     for seed in SEEDS:
         found, names = chosen_within(study, splits, candidates[seed], DRIFT_ORDER)
         print(f"seed {seed}: chosen within the training TRs {names}")
         rows += scored(found, None, bold, CHOSEN, seed, VECTOR_DIM)
-        chosen.append(standardise_by_fold(found, bold.tests))
+        chosen.append(bold.scored(found))
     rivals = {name: of for name, of in predictions.items() if name in BESIDE}
     predictions[CHOSEN] = chosen
     for system in (CHOSEN, BEST_ON_FILM, OF_TIER_1):

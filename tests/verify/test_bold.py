@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from subtr.bold_scoring import bold_rows, control_rows
+from subtr.bold_scores import bold_rows, control_rows
 from subtr.datasets import load_study
 from subtr.experiment_params import StudyParams, SystemParams
 from subtr.held_out_bold import HeldOutBold, held_out_bold
-from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
+from subtr.metrics import block_bootstrap, pearson_r
 from subtr.params import load_params, params_folder, params_hash
 from subtr.prediction import predict_bold
 from subtr.result_tables import summary
@@ -37,7 +37,7 @@ def measure(name, verify_folder, **load):
     ):
         labels = {"study": name, "system": rival, "floats_per_tr": n_floats, "seed": 0}
         rows += bold_rows(prediction, bold, **labels)
-        predictions[rival] = [standardise_by_fold(prediction, bold.tests)]
+        predictions[rival] = [bold.scored(prediction)]
     for system in ("averaging", "tier1"):
         params = load_params(SystemParams, folder / f"system_{system}.yaml").bold
         of_seeds = []
@@ -57,7 +57,7 @@ def measure(name, verify_folder, **load):
             rows.append(
                 labels | {"modality": "bold", "metric": "training time_s", "value": spent_s}
             )
-            of_seeds.append(standardise_by_fold(found["mean"], bold.tests))
+            of_seeds.append(bold.scored(found["mean"]))
         predictions[system] = of_seeds
     ours = predictions.pop("tier1")
     return rows + gains_over(predictions, ours, bold, name, "tier1")

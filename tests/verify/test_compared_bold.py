@@ -4,7 +4,7 @@ import pytest
 from verify.test_compared import ENCODERS, SEEDS, SIZES, matched, stream_at
 
 from subtr.aggregators import AGGREGATORS
-from subtr.bold_scoring import bold_rows
+from subtr.bold_scores import bold_rows
 from subtr.cost import count_parameters
 from subtr.datasets import load_study
 from subtr.held_out_bold import held_out_bold

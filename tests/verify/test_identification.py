@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.bold_pattern_scoring import OVERLAP_S, SEGMENT_S
-from subtr.bold_scoring import bold_rows
+from subtr.bold_scores import OVERLAP_S, SEGMENT_S, bold_rows
 from subtr.datasets import load_study
 from subtr.decoding import decode, fit_decoders, with_bold_of
 from subtr.decoding_scores import PREFIX, decoding_rows, identified
 from subtr.experiment_params import SystemParams
 from subtr.held_out_bold import held_out_bold
 from subtr.items import consecutive
-from subtr.metrics import cut_segments, identify, standardise_by_fold
+from subtr.metrics import cut_segments, identify
 from subtr.params import load_params, params_folder, params_hash, validate
 from subtr.prediction import predict_bold
 from subtr.reconstruction import train_sound
@@ -76,7 +75,7 @@ def of_subjects(found, held_out, study, shift):
     told = []
     for index, subject in enumerate(subjects):
         head = found[subjects[(index + shift) % len(subjects)]]
-        prediction = standardise_by_fold(head, held_out.tests)
+        prediction = held_out.scored(head, subject)
         bold = held_out.subjects[subject]
         told.append(identify(bold, prediction, segments, overlap_trs, study.run_of_tr, n_draws=1))
     return told

@@ -30,7 +30,7 @@ from subtr.judges import JudgeMissing, load_judge
 from subtr.metrics import (
     block_bootstrap,
     frame_correlations,
-    mean_known,
+    known_mean,
     motion_sums,
     preservation_sums,
 )
@@ -98,10 +98,10 @@ def measures(film, judges):
         followed = tracking.follow(rearrange(found, "t p h w c -> (t p) h w c"), tracks)
         return {
             "temporal preservation": preservation_sums(original, found).score,
-            "frame correlation": lambda trs: mean_known(correlations[trs]),
+            "frame correlation": lambda trs: known_mean(correlations[trs]),
             "motion coherence": motion.coherence,
             "motion end-point error": motion.end_point_error,
-            "LPIPS": lambda trs: mean_known(perceived[trs]),
+            "LPIPS": lambda trs: known_mean(perceived[trs]),
             "tracking success": share(followed.per_tr(n_trs, n_each)),
         }
 

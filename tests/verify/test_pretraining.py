@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
-from subtr.bold_scoring import bold_rows
+from subtr.bold_scores import bold_rows
 from subtr.datasets import load_study
 from subtr.experiment_params import StudyParams, SystemParams
 from subtr.held_out_bold import HeldOutBold, held_out_bold
-from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
+from subtr.metrics import block_bootstrap, pearson_r
 from subtr.params import load_params, params_folder, params_hash, validate
 from subtr.prediction import BoldParams, predict_bold
 from subtr.results import read_results
@@ -76,10 +76,7 @@ def measure(name, study, splits, drift_order, verify_folder):
                     for fold in place.iterdir():
                         shutil.copytree(fold / "pretraining", shared / fold.name / "pretraining")
                 rows += bold_rows(found["mean"], bold, **labels, seed=seed)
-                # Over the volumes that are scored, as `bold_rows` does it.
-                scored = np.where(np.isfinite(bold.mean), found["mean"], np.nan)
-                prediction = standardise_by_fold(scored, bold.tests)
-                predictions.setdefault(system, []).append(prediction)
+                predictions.setdefault(system, []).append(bold.scored(found["mean"]))
         plain, pretrained = predictions.values()
         labels = {"study": name, "system": f"pre-training, {fraction:.0%} labelled"}
         rows += [labels | row for row in gains(pretrained, plain, bold)]

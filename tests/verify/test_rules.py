@@ -11,9 +11,9 @@ TESTS = Path(__file__).resolve().parents[1]
 RULES = {
     "haemodynamic response": (
         *("bold/test_hrf.py", "test_hrf_layer.py", "test_peak_times.py"),
-        *("bold/test_deconvolution.py", "test_lag_scoring.py"),
+        *("bold/test_deconvolution.py", "test_bold_scores.py"),
     ),
-    "leaks": ("test_study.py", "test_bold_scoring.py"),
+    "leaks": ("test_study.py", "test_bold_scores.py"),
     "bad input": (
         *("stimulus/test_container.py", "stimulus/test_cache.py", "datasets/test_film.py"),
         *("datasets/test_load_study.py", "test_params.py", "test_run.py", "test_results.py"),

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from subtr.bold_params import BoldParams
-from subtr.bold_scoring import bold_rows, control_rows
+from subtr.bold_scores import bold_rows, control_rows
 from subtr.datasets import load_study
 from subtr.datasets.sherlock import SHIFT_TRS
 from subtr.errors import SettingsError
 from subtr.experiment_params import StudyParams
 from subtr.held_out_bold import HeldOutBold, held_out_bold
-from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
+from subtr.metrics import block_bootstrap, pearson_r
 from subtr.params import load_params, params_folder, params_hash
 from subtr.prediction import predict_bold, ridge_prediction
 from subtr.result_tables import summary
@@ -113,7 +113,7 @@ def measure(settings, study, verify_folder):
         found = ridge_prediction(folds_of(study, splits, drift_order=settings.drift_order), inputs)
         labels = {"study": "sherlock", "system": name, "seed": 0, "floats_per_tr": inputs.shape[1]}
         rows += bold_rows(found, bold, **labels)
-        predictions[name] = [standardise_by_fold(found, bold.tests)]
+        predictions[name] = [bold.scored(found)]
     for name, params in NETWORKS.items():
         predictions[name] = []
         for seed in SEEDS:
@@ -137,7 +137,7 @@ def measure(settings, study, verify_folder):
             rows += control_rows(found, bold, **labels)
             spent = {"metric": "training time_s", "value": history.attrs["training time_s"]}
             rows.append(labels | {"modality": "bold"} | spent)
-            predictions[name].append(standardise_by_fold(found["mean"], bold.tests))
+            predictions[name].append(bold.scored(found["mean"]))
     for ours, theirs in (
         ("ridge, TR means", "ridge, whole TRs"),
         ("ridge, sub-TR onsets", "ridge, TR means"),

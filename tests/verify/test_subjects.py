@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from subtr.bold_scores import groups_of, subject_rows
 from subtr.bold_training import fit_fold
 from subtr.datasets import load_study
 from subtr.held_out_bold import cleaned_bold, held_out_bold
-from subtr.metrics import block_bootstrap, pearson_r, standardise_by_fold
+from subtr.metrics import block_bootstrap, pearson_r
 from subtr.new_subjects import head_prediction, leave_one_subject_out, shared_of
 from subtr.params import params_hash, validate
 from subtr.prediction import BoldParams, predict_bold, ridge_features
@@ -14,7 +15,6 @@ from subtr.result_tables import summary
 from subtr.results import read_results
 from subtr.scoring import block_trs
 from subtr.study import Fold, folds_of
-from subtr.subject_scoring import groups_of, subject_rows
 from subtr.subject_stream import fir_features, score_subjects
 
 UNSEEN_FILM = 1
@@ -154,7 +154,7 @@ def table(film, verify_folder):
         for system, of in predicted(film, seed, verify_folder / "subjects").items():
             labels = {"study": "simulated", "system": system, "seed": seed}
             rows += subject_rows(of, bold, **labels, floats_per_tr=16)
-            of = {name: standardise_by_fold(one, bold.tests) for name, one in of.items()}
+            of = {name: bold.scored(one, name) for name, one in of.items()}
             of_seeds.setdefault(system, []).append(of)
     features = fir_features(study, ridge_features(study))
     for scored in score_subjects(study, splits, features, DRIFT):

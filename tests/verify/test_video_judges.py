@@ -20,7 +20,7 @@ from subtr.datasets.simulated import scene_labels
 from subtr.judges import JUDGES, JudgeMissing, load_judge
 from subtr.judges.probes import chance
 from subtr.judges.shots import paired_boundaries
-from subtr.metrics import block_bootstrap, mean_known, motion_sums
+from subtr.metrics import block_bootstrap, known_mean, motion_sums
 from subtr.scoring import block_trs
 
 FILMS = {
@@ -82,7 +82,7 @@ def judged(measured):
 
 
 def of_trs(values):
-    return lambda trs: mean_known(np.asarray(values, float)[trs])
+    return lambda trs: known_mean(np.asarray(values, float)[trs])
 
 
 def share(counts):
