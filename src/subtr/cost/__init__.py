@@ -4,7 +4,6 @@
 """
 
 from subtr.cost.front import FRONT, front_table
-from subtr.cost.matching import matched_width
 from subtr.cost.measuring import count_parameters, forward_flops, kept_for_backward, median_ms
 from subtr.cost.streams import StreamCost, cost_table, stream_cost
 
@@ -16,7 +15,6 @@ __all__ = [
     "forward_flops",
     "front_table",
     "kept_for_backward",
-    "matched_width",
     "median_ms",
     "stream_cost",
 ]
