@@ -1,66 +1,55 @@
-"""``python -m subtr.cost``: the cost of every encoder with every aggregator, as a table."""
+"""What does every encoder cost with every aggregator, and what does one collapsed kernel save?
 
-import argparse
-import sys
+Data: none. About 10 minutes on two cores. Columns as of `subtr.cost.cost_table`; ``speed_ratio``
+says how many times faster the multi-scale encoder's front runs when collapsed into one kernel.
+"""
+
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from subtr.aggregators import AGGREGATORS
-from subtr.cost.front import front_table
-from subtr.cost.streams import cost_table
+from subtr.cost import cost_table, front_table
 from subtr.encoders import ENCODERS
-from subtr.errors import SubtrError
-from subtr.results import check_writable
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measures, writes a CSV, prints the table."""
-    parser = argparse.ArgumentParser(prog="python -m subtr.cost", description=__doc__)
-    parser.add_argument("--encoders", nargs="+", default=list(ENCODERS.parts), metavar="NAME")
-    parser.add_argument("--aggregators", nargs="+", default=list(AGGREGATORS.parts), metavar="NAME")
-    parser.add_argument("--features", type=int, default=128, help="of a frame")
-    parser.add_argument("--frames", type=int, default=64, help="of a TR")
-    parser.add_argument("--tr", type=float, default=1.5, help="seconds of a TR")
-    parser.add_argument("--floats", type=int, default=64, help="size of the TR's vector")
-    parser.add_argument("--batch", type=int, default=8, help="TRs of a step")
-    parser.add_argument("--repeats", type=int, default=7, help="steps timed")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--out", default="runs/cost/cost.csv", help="the CSV")
-    given = parser.parse_args(arguments)
-    try:
-        table = _measured(given)
-    except SubtrError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def run(
+    folder: Path,
+    encoders=tuple(ENCODERS.parts),
+    aggregators=tuple(AGGREGATORS.parts),
+    sizes=(128, 64, 1.5, 64, 8),
+    repeats=7,
+    device="cpu",
+) -> list[dict]:
+    """A row a stream, and two of the front of the multi-scale encoder.
+
+    Arguments
+        sizes: features of a frame, frames of a TR, seconds of a TR, floats a TR, TRs of a step.
+        repeats: steps timed.
+        device: cpu or cuda.
+
+    Raises
+        SettingsError: an unknown name, or see `subtr.cost.cost_table`.
+    """
+    for registry, names in ((ENCODERS, encoders), (AGGREGATORS, aggregators)):
+        for name in names:
+            registry.check(name, {})
+    features, frames, tr_s, floats, batch = sizes
+    how = {"repeats": repeats, "device": device}
+    table = cost_table(encoders, aggregators, features, frames, tr_s, floats, batch, **how)
+    # 256 features, as in the report.
+    front = front_table(features, 256, frames, tr_s, batch, **how)
+    table = pd.concat([table, front], ignore_index=True)
+    table = table.assign(device=device, threads=torch.get_num_threads())
     print(
-        f"{given.features} features, {given.frames} frames, TR {given.tr:g} s, {given.floats} "
-        f"floats a TR, {given.batch} TRs a step; {given.device}, {torch.get_num_threads()} threads"
+        f"{features} features, {frames} frames, TR {tr_s:g} s, {floats} floats a TR, {batch} TRs a "
+        f"step; {device}, {torch.get_num_threads()} threads"
     )
     print(readable(table).to_string())
     ratio = table["speed_ratio"].iloc[-1]
     print(f"\nThe multi-scale front runs {ratio:.1f} times as fast when collapsed into one kernel.")
-    print(f"Table    {given.out}")
-    return 0
-
-
-def _measured(given: argparse.Namespace) -> pd.DataFrame:
-    for registry, names in ((ENCODERS, given.encoders), (AGGREGATORS, given.aggregators)):
-        for name in names:
-            registry.check(name, {})
-    out = Path(given.out)
-    check_writable(out.parent)
-    sizes = (given.frames, given.tr)
-    how = {"repeats": given.repeats, "device": given.device}
-    table = cost_table(
-        given.encoders, given.aggregators, given.features, *sizes, given.floats, given.batch, **how
-    )
-    # 256 features, as in the report.
-    front = front_table(given.features, 256, *sizes, given.batch, **how)
-    table = pd.concat([table, front], ignore_index=True)
-    table.to_csv(out, index=False, float_format="%.6g")
-    return table
+    return table.to_dict("records")
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
@@ -81,7 +70,3 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     text = shown.map(lambda cell: f"{cell:.4g}" if isinstance(cell, float) else cell)
     text = text.replace({"nan": "", None: ""})
     return text.loc[:, (text != "").any()]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

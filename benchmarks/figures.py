@@ -1,4 +1,4 @@
-"""``python -m subtr.figures``: figures and tables of README, from what `make verify` measured."""
+"""``python -m benchmarks.figures``: draws the figures of README and docs from the tables there."""
 
 import argparse
 from pathlib import Path
@@ -7,104 +7,66 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks.tables import published
 from subtr import figures
-from subtr.result_tables import group_table, results_table, summary
-from subtr.results import read_results
 
-_SIZES = (64, 128, 256, 512)
-_HEARD_SIZES = (64, 128, 256, 512, 1024)
-# Table -> folders of `make verify`; further ones that match a name with a star.
-_TABLES = {
-    "speech": (*(f"speech_{size}" for size in _SIZES), "speech_ablation"),
-    "simulated": ("simulated",),
-    "alice": ("alice", "alice_learned"),
-    "speech_encoders": tuple(f"speech_encoders_{size}" for size in _SIZES),
-    "speech_aggregators": tuple(f"speech_aggregators_{size}" for size in _SIZES),
-    "speech_beside_pca": ("speech_beside_pca",),
-    "simulated_encoders": tuple(f"simulated_encoders_{size}" for size in _SIZES),
-    "simulated_aggregators": ("simulated_aggregators",),
-    "simulated_joint": ("simulated_joint",),
-    "pretraining": ("pretraining_simulated", "pretraining_alice"),
-    "quantised": ("quantised_*",),
-    "sherlock": ("sherlock",),
-    "subjects": ("subjects",),
-    "identification": ("identification",),
-    "motion": ("motion_*",),
-    "intelligibility": tuple(f"intelligibility_{size}" for size in _HEARD_SIZES),
-    "heard": ("heard_128", "heard_256", "heard_512"),
-    "heard_hifi_gan": ("hifi_gan_128", "hifi_gan_512"),
-    "more_speech": ("more_speech_128", "more_speech_512"),
-    "more_speech_voice": ("more_speech_voice_128", "more_speech_voice_pca_128"),
-    "more_speech_hifi_gan": ("more_speech_hifi_gan_128", "more_speech_hifi_gan_512"),
-    "heard_bits": tuple(f"heard_bits_{bits}" for bits in (1024, 2048, 4096)),
-    "strangers": tuple(f"strangers_{size}" for size in _HEARD_SIZES),
-    "speakers": tuple(f"speakers_{size}" for size in _HEARD_SIZES),
-    "sound_losses": ("sound_losses",),
-    "picture_losses": ("picture_losses",),
-    "vocoders": ("vocoders/*",),
-    "music": ("music_128", "music_512"),
-}
-_TITLE = "# Measured\n\nMade by `make verify && make figures`; intervals are of 95 %.\n"
-# Measurements of other columns, copied as they are.
-_COPIED = (
-    *("order", "modulation_transfer", "haemodynamics", "deconvolution", "scale", "ceilings"),
-    *("video_judges", "judges", "film_reconstruction", "same_sound"),
+# Tables of results, which stand there as means over seeds.
+_SUMMARISED = (
+    *("speech", "simulated", "alice", "intelligibility", "heard", "more_speech"),
+    *("speech_encoders", "speech_aggregators", "simulated_encoders", "simulated_aggregators"),
 )
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Draws what has been measured, says what is missing."""
-    parser = argparse.ArgumentParser(prog="python -m subtr.figures", description=__doc__)
-    parser.add_argument("--runs", default="runs", help="the folder of results")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.figures", description=__doc__)
+    parser.add_argument("--tables", default="figures", help="the folder of tables")
     parser.add_argument("--out", default="figures", help="where to")
     given = parser.parse_args(arguments)
     matplotlib.use("Agg")
-    verified, out = Path(given.runs) / "verify", Path(given.out)
+    tables, out = Path(given.tables), Path(given.out)
     out.mkdir(parents=True, exist_ok=True)
-    found = {name: _of(verified, *folders) for name, folders in _TABLES.items()}
-    for name, folders in _TABLES.items():
-        by_size = f"{name}_{_SIZES[0]}" in folders
-        if by_size and len(found[name]) and (out / f"{name}.csv").exists():
-            kept = _not_measured_again(pd.read_csv(out / f"{name}.csv"), found[name])
-            found[name] = pd.concat([kept, found[name]], ignore_index=True)
+    found = {name: published(tables / f"{name}.csv") for name in _SUMMARISED}
     for name, rows in found.items():
-        if len(rows):
-            summary(rows).to_csv(out / f"{name}.csv", index=False, float_format="%.4f")
+        if not len(rows):
+            print(f"{name}: no table in {tables}; run `make bench` first.")
+    drawn = _of_results(found) | _compared(found) | _of_other_tables(tables)
+    for name, figure in drawn.items():
+        figure.savefig(out / f"{name}.png", dpi=150, bbox_inches="tight")
+    print(f"{len(drawn)} figures in {out.resolve()}")
+
+
+def _of_results(found: dict[str, pd.DataFrame]) -> dict[str, Figure]:
     drawn = {}
-    if len(found["speech"]):
-        drawn["speech"] = figures.preservation_by_floats(found["speech"])
-        drawn["speech_by_band"] = figures.preservation_by_band(_learning(found["speech"]))
-    if len(found["simulated"]):
-        drawn["simulated"] = figures.bold_by_group(found["simulated"])
-    if len(found["alice"]):
-        r = found["alice"][found["alice"]["metric"] == "r"]
+    speech, simulated, alice = (found[name] for name in ("speech", "simulated", "alice"))
+    if len(speech):
+        drawn["speech"] = figures.preservation_by_floats(speech)
+        drawn["speech_by_band"] = figures.preservation_by_band(_learning(speech))
+    if len(simulated):
+        drawn["simulated"] = figures.bold_by_group(simulated)
+    if len(alice):
+        r = alice[alice["metric"] == "r"]
         drawn["alice"] = figures.score_map(r.replace({"group": {"": "all"}}), "held-out r")
-    if len(found["speech"]) and len(found["simulated"]):
-        bold = found["simulated"]
-        both = pd.concat([found["speech"], bold])
+    if len(speech) and len(simulated):
+        both = pd.concat([speech, simulated])
         shown = both["system"].isin(["averaging", "mean", "PCA", "tier1"])
         drawn["headline"] = figures.headline(both[shown])
     if len(found["intelligibility"]):
         shown = [*("ASR accuracy", "ASR accuracy, Moonshine"), "stoi", "temporal preservation"]
         of_all = pd.concat([found[name] for name in ("intelligibility", "heard", "more_speech")])
         drawn["intelligibility"] = figures.quality_by_floats(of_all, shown)
-    drawn |= _compared(found)
-    for name in _COPIED:
-        if (verified / f"{name}.csv").exists():
-            copied = pd.read_csv(verified / f"{name}.csv")
-            copied.to_csv(out / f"{name}.csv", index=False, float_format="%.4f")
-            if name == "modulation_transfer":
-                drawn[name] = figures.transfer_by_training(copied, tr_s=1.5, frames_per_tr=64)
-            if name == "haemodynamics":
-                drawn[name] = figures.peak_recovery(copied)
-            if name == "deconvolution":
-                drawn[name] = figures.deconvolution_gain(copied)
-    for name, figure in drawn.items():
-        figure.savefig(out / f"{name}.png", dpi=150, bbox_inches="tight")
-    text = out / "results.md"
-    sections = (_sections(text.read_text()) if text.exists() else {}) | _tables(found)
-    text.write_text(_TITLE + "".join(f"\n## {name}\n{of}" for name, of in sections.items()))
-    print(f"{len(drawn)} figures and results.md in {out.resolve()}")
+    return drawn
+
+
+def _of_other_tables(tables: Path) -> dict[str, Figure]:
+    """Figures of tables that have columns of their own."""
+    how = {
+        "modulation_transfer": lambda of: figures.transfer_by_training(of, 1.5, 64),
+        "haemodynamics": figures.peak_recovery,
+        "deconvolution": figures.deconvolution_gain,
+    }
+    files = {name: tables / f"{name}.csv" for name in how}
+    return {name: how[name](pd.read_csv(file)) for name, file in files.items() if file.exists()}
 
 
 def _compared(found: dict[str, pd.DataFrame]) -> dict[str, Figure]:
@@ -129,59 +91,10 @@ def _compared(found: dict[str, pd.DataFrame]) -> dict[str, Figure]:
     return drawn
 
 
-def _of(verified: Path, *names: str) -> pd.DataFrame:
-    matching = [folder for name in names for folder in sorted(verified.glob(name))]
-    tables = [folder for folder in matching if (folder / "scores.csv").exists()]
-    if not tables:
-        print(f"{names[0]}: nothing in {verified}; run `make verify` first.")
-        return pd.DataFrame()
-    return pd.concat([read_results(folder) for folder in tables], ignore_index=True)
-
-
 def _learning(rows: pd.DataFrame) -> pd.DataFrame:
     """Tier 1 and PCA at the smallest size, where they differ most."""
     smallest = rows["floats_per_tr"] == rows["floats_per_tr"].min()
     return rows[rows["system"].isin(["PCA", "tier1"]) & smallest]
-
-
-def _not_measured_again(kept: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of sizes that an earlier run left and this one lacks, as often as they had seeds.
-
-    So often repeated, they come out of `summary` as they went in.
-    """
-    absent = ~kept["floats_per_tr"].isin(rows["floats_per_tr"]) & kept["floats_per_tr"].notna()
-    texts = ["group", "metric", "modality"]
-    kept = kept[absent].astype(dict.fromkeys(texts, object)).fillna(dict.fromkeys(texts, ""))
-    repeated = kept.loc[kept.index.repeat(kept["n_seeds"])]
-    seeds = repeated.groupby(level=0).cumcount()
-    return repeated.drop(columns="n_seeds").assign(seed=seeds)
-
-
-def _sections(text: str) -> dict[str, str]:
-    """Table -> its text, of what earlier runs left; those whose results are gone stay."""
-    parts = [part.partition("\n") for part in text.split("\n## ")[1:]]
-    return {name: of for name, _, of in parts}
-
-
-def _tables(found: dict[str, pd.DataFrame]) -> dict[str, str]:
-    """All tables as text: score, 95 % interval, floor and ceiling; gains and controls."""
-    sections = {}
-    for name, rows in found.items():
-        if not len(rows):
-            continue
-        tables = [results_table(rows)]
-        metric = next((one for one in ("r / ceiling", "r") if one in set(rows["metric"])), None)
-        if metric and (rows["group"] != "").any():
-            sizes = rows.groupby("floats_per_tr") if "encoders" in name else [("", rows)]
-            tables += [group_table(of_size, metric) for _, of_size in sizes]
-        further = summary(
-            rows[rows["metric"].str.contains("gain|shuffled|time_s|^temporal preservation")]
-        )
-        columns = ["system", "floats_per_tr", "metric", "value", "low", "high", "n_seeds"]
-        further = further[columns].round(3).astype(object).fillna("").set_index("system")
-        tables += [further] if len(further) else []
-        sections[name] = "".join(f"\n```\n{table.to_string()}\n```\n" for table in tables)
-    return sections
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a stream costs: parameters, FLOPs, memory for training, time seen, time of a step.
 
-``python -m subtr.cost`` measures every encoder with every aggregator.
+``make cost`` measures every encoder with every aggregator.
 """
 
 from subtr.cost.front import FRONT, front_table
