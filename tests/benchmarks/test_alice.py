@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from planted import order_study
 
+from benchmarks.alice import chosen_within, read_out, transferred_vectors
 from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import bold_stimulus
 from subtr.bold_training import fit_fold
+from subtr.brain_encoding import tr_vectors
 from subtr.errors import SettingsError
 from subtr.metrics import pearson_r, shuffle_frames
 from subtr.params import validate
 from subtr.ridge_prediction import ridge_features, ridge_prediction
-from subtr.transferred import chosen_within, read_out, tr_vectors, transferred_vectors
 
 PARAMS = {
     "stream": {"encoder": {"name": "linear", "hidden_dim": 4}, "aggregator": {"name": "linear"}},

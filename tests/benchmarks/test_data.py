@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.data import load_speech, read_manifest, speech_windows
 from subtr.baselines import PCARival, sliding_windows
-from subtr.datasets.recordings import load_speech, read_manifest, speech_windows
 from subtr.errors import StudyError
 from subtr.metrics import temporal_preservation
 from subtr.stimulus.container import MediaError

@@ -2,7 +2,8 @@
 
 import pytest
 
-from subtr.cost import count_parameters, matched_width
+from benchmarks.encoders import matched_width
+from subtr.cost import count_parameters
 from subtr.errors import SettingsError
 from subtr.models import Stream, StreamParams
 from subtr.params import validate

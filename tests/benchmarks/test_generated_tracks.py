@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.generated_tracks import generated_tracks
 from subtr.clock import Clock
 from subtr.datasets.generated_pictures import (
     HEIGHT,
@@ -8,7 +9,6 @@ from subtr.datasets.generated_pictures import (
     iter_generated_pictures,
     picture_scenes,
 )
-from subtr.datasets.generated_tracks import generated_tracks
 
 DURATION_S, SEED = 60.0, 3
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
+from benchmarks.streaming_ridge import StreamingRidge
 from subtr.baselines.ridge import delayed, nested_blocks
 from subtr.errors import StudyError
-from subtr.streaming_ridge import StreamingRidge
 
 ALPHAS = (0.1, 10.0, 1000.0)
 TRAIN, TEST = np.arange(120), np.arange(130, 200)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from planted import after_hrf, order_study
 
+from benchmarks.subject_stream import StreamedCeiling, fir_features, score_subjects
 from subtr.baselines import FirRidge
 from subtr.clock import Clock
 from subtr.datasets.bold_folder import read_bold_folder
@@ -14,8 +15,6 @@ from subtr.errors import StudyError
 from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics import pearson_r, split_half_ceiling, standardise_by_fold
 from subtr.study import Study
-from subtr.subject_ceiling import StreamedCeiling
-from subtr.subject_stream import fir_features, score_subjects
 
 NOISE = 1.0
 
