@@ -4,12 +4,15 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
+import torch
+from einops import rearrange
 from jaxtyping import Float64
 
 from subtr.altered_stimulus import altered, without_fast_changes
 from subtr.bold_training import Trained, fit_fold
 from subtr.errors import SettingsError
 from subtr.experiment_data import ExperimentData
+from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.metrics import (
     block_bootstrap,
     false_discovery_q,
@@ -18,11 +21,12 @@ from subtr.metrics import (
     pearson_r,
     permutation_p,
 )
+from subtr.models import BoldPredictor
 from subtr.prediction import bold_timeline
 from subtr.ridge_prediction import ridge_features
 from subtr.scoring import block_trs
+from subtr.study import Study
 from subtr.system_training import training_folds
-from subtr.transferred import tr_vectors
 from subtr.variance_partition import partition_name, partitioned
 
 
@@ -151,3 +155,17 @@ def explained(
         for group in dict.fromkeys(bold.groups)
     ]
     return pd.DataFrame(rows)
+
+
+@torch.no_grad()
+def tr_vectors(
+    predictor: BoldPredictor, stimulus: Stimulus, study: Study
+) -> Float64[np.ndarray, "tr dim"]:
+    """The vectors that all members make of every TR, side by side."""
+    vectors = []
+    for run in np.unique(study.run_of_tr):
+        chosen = torch.as_tensor(np.flatnonzero(study.run_of_tr == run))
+        parts = {name: of[chosen][None] for name, of in parts_of(stimulus).items()}
+        each = predictor.vectors(stimulus_of(parts))
+        vectors.append(rearrange(each, "member one tr dim -> (one tr) (member dim)"))
+    return torch.cat(vectors).double().numpy()

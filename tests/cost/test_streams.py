@@ -2,14 +2,11 @@
 
 import inspect
 import math
-import re
 
-import pandas as pd
 import pytest
 import torch
 
 from subtr.cost import FRONT, Timing, cost_table, front_table, stream_cost
-from subtr.cost.__main__ import main
 from subtr.encoders import ENCODERS
 from subtr.errors import SettingsError
 from subtr.models import Part, StreamParams
@@ -114,31 +111,6 @@ def test_the_collapsed_front_costs_one_kernel():
     assert collapsed["flops"] == 2 * 16 * 4 * 6 * 11
     assert trained["flops"] == 2 * 16 * (4 * 6 * 27 + 5 * 6 * 6)
     assert trained["speed_ratio"] == 1
-
-
-SMALL = ["--features", "6", "--frames", "16", "--floats", "4", "--batch", "2", "--repeats", "1"]
-
-
-def test_the_command_writes_what_it_prints(tmp_path, capsys):
-    out = tmp_path / "new" / "cost.csv"
-    chosen = ["--encoders", "linear", "--aggregators", "mean", "linear", "--out", str(out)]
-    assert main([*SMALL, *chosen]) == 0
-    table = pd.read_csv(out)
-    assert list(table["system"]) == [
-        "linear + mean",
-        "linear + linear",
-        FRONT,
-        f"{FRONT}, collapsed",
-    ]
-    printed = capsys.readouterr().out
-    assert all(name in printed for name in table["system"])
-    ratio = table["speed_ratio"].iloc[-1]
-    assert re.search(rf"runs {ratio:.1f} times as fast when collapsed", printed)
-
-
-def test_a_misspelt_name_stops_the_command(tmp_path, capsys):
-    assert main([*SMALL, "--encoders", "liner", "--out", str(tmp_path / "cost.csv")]) == 2
-    assert "Did you mean 'linear'?" in capsys.readouterr().err
 
 
 def test_every_encoder_can_be_measured_without_options():

@@ -61,7 +61,7 @@ def test_each_subject_is_correlated_with_the_mean_of_the_others():
 
 @pytest.mark.parametrize(("n_subjects", "snr"), [(3, 0.5), (4, 1.0), (9, 0.2)])
 def test_intervals_hold_the_true_ceiling_as_often_as_they_say(n_subjects, snr):
-    """Noise as the simulated study has it; the full count is in tests/verify."""
+    """Noise as the simulated study has it; the full count is in benchmarks/ceilings.py."""
     rng = np.random.default_rng(n_subjects)
     inside = []
     for _ in range(40):

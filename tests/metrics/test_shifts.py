@@ -103,7 +103,7 @@ def test_nearby_shifts_are_no_draws_of_chance():
 
 
 def test_p_of_shifts_is_uniform_under_the_null_and_that_of_shuffled_trs_is_not():
-    """400 pairs of smooth, independent series; the full count is in tests/verify."""
+    """400 pairs of smooth, independent series; the full count is in benchmarks/ceilings.py."""
     rng = np.random.default_rng(3)
     blocks = np.array_split(np.arange(200), 4)
     prediction, bold = smooth_series(200, 400, rng), smooth_series(200, 400, rng)

@@ -1,10 +1,9 @@
 """What a stream costs: parameters, FLOPs, memory for training, time seen, time of a step.
 
-``python -m subtr.cost`` measures every encoder with every aggregator.
+``make cost`` measures every encoder with every aggregator.
 """
 
 from subtr.cost.front import FRONT, front_table
-from subtr.cost.matching import matched_width
 from subtr.cost.measuring import (
     Timing,
     count_parameters,
@@ -23,7 +22,6 @@ __all__ = [
     "forward_flops",
     "front_table",
     "kept_for_backward",
-    "matched_width",
     "median_ms",
     "stream_cost",
 ]

@@ -3,7 +3,7 @@
 The film is the same for whoever watches it, so what chance draws are subjects and their noise.
 Resampling blocks of time counts the film's own changes as chance, which widens the interval where
 the signal is strong; drawing subjects' correlations again with replacement forgets that they share
-the others' mean, and covers the truth far too seldom (`tests/verify/test_ceilings.py` counts how
+the others' mean, and covers the truth far too seldom (`benchmarks/ceilings.py` counts how
 often each does).
 """
 
