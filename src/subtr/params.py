@@ -100,7 +100,7 @@ def validate(model: type[Model], values: dict[str, Any], source: str) -> Model:
 
 
 def layers_of(file: Path) -> dict[Path, dict[str, Any]]:
-    """A YAML file and those that it builds on, each without its key ``base``, the file itself first.
+    """A YAML file, then those that it builds on, each without its key ``base``.
 
     ``base`` is a parameter set, whose file of the same name is meant, or a YAML file beside this
     one. Sets are looked for beside the file's own folder first, then as `params_folder` does.
@@ -118,7 +118,7 @@ def layers_of(file: Path) -> dict[Path, dict[str, Any]]:
         if base is None:
             return layers
         if not isinstance(base, str):
-            raise SettingsError(f"{file}: base = {base!r}: expected a set such as smoke, or a file.")
+            raise SettingsError(f"{file}: base = {base!r}: expected a set or a file.")
         if base.endswith(".yaml"):
             file = file.parent / base
         else:
