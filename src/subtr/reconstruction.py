@@ -55,8 +55,17 @@ class AutoencoderTask:
 
 
 def train_sound(task: AutoencoderTask) -> Autoencoder:
-    """Trains an autoencoder of the log-mel, or reads it from the task's folder."""
+    """Trains an autoencoder of the log-mel, or reads it from the task's folder.
+
+    Raises
+        SettingsError: its TRs are told by ``codes``, for which is `subtr.quantised_training`.
+    """
     study, split, params = task.study, task.split, task.params
+    if getattr(params, "codes", None) is not None:
+        raise SettingsError(
+            f"{task.label}: codes: expected floats here. A system of codes is trained and scored "
+            "by Experiment.train; it teaches no other, and is neither opened nor looked into."
+        )
     mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
     known = mel[torch.from_numpy(split.train)]
     # One scale for all bands: errors keep the weight that they have in the score.

@@ -11,9 +11,12 @@ from subtr.autoencoder import Autoencoder
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.bold_scoring import bold_rows, control_rows
 from subtr.errors import SettingsError
+from subtr.metrics import temporal_preservation
 from subtr.new_subjects import leave_one_subject_out
 from subtr.params import Strict
 from subtr.prediction import BoldParams, predict_bold
+from subtr.quantised import QuantisedParams
+from subtr.quantised_training import QuantisedSound, coded, reconstruct_quantised
 from subtr.reconstruction import (
     AutoencoderTask,
     reconstruct_pictures,
@@ -129,11 +132,20 @@ def _of_size(experiment, modality, params, n_floats, labels, keep) -> list[Row]:
     reconstruct = reconstruct_sound if modality == "sound" else reconstruct_pictures
     place = autoencoder_folder(experiment, name, modality, params, n_floats, seed)
     label = f"{study.name}, {name}, {modality}, {n_floats} floats, seed {seed}"
-    parts, spent_s, histories = [], 0.0, []
+    parts, spent_s, histories, more_rows = [], 0.0, [], []
+    labels = labels | {"floats_per_tr": n_floats}
     for fold, split in enumerate(experiment.reconstruction_splits):
-        teacher = teacher_of(experiment, modality, params, n_floats, seed, fold)
-        more = (place / f"fold{fold}", seed, f"{label}, fold {fold}", teacher)
-        found, history = reconstruct(AutoencoderTask(study, split, params, n_floats, *more))
+        if modality == "sound" and params.codes is not None:
+            how = coded(params, n_floats)
+            of_codes = reconstruct_quantised(
+                study, split, how, place / f"fold{fold}", seed, f"{label}, fold {fold}"
+            )
+            found, history = of_codes.whole, of_codes.history
+            more_rows += _code_rows(study, split, of_codes, how, labels | {"fold": fold})
+        else:
+            teacher = teacher_of(experiment, modality, params, n_floats, seed, fold)
+            more = (place / f"fold{fold}", seed, f"{label}, fold {fold}", teacher)
+            found, history = reconstruct(AutoencoderTask(study, split, params, n_floats, *more))
         parts.append(found)
         histories.append(history.assign(fold=fold))
         spent_s += history.attrs["training time_s"]
@@ -142,8 +154,24 @@ def _of_size(experiment, modality, params, n_floats, labels, keep) -> list[Row]:
         training = f"{name}_{n_floats}_seed{seed}_{modality}"
         experiment.store.keep_history(training, pd.concat(histories))
         experiment.store.keep_windows(f"{name} {n_floats}", modality, found, seed)
-    labels = labels | {"floats_per_tr": n_floats}
-    return [*experiment.score(modality, found, labels), labels | _time_row(modality, spent_s)]
+    rows = [*experiment.score(modality, found, labels), *more_rows]
+    return [*rows, labels | _time_row(modality, spent_s)]
+
+
+def _code_rows(
+    study, split, of_codes: QuantisedSound, params: QuantisedParams, labels
+) -> list[Row]:
+    """What a TR costs in bits, and what the coarse codes alone keep of it."""
+    values = {
+        "bits a TR": params.quantiser.bits_per_tr,
+        "temporal preservation, coarse codes": temporal_preservation(
+            study.mel[split.test], of_codes.coarse
+        ),
+    }
+    return [
+        labels | {"modality": "sound", "metric": metric, "value": float(value)}
+        for metric, value in values.items()
+    ]
 
 
 def teacher_of(
