@@ -1,6 +1,7 @@
 """Trains the parts of a system on an experiment's study, and scores them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from subtr.reconstruction import (
     train_sound,
 )
 from subtr.scoring import Row
+from subtr.study_speech_features import with_speech_features
 from subtr.subject_scoring import subject_rows
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def prediction_rows(
     Arguments
         labels, keep: see `reconstruction_rows`.
     """
+    experiment = with_features_of(experiment, params)
     name, seed, study = labels["system"], labels["seed"], experiment.study
     teacher = None
     if params.teacher is not None:
@@ -83,6 +86,13 @@ def prediction_rows(
     if params.new_subjects is not None:
         rows += _new_subject_rows(experiment, params, labels)
     return rows
+
+
+def with_features_of(experiment: "Experiment", params: BoldParams) -> "Experiment":
+    """The same with the speech features that a system asks for; see `with_speech_features`."""
+    if params.speech_features is None:
+        return experiment
+    return replace(experiment, study=with_speech_features(experiment.study, params.speech_features))
 
 
 def _new_subject_rows(experiment: "Experiment", params: BoldParams, labels: Row) -> list[Row]:
