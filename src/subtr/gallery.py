@@ -2,13 +2,13 @@
 
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import NamedTuple
 
 import pandas as pd
-import torch
 
 from subtr.comparison import LOSSES, QUALITY, measure_costs, trainings
 from subtr.errors import SettingsError
@@ -17,6 +17,7 @@ from subtr.stimulus.speech_models import SpeechModelError
 
 # Scores nearer than this count as alike; one seed cannot tell them apart.
 _ALIKE = 0.02
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Systems whose names begin alike differ in one part alone.
 _FAMILIES = ("position_", "aggregator_", "video_", "response_")
 
@@ -86,7 +87,18 @@ def train_systems(
     threads = max(1, (os.cpu_count() or 1) // workers)
     # A forked process would inherit the state of torch's threads, and could wait for ever.
     fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, fresh, _open, (*where, threads)) as pool:
+    # Read as NumPy and torch are imported, so it must be set before the processes start.
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    try:
+        yield from _side_by_side(experiment, seed, workers, fresh, where)
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _side_by_side(experiment, seed, workers, fresh, where) -> Iterator[GallerySystem]:
+    with ProcessPoolExecutor(workers, fresh, _open, where) as pool:
         for wave in systems_of(experiment):
             started = [pool.submit(_trained_here, name, seed) for name in wave]
             for one in as_completed(started):
@@ -189,9 +201,10 @@ def _trained(experiment: Experiment, name: str, seed: int) -> GallerySystem:
 _OPENED: list[Experiment] = []
 
 
-def _open(study: str, params: str, film: str, runs: str, threads: int) -> None:
-    os.environ.setdefault("SUBTR_PROGRESS", "lines")
-    torch.set_num_threads(threads)
+def _open(study: str, params: str, film: str, runs: str) -> None:
+    # What the processes would say at once is told by the lines of `GallerySystem`.
+    os.environ["SUBTR_PROGRESS"] = "lines"
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     _OPENED.append(Experiment.open(study, params, film, runs))
 
 
