@@ -48,6 +48,8 @@ OPTIONS = {
         "teacher",
         "augmentation",
         "new_subjects",
+        "deconvolve",
+        "labelled_fraction",
         "pictures",
         "speech_features",
         "features",

@@ -15,6 +15,7 @@ from subtr.metrics import pearson_r, split_half_ceiling
 from subtr.new_subjects import Shared, head_prediction, leave_one_subject_out
 from subtr.params import validate
 from subtr.readouts import BoldReadout
+from subtr.study import folds_of
 from subtr.subject_scoring import shifted_r, subject_rows
 
 STUDY = order_study(n_trs=240, n_subjects=3, noise=0.5)
@@ -36,7 +37,8 @@ SHORT = {"training": {"max_epochs": 3, "check_every_epochs": 1}}
 def left_out(folder, study=STUDY, changes=None, **options):
     params = validate(BoldParams, TINY | (changes or {}), "system.yaml")
     options = NewSubjectParams(**options)
-    return leave_one_subject_out(study, SPLITS, params, 1, folder, 0, "toy", options)
+    folds = folds_of(study, SPLITS, folder, "toy", params=params, drift_order=1)
+    return leave_one_subject_out(folds, options)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from subtr.params import validate
 from subtr.peak_times import peak_time_map, peak_times_s
 from subtr.readouts import BoldReadout
 from subtr.splits import Split
+from subtr.study import Fold
 
 
 def fitted_peaks_s(bold, activity, tr_s=1.5, response="kernel", n_steps=150, seed=0):
@@ -68,7 +69,7 @@ def test_a_trained_predictor_tells_its_peak_times_by_parcel(tmp_path):
     }
     params = validate(BoldParams, settings, "system.yaml")
     split = Split(np.arange(320), np.arange(336, 370), np.arange(386, 400))
-    predictor = fit_fold(study, split, params, 1, tmp_path, 0, "toy").predictor
+    predictor = fit_fold(Fold(study, split, params, tmp_path, 0, "toy", drift_order=1)).predictor
     table = peak_time_map(predictor, study.parcels)
     assert list(table.index) == list(study.parcels.index)
     np.testing.assert_allclose(table["peak_s"], PEAKS_S, atol=0.4)

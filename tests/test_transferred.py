@@ -11,6 +11,7 @@ from subtr.errors import SettingsError
 from subtr.metrics import pearson_r, shuffle_frames
 from subtr.params import validate
 from subtr.ridge_prediction import ridge_features, ridge_prediction
+from subtr.study import Fold, folds_of
 from subtr.transferred import chosen_within, read_out, tr_vectors, transferred_vectors
 
 PARAMS = {
@@ -25,7 +26,9 @@ def trained(tmp_path_factory):
     """A predictor that learned what rises from one study."""
     params, study = validate(BoldParams, PARAMS, "linear"), order_study(seed=0)
     folder = tmp_path_factory.mktemp("first")
-    return fit_fold(study, study.splits(4)[0], params, 0, folder, 0, "first").predictor, params
+    return fit_fold(
+        Fold(study, study.splits(4)[0], params, folder, 0, "first", drift_order=0)
+    ).predictor, params
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,9 @@ def test_order_that_was_learned_elsewhere_predicts(trained, another):
     vectors = transferred_vectors(study, splits, *trained, 4.0)
     assert [of.shape for of in vectors] == [(160, 8)] * 4
     assert r(read_out(study, splits, vectors, 0), study) > 0.7
-    levels = ridge_prediction(study, splits, ridge_features(study)["mean mel"], 0, canonical=True)
+    levels = ridge_prediction(
+        folds_of(study, splits, drift_order=0), ridge_features(study)["mean mel"], canonical=True
+    )
     assert r(levels, study) < 0.3
 
 

@@ -9,6 +9,7 @@ from subtr.augmentation import AugmentationParams
 from subtr.curriculum import CurriculumParams
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.distillation import DistillationParams
+from subtr.errors import SettingsError
 from subtr.feature_error import FeatureParams
 from subtr.fitting_vectors import VectorFitParams
 from subtr.models import Part, StreamParams
@@ -61,6 +62,24 @@ class AutoencoderParams(Strict):
     def vector_fit(self) -> VectorFitParams:
         """How test vectors are fitted."""
         return VectorFitParams(steps=self.fit_steps, step=self.fit_step, features=self.fit_features)
+
+    @property
+    def n_floats(self) -> int:
+        """The size of the one autoencoder that is trained.
+
+        Raises
+            SettingsError: there are several; `of_size` chooses one.
+        """
+        if len(self.floats_per_tr) != 1:
+            raise SettingsError(
+                f"floats_per_tr = {self.floats_per_tr}: an autoencoder has one size; choose one "
+                "with of_size."
+            )
+        return self.floats_per_tr[0]
+
+    def of_size(self, n_floats: int) -> "AutoencoderParams":
+        """The same with one size alone."""
+        return self.model_copy(update={"floats_per_tr": (n_floats,)})
 
     def of_weights(self) -> "AutoencoderParams":
         """What the weights depend on: all but how vectors are fitted once they are trained."""

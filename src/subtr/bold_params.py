@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from subtr.alignment import AlignmentMethod
 from subtr.augmentation import AugmentationParams
+from subtr.deconvolved import DeconvolutionParams
 from subtr.distillation import DistillationParams
 from subtr.joint_stream import PictureStreamParams
 from subtr.models import ReadoutParams
@@ -50,6 +51,9 @@ class BoldParams(Strict):
     ``teacher``: a trained system that is followed too, in training TRs without labels as well. What
     labels the teacher had is its own affair: give it the same ``labelled_fraction`` if the student
     is to be compared with others that had as few.
+    ``deconvolve``: learn activity that is estimated from BOLD by undoing an assumed response, see
+    `subtr.deconvolved`, in the place of BOLD behind a response that is learned. What is predicted
+    goes through the response again, and is scored against measured BOLD like any other.
     ``new_subjects``: each subject is also left out in turn, and predicted by a trunk trained on the
     others; as many trainings more as there are subjects.
     """
@@ -68,7 +72,12 @@ class BoldParams(Strict):
     labelled_fraction: float = Field(1.0, gt=0, le=1)
     augmentation: AugmentationParams | None = None
     teacher: DistillationParams | None = None
+    deconvolve: DeconvolutionParams | None = unhashed_default(None)
     new_subjects: NewSubjectParams | None = None
+
+    def of_weights(self) -> "BoldParams":
+        """What the weights depend on: all but how new subjects are predicted."""
+        return self.model_copy(update={"new_subjects": None})
 
     @model_validator(mode="after")
     def _nothing_to_copy(self):
@@ -78,5 +87,24 @@ class BoldParams(Strict):
             raise ValueError(
                 "pretraining.target = 'features': expected features = false with it, for what is "
                 "to be drawn must not be shown"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_bold(self):
+        if self.deconvolve is None:
+            return self
+        response = self.readout.response
+        if response is not None and response.name != "applied":
+            raise ValueError(
+                f"readout.response = {response.name!r}: expected none with deconvolve, which "
+                "undoes the response before anything is learned"
+            )
+        if self.new_subjects is not None:
+            raise ValueError("new_subjects: expected none with deconvolve; heads are of BOLD")
+        if self.labelled_fraction != 1:
+            raise ValueError(
+                f"labelled_fraction = {self.labelled_fraction:g}: expected 1 with deconvolve, "
+                "which needs long stretches of BOLD"
             )
         return self

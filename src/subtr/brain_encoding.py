@@ -1,7 +1,6 @@
 """What trained predictors say of parcels: who gains from time within the TR, and from which."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ from jaxtyping import Float64
 from subtr.altered_stimulus import altered, without_fast_changes
 from subtr.bold_training import Trained, fit_fold
 from subtr.errors import SettingsError
+from subtr.experiment_data import ExperimentData
 from subtr.held_out_bold import HeldOutBold
 from subtr.metrics import (
     block_bootstrap,
@@ -22,15 +22,12 @@ from subtr.metrics import (
 from subtr.prediction import bold_timeline
 from subtr.ridge_prediction import ridge_features
 from subtr.scoring import block_trs
-from subtr.system_training import prediction_folder
+from subtr.system_training import training_folds
 from subtr.transferred import tr_vectors
 from subtr.variance_partition import partition_name, partitioned
 
-if TYPE_CHECKING:
-    from subtr.experiment import Experiment
 
-
-def trained_folds(experiment: "Experiment", system: str, seed: int) -> list[Trained]:
+def trained_folds(experiment: ExperimentData, system: str, seed: int) -> list[Trained]:
     """The predictor of every fold, read where it was trained, else trained now.
 
     Raises
@@ -39,16 +36,11 @@ def trained_folds(experiment: "Experiment", system: str, seed: int) -> list[Trai
     params = experiment.system(system).bold
     if params is None or params.teacher is not None:
         raise SettingsError(f"system = {system!r}: expected one with bold and without a teacher.")
-    place = prediction_folder(experiment, system, params, seed)
-    drift_order, study = experiment.params.drift_order, experiment.study
-    return [
-        fit_fold(study, split, params, drift_order, place / f"fold{fold}", seed, f"{system} {fold}")
-        for fold, split in enumerate(experiment.splits)
-    ]
+    return [fit_fold(fold) for fold in training_folds(experiment, system, "bold", params, seed)]
 
 
 def held_out(
-    experiment: "Experiment", folds: Sequence[Trained], cutoff_hz: float | None = None
+    experiment: ExperimentData, folds: Sequence[Trained], cutoff_hz: float | None = None
 ) -> Float64[np.ndarray, "tr parcel"]:
     """Predictions of every test block, mean over heads; NaN where no fold tests.
 
@@ -72,7 +64,7 @@ def held_out(
 
 
 def parcel_gains(
-    experiment: "Experiment",
+    experiment: ExperimentData,
     prediction: Float64[np.ndarray, "tr parcel"],
     rival: Float64[np.ndarray, "tr parcel"],
     n_draws: int = 200,
@@ -115,7 +107,7 @@ def parcel_gains(
 
 
 def timescales(
-    experiment: "Experiment", folds: Sequence[Trained], cutoffs_hz: Iterable[float]
+    experiment: ExperimentData, folds: Sequence[Trained], cutoffs_hz: Iterable[float]
 ) -> pd.DataFrame:
     """Held-out r by class of parcels when the stimulus changes no faster than each cut-off.
 
@@ -137,7 +129,7 @@ def timescales(
 
 
 def explained(
-    experiment: "Experiment",
+    experiment: ExperimentData,
     folds: Sequence[Trained],
     features: Sequence[str] = ("mean mel", "onset flux", "word rate"),
 ) -> pd.DataFrame:
@@ -155,8 +147,7 @@ def explained(
         for fold in folds
     ]
     fir_s = 0.0 if study.hrf_applied else 16.0
-    drift_order = experiment.params.drift_order
-    found = partitioned(study, experiment.splits, spaces, drift_order, fir_s)
+    found = partitioned(experiment.folds, spaces, fir_s)
     rows = [
         {"part": partition_name(part), "group": group}
         | {"r2": np.nanmean(of[bold.groups.eq(group).to_numpy()])}

@@ -3,19 +3,21 @@
 Section 9 of the report gives each approach stars; here every cell is a measurement of a run.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
 from subtr.autoencoder_params import AutoencoderParams
+from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import bold_predictor, bold_stimulus
 from subtr.cost import count_parameters, forward_flops, kept_for_backward, median_ms
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.experiment import Experiment
 from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.models import Stream, TemporalAutoencoder
-from subtr.prediction import BoldParams
 from subtr.quantised import QuantisedAutoencoder
 from subtr.quantised_training import coded
 from subtr.results import read_table, write_results
@@ -101,8 +103,12 @@ def autoencoder_to_measure(
 def predictor_to_measure(experiment: Experiment, params: BoldParams) -> tuple[nn.Module, Stimulus]:
     """A fresh predictor of BOLD, and an item of the study as it is trained by."""
     experiment = with_features_of(experiment, params)
-    shown = bold_stimulus(experiment.study, experiment.splits[0], params)
-    predictor = bold_predictor(experiment.study, params)
+    study = experiment.study
+    if params.deconvolve is not None:
+        # What is learned then is activity, which lies beside its stimulus.
+        study = replace(study, hrf_applied=True)
+    shown = bold_stimulus(study, experiment.splits[0], params)
+    predictor = bold_predictor(study, params)
     parts = {name: of[None, : params.item_trs] for name, of in parts_of(shown).items()}
     return predictor, stimulus_of(parts)
 

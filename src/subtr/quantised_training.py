@@ -1,6 +1,5 @@
 """Sound through codes: trains a quantised autoencoder and reconstructs unseen TRs."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +15,7 @@ from subtr.items import Batch, WindowBatches, consecutive, window_batches
 from subtr.losses import reconstruction_loss
 from subtr.quantised import QuantisedAutoencoder, QuantisedParams
 from subtr.quantiser_params import QuantiserParams
-from subtr.splits import Split
-from subtr.study import Study
+from subtr.study import Fold
 from subtr.training import fit
 from subtr.training_windows import windows_of
 
@@ -50,18 +48,17 @@ class QuantisedSound(NamedTuple):
     history: pd.DataFrame
 
 
-def reconstruct_quantised(
-    study: Study, split: Split, params: QuantisedParams, folder: Path, seed: int, label: str
-) -> QuantisedSound:
-    """Trains on the split's training TRs, and tells its test TRs by codes.
+def reconstruct_quantised(fold: Fold) -> QuantisedSound:
+    """Trains on the fold's training TRs, and tells its test TRs by codes.
 
     Arguments
-        folder, label: as in `subtr.training.fit`.
+        fold: its ``params`` are `QuantisedParams`.
 
     Raises
         SettingsError: parts that do not fit one another, or less training data than codes.
         TrainingError: see `subtr.training.fit`.
     """
+    study, split, params, seed = fold.study, fold.split, fold.params, fold.seed
     mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
     known, tr_s = mel[torch.from_numpy(split.train)], study.clock.tr_s
     # One scale for all bands: errors keep the weight that they have in the score.
@@ -89,7 +86,7 @@ def reconstruct_quantised(
 
     validation = window_batches(frames, consecutive(split.validation, study.run_of_tr))
     fitting = Fitting(model, objective, batches, validation, params.training, seed, started)
-    history = fit(fitting, folder, label)
+    history = fit(fitting, fold.folder, fold.label)
     with torch.no_grad():
         test = window_batches(frames, consecutive(split.test, study.run_of_tr))
         found = [model(batch["frames"], tr_s) for batch in test]

@@ -10,17 +10,7 @@ import sys
 from pathlib import Path
 
 from subtr.errors import SettingsError, SubtrError
-
-
-def run_folder(runs: str | Path, params: str, study: str, film: str = "") -> Path:
-    """Where a run keeps its notebooks, tables, checkpoints, sounds and figures."""
-    name = f"{study}-{Path(film).stem}" if film else study
-    return Path(runs) / Path(params).name / name
-
-
-def is_gallery(params: str | Path) -> bool:
-    """Whether a parameter set is the gallery, which has a notebook to itself."""
-    return Path(params).name == "gallery"
+from subtr.results import check_writable, is_gallery, run_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,7 +62,6 @@ def _checked(given: argparse.Namespace, film: str) -> str:
     from subtr.experiment_params import StudyParams, SystemParams
     from subtr.identifiability import identifiability_params
     from subtr.params import load_params, params_folder
-    from subtr.results import check_writable
     from subtr.stimulus.media import probe
 
     if given.study == "film" and not film:

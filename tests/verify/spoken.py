@@ -14,11 +14,11 @@ from subtr.decoders.mel import LinearDecoder
 from subtr.experiment_params import SystemParams
 from subtr.fitting_vectors import VectorFitParams, fitted_vectors
 from subtr.params import load_params, params_folder, params_hash
-from subtr.reconstruction import AutoencoderTask, train_sound
+from subtr.reconstruction import train_sound
 from subtr.splits import Split
 from subtr.stimulus.media import resample
 from subtr.stimulus.mel import log_mel_of_sound
-from subtr.study import Study
+from subtr.study import Fold, Study
 from subtr.vocoders import HIFI_GAN_MEL, Vocoder
 
 TR_S = 1.5
@@ -100,7 +100,7 @@ def learned(speech, n_floats, seed, folder, system="tier1", max_epochs=None):
     place = folder / f"heard_{n_floats}" / f"seed{seed}_{weights}"
     said = f"{system}, speech for the vocoder, {n_floats} floats, seed {seed}"
     found = train_sound(
-        AutoencoderTask(speech.study, speech.split, params, n_floats, place, seed, said)
+        Fold(speech.study, speech.split, params.of_size(n_floats), place, seed, said)
     )
     return found, params
 

@@ -26,6 +26,7 @@ from subtr.prediction import predict_bold
 from subtr.result_tables import summary
 from subtr.results import read_results
 from subtr.rivals import bold_rivals
+from subtr.study import Fold, folds_of
 from subtr.transferred import chosen_within, read_out, transferred_vectors
 
 pytestmark = pytest.mark.verify
@@ -64,7 +65,8 @@ def learned_on_film(film, story, aggregator, seed, verify_folder):
     )
     place = bold_folder(verify_folder / "alice_film", aggregator, params, seed) / "fold0"
     said = f"film, {aggregator}, {VECTOR_DIM} floats, seed {seed}, fold 0"
-    predictor = fit_fold(*film, params, DRIFT_ORDER, place, seed, said).predictor
+    fold = Fold(*film, params, place, seed, said, drift_order=DRIFT_ORDER)
+    predictor = fit_fold(fold).predictor
     study, splits, _ = story
     vectors = partial(transferred_vectors, study, splits, predictor, params, FRAMES_PER_TR / TR_S)
     return vectors(), vectors(partial(shuffle_frames, seed=seed))
@@ -79,7 +81,7 @@ def scored(found, mixed, bold, system, seed, n_floats):
 def test_aggregators_and_rivals_on_the_story(story, film, scored_of, verify_folder):
     study, splits, bold = story
     rows, predictions = list(ceiling_rows(bold, study="alice", system="listeners")), {}
-    for rival, n_floats, found in bold_rivals(study, splits, DRIFT_ORDER):
+    for rival, n_floats, found in bold_rivals(folds_of(study, splits, drift_order=DRIFT_ORDER)):
         rows += scored(found, None, bold, rival, 0, n_floats)
         predictions[rival] = [standardise_by_fold(found, bold.tests)]
     candidates = {seed: {} for seed in SEEDS}
@@ -123,7 +125,11 @@ def test_what_the_story_alone_teaches(story, scored_of, verify_folder):
         for seed in SEEDS:
             place = verify_folder / "alice" / f"{system}_{seed}_{params_hash(params)}"
             said = f"alice, {system}, seed {seed},"
-            found, _ = predict_bold(study, splits, params, DRIFT_ORDER, place, seed, said)
+            found, _ = predict_bold(
+                folds_of(
+                    study, splits, place, said, params=params, seed=seed, drift_order=DRIFT_ORDER
+                )
+            )
             labels = {"study": "alice", "system": system, "seed": seed}
             labels["floats_per_tr"] = params.readout.vector_dim
             rows += bold_rows(found["mean"], bold, found["calibrated"], **labels)

@@ -14,6 +14,7 @@ from subtr.result_tables import summary
 from subtr.results import read_results
 from subtr.rivals import bold_rivals
 from subtr.scoring import block_trs
+from subtr.study import folds_of
 
 # Settings were chosen on the film of seed 0.
 UNSEEN_FILM = 1
@@ -31,7 +32,9 @@ def measure(name, verify_folder, **load):
     splits = settings.splits(study)
     bold = held_out_bold(study, splits, settings.drift_order)
     rows, predictions = [], {}
-    for rival, n_floats, prediction in bold_rivals(study, splits, settings.drift_order):
+    for rival, n_floats, prediction in bold_rivals(
+        folds_of(study, splits, drift_order=settings.drift_order)
+    ):
         labels = {"study": name, "system": rival, "floats_per_tr": n_floats, "seed": 0}
         rows += bold_rows(prediction, bold, **labels)
         predictions[rival] = [standardise_by_fold(prediction, bold.tests)]
@@ -45,7 +48,9 @@ def measure(name, verify_folder, **load):
             place = verify_folder / name / f"{system}_{seed}_{labels['params_hash']}"
             said = f"{name}, {system}, seed {seed},"
             drift = settings.drift_order
-            found, history = predict_bold(study, splits, params, drift, place, seed, said)
+            found, history = predict_bold(
+                folds_of(study, splits, place, said, params=params, seed=seed, drift_order=drift)
+            )
             rows += bold_rows(found["mean"], bold, **labels)
             rows += control_rows(found, bold, **labels)
             spent_s = history.attrs["training time_s"]

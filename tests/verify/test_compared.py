@@ -12,10 +12,10 @@ from subtr.cost import count_parameters, matched_width
 from subtr.datasets.recordings import load_speech
 from subtr.models import Stream, StreamParams
 from subtr.params import params_hash, validate
-from subtr.reconstruction import AutoencoderTask, reconstruct_sound
+from subtr.reconstruction import reconstruct_sound
 from subtr.scoring import sound_rows
 from subtr.splits import Split
-from subtr.study import Study
+from subtr.study import Fold, Study
 from subtr.training_windows import fit_pca
 
 SEEDS = (0, 1, 2)
@@ -92,7 +92,7 @@ def reconstructed(speech, system, stream, n_floats, folder, **more):
         place = folder / f"{system}_{n_floats}" / f"seed{seed}_{params_hash(params)}"
         said = f"speech, {system}, {n_floats} floats, seed {seed}"
         found, history = reconstruct_sound(
-            AutoencoderTask(study, split, params, n_floats, place, seed, said)
+            Fold(study, split, params.of_size(n_floats), place, seed, said)
         )
         labels = {"study": "speech", "system": system, "floats_per_tr": n_floats, "seed": seed}
         rows += sound_rows(study.mel[split.test], found, TR_S, **labels)

@@ -11,6 +11,7 @@ from subtr.held_out_bold import held_out_bold
 from subtr.models import Stream
 from subtr.params import params_hash, validate
 from subtr.prediction import BoldParams, predict_bold
+from subtr.study import folds_of
 
 pytestmark = pytest.mark.verify
 
@@ -46,7 +47,9 @@ def predicted(film, system, stream, vector_dim, folder):
     for seed in SEEDS:
         place = bold_folder(folder, system, params, seed)
         said = f"film, {system}, {vector_dim} floats, seed {seed},"
-        found, history = predict_bold(study, splits, params, 2, place, seed, said)
+        found, history = predict_bold(
+            folds_of(study, splits, place, said, params=params, seed=seed, drift_order=2)
+        )
         labels = {"study": "simulated", "system": system, "floats_per_tr": vector_dim}
         labels |= {"seed": seed}
         rows += bold_rows(found["mean"], bold, **labels)

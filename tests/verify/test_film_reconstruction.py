@@ -11,7 +11,7 @@ from verify.long_films import PART_S, PEAK_GB, ffprobe_ends_s, film_with_event, 
 
 from subtr.experiment import Experiment
 from subtr.stimulus.media import iter_pictures, sound_spans
-from subtr.trained_systems import autoencoder_file
+from subtr.trained_systems import autoencoder_file, autoencoder_fold
 
 pytestmark = pytest.mark.verify
 
@@ -59,7 +59,10 @@ def test_faster_than_real_time_in_bounded_memory_and_in_sync(
     tmp_path, experiment, film, modalities, measured
 ):
     (file, event_s), out = film, tmp_path / "out.mp4"
-    models = [autoencoder_file(experiment, "tier1", one, SIZES[one]) for one in modalities]
+    models = [
+        autoencoder_file(autoencoder_fold(experiment, "tier1", one, SIZES[one]), one)
+        for one in modalities
+    ]
     found = run_apart(RECONSTRUCT + PEAK_GB + TOLD, file, out, *models)
     faster = found["film_s"] / found["wall_s"]
     row = {"tracks": "+".join(modalities), "threads": 2} | found | {"times_real_time": faster}

@@ -11,6 +11,7 @@ from subtr.bold_training import fit_fold
 from subtr.params import params_hash, validate
 from subtr.peak_times import peak_times_s
 from subtr.splits import Split
+from subtr.study import Fold
 
 SEEDS = (0, 1, 2)
 N_TRS, SNR, N_PARCELS = 600, 1.0, 8
@@ -59,7 +60,9 @@ def test_a_network_finds_planted_peaks_without_being_told_the_activity(measured,
     for seed in SEEDS:
         study = responding_study(PEAKS_OF_PARCELS_S, N_TRS, 1.5, SNR, seed)
         place = tmp_path / f"{seed}_{params_hash(params)}"
-        predictor = fit_fold(study, split, params, 1, place, seed, f"network, seed {seed}")[0]
+        predictor = fit_fold(
+            Fold(study, split, params, place, seed, f"network, seed {seed}", drift_order=1)
+        )[0]
         found_s = peak_times_s(predictor)[0]
         more = (seed, found_s, len(split.train))
         errors_s.append(kept(measured, "network", "kernel", 1.5, *more))

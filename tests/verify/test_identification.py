@@ -15,10 +15,11 @@ from subtr.items import consecutive
 from subtr.metrics import cut_segments, identify, standardise_by_fold
 from subtr.params import load_params, params_folder, params_hash, validate
 from subtr.prediction import predict_bold
-from subtr.reconstruction import AutoencoderTask, train_sound
+from subtr.reconstruction import train_sound
 from subtr.results import read_table
 from subtr.rivals import bold_rivals
 from subtr.stimulus_codes import autoencoder_code, components_code
+from subtr.study import Fold, folds_of
 
 SEEDS = (0, 1, 2)
 N_FOLDS, DRIFT_ORDER, N_FLOATS = 3, 2, 64
@@ -43,14 +44,16 @@ def predictor_params():
 def predicted_rows(study, splits, folder):
     """BOLD predicted by ridge and by tier 1; each head with its own and with another's BOLD."""
     held_out, rows = held_out_bold(study, splits, DRIFT_ORDER), []
-    for name, n_floats, found in bold_rivals(study, splits, DRIFT_ORDER):
+    for name, n_floats, found in bold_rivals(folds_of(study, splits, drift_order=DRIFT_ORDER)):
         labels = {"study": study.name, "system": name, "floats_per_tr": n_floats, "seed": 0}
         rows += bold_rows(found, held_out, found, **labels)
     params = predictor_params()
     for seed in SEEDS:
         place = folder / f"tier1_{seed}_{params_hash(params)}"
         said = f"{study.name}, tier1, seed {seed},"
-        found, _ = predict_bold(study, splits, params, DRIFT_ORDER, place, seed, said)
+        found, _ = predict_bold(
+            folds_of(study, splits, place, said, params=params, seed=seed, drift_order=DRIFT_ORDER)
+        )
         labels = {"study": study.name, "system": "tier1", "seed": seed}
         labels["floats_per_tr"] = params.readout.vector_dim * params.readout.members
         rows += bold_rows(found["mean"], held_out, found["calibrated"], **labels)
@@ -91,16 +94,14 @@ def decoded_rows(study, splits, folder):
         for fold, split in enumerate(splits):
             place = folder / f"linear_{seed}_{params_hash(params)}" / f"fold{fold}"
             said = f"{study.name}, linear, seed {seed}, fold {fold}"
-            trained = train_sound(
-                AutoencoderTask(study, split, params, N_FLOATS, place, seed, said)
-            )
+            trained = train_sound(Fold(study, split, params.of_size(N_FLOATS), place, seed, said))
             codes.append(autoencoder_code(trained, study, split))
         rows += scored(study, splits, codes, "learned", seed)
     return rows
 
 
 def scored(study, splits, codes, system, seed):
-    decoded = decode(fit_decoders(study, splits, codes, DRIFT_ORDER), study)
+    decoded = decode(fit_decoders(folds_of(study, splits, drift_order=DRIFT_ORDER), codes), study)
     labels = {"study": study.name, "system": system, "seed": seed, "floats_per_tr": N_FLOATS}
     return decoding_rows(decoded, study, **labels)
 
@@ -109,8 +110,8 @@ def across(study, splits, codes, n_subjects=4):
     """Decoders of single subjects, given their own BOLD and that of the next subject."""
     subjects, values = study.subjects[:n_subjects], {"own subject": [], "wrong subject": []}
     for index, subject in enumerate(subjects):
-        fitted = fit_decoders(study, splits, codes, DRIFT_ORDER, subject)
-        other = with_bold_of(fitted, study, DRIFT_ORDER, subjects[(index + 1) % len(subjects)])
+        fitted = fit_decoders(folds_of(study, splits, drift_order=DRIFT_ORDER), codes, subject)
+        other = with_bold_of(fitted, study, subjects[(index + 1) % len(subjects)])
         for pair, of in (("own subject", fitted), ("wrong subject", other)):
             values[pair].append(identified(decode(of, study), study, n_draws=1).value("pairwise"))
     labels = {"study": study.name, "system": "PCA", "seed": 0, "floats_per_tr": N_FLOATS}

@@ -13,10 +13,10 @@ from subtr.datasets.recordings import load_speech
 from subtr.figures import transfer_by_training
 from subtr.metrics import modulation_transfer
 from subtr.params import validate
-from subtr.reconstruction import AutoencoderTask, reconstruct_sound
+from subtr.reconstruction import reconstruct_sound
 from subtr.splits import Split
 from subtr.stimulus.mel import MelSettings
-from subtr.study import Study
+from subtr.study import Fold, Study
 
 TR_S, N_FLOATS, N_TRS, SEED = 1.5, 128, 8, 0
 N_VALIDATION = 16
@@ -70,7 +70,7 @@ def transfer_of(speech, params, folder):
         )
         of = Split(split.train, split.validation, np.arange(study.clock.n_trs, n_trs))
         return reconstruct_sound(
-            AutoencoderTask(longer, of, params, N_FLOATS, folder, SEED, folder.name)
+            Fold(longer, of, params.of_size(N_FLOATS), folder, SEED, folder.name)
         )[0]
 
     carrier = known.mean(axis=(0, 1))

@@ -16,12 +16,12 @@ from subtr.clock import Clock
 from subtr.datasets.simulated import generated_film
 from subtr.items import consecutive
 from subtr.params import params_hash, validate
-from subtr.reconstruction import AutoencoderTask, reconstruct_pictures
+from subtr.reconstruction import reconstruct_pictures
 from subtr.rivals import picture_rivals
 from subtr.scoring import picture_rows
 from subtr.stimulus.media import probe
 from subtr.stimulus.video import pictures_of_media
-from subtr.study import Study
+from subtr.study import Fold, Study
 
 SEEDS = (0, 1, 2)
 TR_S = 1.5
@@ -163,7 +163,7 @@ def test_what_learned_systems_keep(film_of, judged, verify_folder, name, system)
         place = verify_folder / "trained" / place.replace(" ", "_").replace(",", "")
         said = f"{name}, {system}, {LEARNED_FLOATS} floats, seed {seed}"
         found, _ = reconstruct_pictures(
-            AutoencoderTask(study, split, params, LEARNED_FLOATS, place, seed, said)
+            Fold(study, split, params.of_size(LEARNED_FLOATS), place, seed, said)
         )
         labels = {"system": system, "floats_per_tr": LEARNED_FLOATS, "seed": seed}
         kept.append(judged(name, found, **labels))

@@ -35,8 +35,9 @@ from subtr.metrics import (
     preservation_sums,
 )
 from subtr.params import params_hash, validate
-from subtr.reconstruction import AutoencoderTask, reconstruct_pictures
+from subtr.reconstruction import reconstruct_pictures
 from subtr.scoring import block_trs
+from subtr.study import Fold
 
 N_FLOATS = 60 * N_BLOCKS
 PLAIN = "squared error"
@@ -150,8 +151,13 @@ def test_what_each_loss_does_to_pictures(film, measures, scored_of, verify_folde
             place = f"picture_loss_{params_hash(params)}_{seed}"
             said = f"generated film, {name}, seed {seed}"
             found, history = reconstruct_pictures(
-                AutoencoderTask(
-                    study, split, params, N_FLOATS, verify_folder / "trained" / place, seed, said
+                Fold(
+                    study,
+                    split,
+                    params.of_size(N_FLOATS),
+                    verify_folder / "trained" / place,
+                    seed,
+                    said,
                 )
             )
             score_of[name] = measures(found)

@@ -14,6 +14,7 @@ from subtr.params import load_params, params_folder, params_hash, validate
 from subtr.prediction import BoldParams, predict_bold
 from subtr.results import read_results
 from subtr.scoring import block_trs
+from subtr.study import folds_of
 
 # Settings were chosen on the film of seed 0.
 UNSEEN_FILM = 1
@@ -60,7 +61,17 @@ def measure(name, study, splits, drift_order, verify_folder):
                     if shared.exists() and not place.exists():
                         shutil.copytree(shared, place)
                 said = f"{labels['system']}, seed {seed},"
-                found, _ = predict_bold(study, splits, params, drift_order, place, seed, said)
+                found, _ = predict_bold(
+                    folds_of(
+                        study,
+                        splits,
+                        place,
+                        said,
+                        params=params,
+                        seed=seed,
+                        drift_order=drift_order,
+                    )
+                )
                 if params.pretraining is not None and not shared.exists():
                     for fold in place.iterdir():
                         shutil.copytree(fold / "pretraining", shared / fold.name / "pretraining")

@@ -15,7 +15,7 @@ from subtr.quantised import QuantisedParams
 from subtr.quantised_training import reconstruct_quantised
 from subtr.scoring import block_trs, sound_rows
 from subtr.splits import Split
-from subtr.study import Study
+from subtr.study import Fold, Study
 from subtr.training_windows import fit_pca
 
 SEEDS = (0, 1, 2)
@@ -135,7 +135,9 @@ def test_quality_at_a_rate(speech, components, scored_of, verify_folder, name):
         place = (
             verify_folder / "trained" / f"quantised {name}" / f"seed{seed}_{params_hash(params)}"
         )
-        found = reconstruct_quantised(study, split, params, place, seed, f"{name}, seed {seed}")
+        found = reconstruct_quantised(
+            Fold(study, split, params, place, seed, f"{name}, seed {seed}")
+        )
         of = labels | {"seed": seed, "params_hash": params_hash(params)}
         rows += sound_rows(original, found.whole, TR_S, system=coded, **of)
         whole, coarse = (temporal_preservation(original, part) for part in found[:2])

@@ -17,6 +17,7 @@ from subtr.result_tables import summary
 from subtr.results import read_results
 from subtr.scoring import block_trs
 from subtr.streams import Part, StreamParams
+from subtr.study import folds_of
 from subtr.training_params import TrainingParams
 
 SEEDS = (0, 1, 2)
@@ -109,7 +110,7 @@ def measure(settings, study, verify_folder):
     bold = held_out_bold(study, splits, settings.drift_order)
     rows, predictions = [], {}
     for name, inputs in ridge_inputs(study).items():
-        found = ridge_prediction(study, splits, inputs, settings.drift_order)
+        found = ridge_prediction(folds_of(study, splits, drift_order=settings.drift_order), inputs)
         labels = {"study": "sherlock", "system": name, "seed": 0, "floats_per_tr": inputs.shape[1]}
         rows += bold_rows(found, bold, **labels)
         predictions[name] = [standardise_by_fold(found, bold.tests)]
@@ -122,7 +123,15 @@ def measure(settings, study, verify_folder):
             place = verify_folder / "sherlock" / f"{name}_{seed}_{labels['params_hash']}"
             said = f"sherlock, {name}, seed {seed},"
             found, history = predict_bold(
-                study, splits, params, settings.drift_order, place, seed, said
+                folds_of(
+                    study,
+                    splits,
+                    place,
+                    said,
+                    params=params,
+                    seed=seed,
+                    drift_order=settings.drift_order,
+                )
             )
             rows += bold_rows(found["mean"], bold, **labels)
             rows += control_rows(found, bold, **labels)
@@ -162,7 +171,7 @@ def unshifted_rows(settings):
     splits = settings.splits(study)
     bold = held_out_bold(study, splits, settings.drift_order)
     means = study.features.mean(axis=1, dtype=float)
-    found = ridge_prediction(study, splits, means, settings.drift_order)
+    found = ridge_prediction(folds_of(study, splits, drift_order=settings.drift_order), means)
     labels = {"study": "sherlock", "system": "ridge, TR means, FIR, shift undone", "seed": 0}
     return bold_rows(found, bold, **labels, floats_per_tr=means.shape[1])
 
@@ -194,4 +203,4 @@ def test_annotations_predict_regions_and_their_onsets_say_more_than_whole_trs(
 def test_a_second_shift_is_refused_with_an_explanation(loaded):
     _, study = loaded
     with pytest.raises(SettingsError, match="double shifting"):
-        ridge_prediction(study, study.splits(), study.regressors["speaking"], 2, fir_s=16.0)
+        ridge_prediction(study.folds(), study.regressors["speaking"], fir_s=16.0)

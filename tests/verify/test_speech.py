@@ -13,10 +13,10 @@ from subtr.metrics import block_bootstrap, preservation_sums, temporal_preservat
 from subtr.models import Part
 from subtr.params import load_params, params_folder, params_hash
 from subtr.perturbation import perturbed
-from subtr.reconstruction import AutoencoderTask, reconstruct_sound
+from subtr.reconstruction import reconstruct_sound
 from subtr.scoring import block_trs, sound_rows
 from subtr.splits import Split
-from subtr.study import Study
+from subtr.study import Fold, Study
 from subtr.training_windows import fit_pca
 
 SEEDS = (0, 1, 2)
@@ -51,7 +51,7 @@ def trained(speech, params, n_floats, system, folder):
         place = folder / f"{system}_{n_floats}" / f"seed{seed}_{weights}"
         said = f"speech, {system}, {n_floats} floats, seed {seed}"
         found, history = reconstruct_sound(
-            AutoencoderTask(study, split, params, n_floats, place, seed, said)
+            Fold(study, split, params.of_size(n_floats), place, seed, said)
         )
         of = labels | {"seed": seed}
         rows += sound_rows(study.mel[split.test], found, TR_S, **of)

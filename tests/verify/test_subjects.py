@@ -13,6 +13,7 @@ from subtr.prediction import BoldParams, predict_bold, ridge_features
 from subtr.result_tables import summary
 from subtr.results import read_results
 from subtr.scoring import block_trs
+from subtr.study import Fold, folds_of
 from subtr.subject_scoring import groups_of, subject_rows
 from subtr.subject_stream import fir_features, score_subjects
 
@@ -55,7 +56,9 @@ def predicted(film, seed, folder):
     def joint(kind, system):
         where = place / f"{kind}_{params_hash(system)}"
         said = f"{kind}, seed {seed},"
-        return predict_bold(study, splits, system, DRIFT, where, seed, said)[0]
+        return predict_bold(
+            folds_of(study, splits, where, said, params=system, seed=seed, drift_order=DRIFT)
+        )[0]
 
     shared = joint("joint", params(EPOCHS))
     heads = {"heads": "embedding", "embedding_dim": 2}
@@ -74,13 +77,16 @@ def predicted(film, seed, folder):
             one = study.of_subjects(name)
             where = place / f"separate_{index}_{params_hash(alone)}"
             said = f"{system} {name}, seed {seed},"
-            of = predict_bold(one, splits, alone, DRIFT, where, seed, said)[0]
+            of = predict_bold(
+                folds_of(one, splits, where, said, params=alone, seed=seed, drift_order=DRIFT)
+            )[0]
             found.setdefault(system, {})[name] = of["mean"]
     left_out = params(EPOCHS, new_subjects={"alignment": "procrustes"})
     where = place / f"left_out_{params_hash(left_out)}"
     said = f"left out, seed {seed},"
     of_new = leave_one_subject_out(
-        study, splits, left_out, DRIFT, where, seed, said, left_out.new_subjects
+        folds_of(study, splits, where, said, params=left_out, seed=seed, drift_order=DRIFT),
+        left_out.new_subjects,
     )
     return found | {f"left out, {kind}": of for kind, of in of_new.items()}
 
@@ -90,7 +96,9 @@ def closed_form(film, seed, place):
     study, splits = film
     system = params(EPOCHS)
     where = place / f"joint_{params_hash(system)}" / "fold0"
-    trained = fit_fold(study, splits[0], system, DRIFT, where, seed, f"joint, seed {seed}")
+    trained = fit_fold(
+        Fold(study, splits[0], system, where, seed, f"joint, seed {seed}", drift_order=DRIFT)
+    )
     shared = shared_of(trained.predictor, trained.stimulus, study)
     train, found = splits[0].train, {}
     own = cleaned_bold(study, splits[0], DRIFT)[0]

@@ -5,12 +5,19 @@
 
 from subtr.cost.front import FRONT, front_table
 from subtr.cost.matching import matched_width
-from subtr.cost.measuring import count_parameters, forward_flops, kept_for_backward, median_ms
+from subtr.cost.measuring import (
+    Timing,
+    count_parameters,
+    forward_flops,
+    kept_for_backward,
+    median_ms,
+)
 from subtr.cost.streams import StreamCost, cost_table, stream_cost
 
 __all__ = [
     "FRONT",
     "StreamCost",
+    "Timing",
     "cost_table",
     "count_parameters",
     "forward_flops",

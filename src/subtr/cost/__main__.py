@@ -9,6 +9,7 @@ import torch
 
 from subtr.aggregators import AGGREGATORS
 from subtr.cost.front import front_table
+from subtr.cost.measuring import Timing
 from subtr.cost.streams import cost_table
 from subtr.encoders import ENCODERS
 from subtr.errors import SubtrError
@@ -52,12 +53,12 @@ def _measured(given: argparse.Namespace) -> pd.DataFrame:
     out = Path(given.out)
     check_writable(out.parent)
     sizes = (given.frames, given.tr)
-    how = {"repeats": given.repeats, "device": given.device}
+    timing = Timing(given.batch, given.repeats, given.device)
     table = cost_table(
-        given.encoders, given.aggregators, given.features, *sizes, given.floats, given.batch, **how
+        given.encoders, given.aggregators, given.features, *sizes, given.floats, timing
     )
     # 256 features, as in the report.
-    front = front_table(given.features, 256, *sizes, given.batch, **how)
+    front = front_table(given.features, 256, *sizes, timing)
     table = pd.concat([table, front], ignore_index=True)
     table.to_csv(out, index=False, float_format="%.6g")
     return table
