@@ -16,6 +16,7 @@ from subtr.models import Part, StreamParams
 from subtr.params import Strict, unhashed_default
 from subtr.perturbation import PerturbationParams
 from subtr.picture_losses import PictureLoss
+from subtr.quantiser_params import CodeParams
 from subtr.sound_losses import SoundLoss
 from subtr.training_loss import TrainingLoss
 from subtr.training_params import TrainingParams
@@ -126,9 +127,32 @@ class AutoencoderParams(Strict):
 
 
 class SoundParams(AutoencoderParams):
-    """An autoencoder of log-mel."""
+    """An autoencoder of log-mel.
+
+    ``codes``: a TR is told by codes in the place of floats, see `subtr.quantised`; None for floats.
+    """
 
     loss: SoundLoss = unhashed_default(SoundLoss())
+    codes: CodeParams | None = unhashed_default(None)
+
+    @model_validator(mode="after")
+    def _of_codes_alone(self):
+        if self.codes is None:
+            return self
+        names = ("perturbation", "fit_steps", "augmentation", "curriculum", "teacher", "loss")
+        for name in (*names, "balance", "others_share"):
+            default = type(self).model_fields[name].default
+            if getattr(self, name) != default:
+                raise ValueError(f"{name}: expected none with codes, which are learned without it")
+        if self.start == "pca" and self.decoder.name == "held":
+            raise ValueError("start = 'pca': expected another decoder than held with codes")
+        least = self.codes.fine_floats + 1
+        if min(self.floats_per_tr) < least:
+            raise ValueError(
+                f"floats_per_tr = {list(self.floats_per_tr)}: expected at least {least}, for "
+                f"{least - 1} are the latents of codes.fine_frames and codes.fine_dim"
+            )
+        return self
 
 
 class PictureParams(AutoencoderParams):

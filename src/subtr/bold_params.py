@@ -12,6 +12,7 @@ from subtr.joint_stream import PictureStreamParams
 from subtr.models import ReadoutParams
 from subtr.params import Strict, unhashed_default
 from subtr.pretraining import PretrainingParams
+from subtr.stimulus.speech_features import SpeechFeatureParams
 from subtr.streams import StreamParams
 from subtr.training_params import TrainingParams
 
@@ -37,7 +38,8 @@ class BoldParams(Strict):
     ``n_bands``: ranges of neighbouring mel bands that are averaged first, since minutes of BOLD
     cannot tell what each of 128 bands is for; None keeps every band.
     ``features``: what else the study knows frame by frame, such as ``speech_features``, is shown
-    beside the sound; where there is no sound it is shown anyway.
+    beside the sound; where there is no sound it is shown anyway. ``speech_features``: those of a
+    speech model for this system alone, where its study file asks for none.
     ``pretraining``: encoders of sound (of pictures, where they are alone) first learn to redraw
     hidden patches of the stimulus, each member by itself; then they learn from BOLD at
     ``training.started_rate``.
@@ -64,6 +66,7 @@ class BoldParams(Strict):
     loss: Literal["correlation", "mse"] = "correlation"
     n_bands: int | None = Field(None, ge=1)
     features: bool = unhashed_default(False)
+    speech_features: SpeechFeatureParams | None = unhashed_default(None)
     item_trs: int = Field(60, ge=8)
     pretraining: PretrainingParams | None = None
     labelled_fraction: float = Field(1.0, gt=0, le=1)
@@ -78,6 +81,8 @@ class BoldParams(Strict):
 
     @model_validator(mode="after")
     def _nothing_to_copy(self):
+        if self.speech_features and not self.features:
+            raise ValueError("features = false: expected true with speech_features, to show them")
         if self.features and self.pretraining and self.pretraining.target == "features":
             raise ValueError(
                 "pretraining.target = 'features': expected features = false with it, for what is "

@@ -1,4 +1,4 @@
-"""Speech through codes: trains a quantised autoencoder and reconstructs unseen TRs."""
+"""Sound through codes: trains a quantised autoencoder and reconstructs unseen TRs."""
 
 from typing import NamedTuple
 
@@ -8,18 +8,35 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
+from subtr.autoencoder_params import SoundParams
 from subtr.baselines import PCARival
 from subtr.fitting import Fitting
 from subtr.items import Batch, WindowBatches, consecutive, epoch_seed, window_batches
 from subtr.losses import reconstruction_loss
-from subtr.quantised import QuantisedAutoencoder
+from subtr.quantised import QuantisedAutoencoder, QuantisedParams
+from subtr.quantiser_params import QuantiserParams
 from subtr.saved_autoencoder import frames_of_mel
 from subtr.study import Fold
 from subtr.training import fit
 from subtr.training_windows import windows_of
 
+# More windows or latents than these would make the start slower, not better.
 _MOST_START_WINDOWS = 4096
 _MOST_START_PATCHES = 32768
+
+
+def coded(params: SoundParams, n_floats: int) -> QuantisedParams:
+    """What a system's ``sound`` says of an autoencoder of codes, ``n_floats`` a TR before them."""
+    own = {name: getattr(params.codes, name) for name in QuantiserParams.model_fields}
+    shared = {name: getattr(params, name) for name in QuantisedParams.model_fields
+              if name in SoundParams.model_fields}  # fmt: skip
+    return QuantisedParams(
+        quantiser=QuantiserParams(**own),
+        vector_dim=n_floats - params.codes.fine_floats,
+        fine_dim=params.codes.fine_dim,
+        coarse_weight=params.codes.coarse_weight,
+        **shared,
+    )
 
 
 class QuantisedSound(NamedTuple):

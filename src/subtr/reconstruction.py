@@ -39,8 +39,14 @@ def train_sound(fold: Fold) -> Autoencoder:
             is the `Autoencoder` or the fold to train it on. Test TRs are never looked at.
 
     Raises
-        SettingsError: several sizes, or no teacher where one is to be followed.
+        SettingsError: several sizes, no teacher where one is to be followed, or ``codes``, for
+            which is `subtr.quantised_training`.
     """
+    if getattr(fold.params, "codes", None) is not None:
+        raise SettingsError(
+            f"{fold.label} codes: expected floats here. A system of codes is trained and scored "
+            "by Experiment.train; it teaches no other, and is neither opened nor looked into."
+        )
     fold = _with_teacher(fold, train_sound)
     study, params = fold.study, fold.params
     frames, center, scale = frames_of_mel(study.mel, fold.train)

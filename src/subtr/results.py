@@ -20,6 +20,11 @@ COLUMNS = (
 )
 
 
+def is_gallery(params: str | Path) -> bool:
+    """Whether a parameter set is the gallery, which has a notebook to itself."""
+    return Path(params).name == "gallery"
+
+
 def run_folder(runs: str | Path, params: str, study: str, film: str = "") -> Path:
     """Where a run keeps its notebooks, tables, checkpoints, sounds and figures."""
     name = f"{study}-{Path(film).stem}" if film else study

@@ -1,5 +1,7 @@
 """Trains the parts of a system on an experiment's study, and scores them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -8,11 +10,14 @@ from subtr.bold_params import BoldParams
 from subtr.bold_scores import bold_rows, control_rows, subject_rows
 from subtr.errors import SettingsError
 from subtr.experiment_data import ExperimentData
+from subtr.metrics import temporal_preservation
 from subtr.new_subjects import leave_one_subject_out
 from subtr.prediction import predict_bold
+from subtr.quantised_training import QuantisedSound, coded, reconstruct_quantised
 from subtr.reconstruction import reconstruct_pictures, reconstruct_sound
 from subtr.scoring import Row
 from subtr.study import Fold, folds_of
+from subtr.study_speech_features import with_speech_features
 
 PartParams = AutoencoderParams | BoldParams
 
@@ -45,6 +50,7 @@ def prediction_rows(
     Arguments
         labels, keep: see `reconstruction_rows`.
     """
+    experiment = with_features_of(experiment, params)
     name, seed = labels["system"], labels["seed"]
     folds = training_folds(experiment, name, "bold", params, seed)
     found, history = predict_bold(folds)
@@ -57,6 +63,13 @@ def prediction_rows(
     if params.new_subjects is not None:
         rows += _new_subject_rows(experiment, folds, labels)
     return rows
+
+
+def with_features_of(experiment: ExperimentData, params: BoldParams) -> ExperimentData:
+    """The same with the speech features that a system asks for; see `with_speech_features`."""
+    if params.speech_features is None:
+        return experiment
+    return replace(experiment, study=with_speech_features(experiment.study, params.speech_features))
 
 
 def _new_subject_rows(experiment: ExperimentData, folds: list[Fold], labels: Row) -> list[Row]:
@@ -137,9 +150,15 @@ def _teachers(
 def _of_size(experiment, modality, params, labels, keep) -> list[Row]:
     name, seed, n_floats = labels["system"], labels["seed"], params.n_floats
     reconstruct = reconstruct_sound if modality == "sound" else reconstruct_pictures
-    parts, spent_s, histories = [], 0.0, []
+    labels = labels | {"floats_per_tr": n_floats}
+    parts, spent_s, histories, more_rows = [], 0.0, [], []
     for index, fold in enumerate(training_folds(experiment, name, modality, params, seed)):
-        found, history = reconstruct(fold)
+        if modality == "sound" and params.codes is not None:
+            of_codes = reconstruct_quantised(fold.using(params=coded(params, n_floats)))
+            found, history = of_codes.whole, of_codes.history
+            more_rows += _code_rows(fold, of_codes, labels | {"fold": index})
+        else:
+            found, history = reconstruct(fold)
         parts.append(found)
         histories.append(history.assign(fold=index))
         spent_s += history.attrs["training time_s"]
@@ -148,8 +167,21 @@ def _of_size(experiment, modality, params, labels, keep) -> list[Row]:
         training = f"{name}_{n_floats}_seed{seed}_{modality}"
         experiment.store.keep_history(training, pd.concat(histories))
         experiment.store.keep_windows(f"{name} {n_floats}", modality, found, seed)
-    labels = labels | {"floats_per_tr": n_floats}
-    return [*experiment.score(modality, found, labels), labels | _time_row(modality, spent_s)]
+    rows = [*experiment.score(modality, found, labels), *more_rows]
+    return [*rows, labels | _time_row(modality, spent_s)]
+
+
+def _code_rows(fold: Fold, of_codes: QuantisedSound, labels: Row) -> list[Row]:
+    """What a TR costs in bits, and what the coarse codes alone keep of it."""
+    original = np.asarray(fold.study.mel)[fold.test]
+    values = {
+        "bits a TR": fold.params.codes.bits_per_tr,
+        "temporal preservation, coarse codes": temporal_preservation(original, of_codes.coarse),
+    }
+    return [
+        labels | {"modality": "sound", "metric": metric, "value": float(value)}
+        for metric, value in values.items()
+    ]
 
 
 def _time_row(modality: str, spent_s: float) -> Row:
