@@ -51,9 +51,9 @@ def run(folder: Path, seeds=SEEDS) -> list[Row]:
             kept = folder / name / f"{system}_{seed}_{labels['params_hash']}"
             said = f"{name}, {system}, seed {seed},"
             drift = settings.drift_order
-                found, history = predict_bold(
-                    folds_of(study, splits, kept, said, params=params, seed=seed, drift_order=drift)
-                )
+            found, history = predict_bold(
+                folds_of(study, splits, kept, said, params=params, seed=seed, drift_order=drift)
+            )
             rows += bold_rows(found["mean"], bold, **labels)
             rows += control_rows(found, bold, **labels)
             spent_s = history.attrs["training time_s"]
