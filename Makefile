@@ -1,13 +1,15 @@
 # make run    sets everything up, runs every notebook, prints the results table
 # make test   sets everything up, runs the tests
-# make lab    opens JupyterLab          make verify   the heavier measurements
+# make lab    opens JupyterLab          make bench  the heavier measurements, many hours
 # make clean  removes runs              make lock     renews the exact versions
-# make figures  draws the figures of README from what `make verify` measured
+# make figures  draws the figures of README from the tables that `make bench` wrote
 # make docs     writes docs/results, docs/parameters.md and README's findings from figures/*.csv
 # make count    files and lines of each room of src/subtr
 # make judges   installs the pretrained models that score reconstructions, 400 MB
 # make voice    installs a synthetic voice, for measurements with more speech, 90 MB
 # make cost     measures what every encoder costs with every aggregator, minutes
+#
+# make bench WHAT=speech                one question, or several; `python -m benchmarks --list`
 #
 # make run STUDY=alice                  a study: simulated (default), alice, ...
 # make run FILM=path/to/film.webm       your own film
@@ -27,6 +29,7 @@ SYSTEM := tier1
 TRAINED_ON := simulated
 OUT    := reconstruction.mp4
 MORE   :=
+WHAT   ?=
 CORES  ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 # On Linux without an NVIDIA card, TORCH_INDEX=https://download.pytorch.org/whl/cpu saves 3 GB.
 TORCH_INDEX ?=
@@ -35,7 +38,7 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: setup run reconstruct test lab verify figures docs count cost judges voice clean lock format
+.PHONY: setup run reconstruct test lab bench figures docs count cost judges voice clean lock format
 
 setup: $(STAMP)
 
@@ -52,11 +55,11 @@ test: $(STAMP)
 	@# A file stays in one process, for its tests share what they make.
 	@$(BIN)/python -m pytest -n $(CORES) --maxprocesses 8 --dist loadfile
 
-verify: $(STAMP)
-	@SUBTR_RUNS="$(RUNS)" $(BIN)/python -m pytest -m verify -s tests/verify
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks $(WHAT) --runs "$(RUNS)"
 
 figures: $(STAMP)
-	@$(BIN)/python -m subtr.figures --runs "$(RUNS)"
+	@$(BIN)/python -m benchmarks.figures
 
 docs: $(STAMP)
 	@$(BIN)/python -m benchmarks.pages
@@ -69,7 +72,7 @@ count:
 	    "$$(find src/subtr -name '*.py' | wc -l)"
 
 cost: $(STAMP)
-	@$(BIN)/python -m subtr.cost --out "$(RUNS)/cost/cost.csv"
+	@$(BIN)/python -m benchmarks cost --runs "$(RUNS)"
 
 judges: $(STAMP)
 	@$(PIP) --no-deps --require-hashes -r requirements-judges.txt

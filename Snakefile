@@ -5,7 +5,7 @@
 import shlex
 from pathlib import Path
 
-from subtr.run import run_folder
+from subtr.results import is_gallery, run_folder
 
 
 def from_here(path):
@@ -49,13 +49,19 @@ FINISH = (
 )
 
 
+# The gallery trains every system of its set in one notebook; the other sets go through all others.
+LAST = ["13_gallery"] if is_gallery(PARAMS) else [
+    "08_evaluation",
+    "09_listening_viewing",
+    "10_brain_encoding",
+    "11_brain_decoding",
+    "12_identifiability",
+]
+
+
 rule all:
     input:
-        f"{DONE}/08_evaluation.ipynb",
-        f"{DONE}/09_listening_viewing.ipynb",
-        f"{DONE}/10_brain_encoding.ipynb",
-        f"{DONE}/11_brain_decoding.ipynb",
-        f"{DONE}/12_identifiability.ipynb",
+        expand(DONE + "/{name}.ipynb", name=LAST),
 
 
 rule exploration:
@@ -174,3 +180,16 @@ rule identifiability:
     threads: EACH
     shell:
         EXECUTE + FINISH
+
+
+rule gallery:
+    input:
+        "notebooks/13_gallery.ipynb",
+    output:
+        f"{DONE}/13_gallery.ipynb",
+    params:
+        name="13_gallery",
+        seed=SEEDS[0],
+    threads: workflow.cores
+    shell:
+        EXECUTE + " -p seed {params.seed} -p workers {threads}" + FINISH

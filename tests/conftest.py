@@ -11,8 +11,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import pytest
 from jaxtyping import install_import_hook
 
-# Must come before the package is first imported.
-_hook = install_import_hook("subtr", "beartype.beartype")
+# Must come before the packages are first imported.
+_hook = install_import_hook(["subtr", "benchmarks"], "beartype.beartype")
 
 
 @pytest.fixture(scope="session")

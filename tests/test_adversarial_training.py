@@ -10,7 +10,8 @@ from subtr.adversarial_training import AdversarialFitting, Adversary, Drawn
 from subtr.autoencoder_params import SoundParams
 from subtr.discriminator_params import DiscriminatorParams
 from subtr.params import validate
-from subtr.reconstruction import AutoencoderTask, train_sound
+from subtr.reconstruction import train_sound
+from subtr.study import Fold
 from subtr.training import fit
 from subtr.training_params import TrainingParams
 
@@ -138,7 +139,7 @@ def test_a_system_of_sound_trains_against_discriminators(tmp_path):
         "loss": {"adversarial": 0.05, "discriminators": SMALL.model_dump()},
     }
     params = validate(SoundParams, settings, "system.yaml")
-    trained = train_sound(AutoencoderTask(study, split, params, 4, tmp_path, 0, "planted"))
+    trained = train_sound(Fold(study, split, params.of_size(4), tmp_path, 0, "planted"))
     named = trained.history.query("part == 'train'").set_index(["name", "epoch"])["value"]
     assert named["feature_matching", 5] < named["feature_matching", 2]
     kept = trained.history.query("part == 'validation' and name == 'temporal_preservation'")

@@ -16,12 +16,11 @@ from subtr.items import WindowBatches
 from subtr.metrics import temporal_preservation
 from subtr.params import validate
 from subtr.reconstruction import (
-    AutoencoderTask,
     reconstruct_pictures,
     reconstruct_sound,
     train_sound,
 )
-from subtr.study import Study
+from subtr.study import Fold, Study
 
 STUDY = low_rank_study()
 SPLIT = STUDY.splits(3, gap_s=6.0)[1]
@@ -37,7 +36,7 @@ def params(**changes):
 
 def kept(folder: Path, **changes):
     found, _ = reconstruct_sound(
-        AutoencoderTask(STUDY, SPLIT, params(**changes), 4, folder, 0, "planted")
+        Fold(STUDY, SPLIT, params(**changes).of_size(4), folder, 0, "planted")
     )
     return temporal_preservation(STUDY.mel[SPLIT.test], found)
 
@@ -89,7 +88,7 @@ def test_masks_hidden_from_the_model_are_drawn_from_what_is_left(tmp_path):
     for name, augmentation in (("plain", None), ("masks", masked.model_dump())):
         long = {"max_epochs": 30, "check_every_epochs": 5, "learning_rate": 0.02}
         checked = params(augmentation=augmentation, training=long)
-        trained = train_sound(AutoencoderTask(STUDY, SPLIT, checked, 4, tmp_path / name, 0, name))
+        trained = train_sound(Fold(STUDY, SPLIT, checked.of_size(4), tmp_path / name, 0, name))
         hidden = trained.frames[SPLIT.test].clone()
         hidden[:, 2:5] = 0
         with torch.no_grad():
@@ -108,7 +107,7 @@ def test_balanced_losses_pull_as_hard_whatever_weight_they_were_given(tmp_path):
 def test_a_student_follows_its_teacher(tmp_path):
     """The teacher says the opposite of the original; who listens to it alone says so too."""
     teacher = train_sound(
-        AutoencoderTask(STUDY, SPLIT, params(), 4, tmp_path / "teacher", 0, "teacher")
+        Fold(STUDY, SPLIT, params().of_size(4), tmp_path / "teacher", 0, "teacher")
     )
     with torch.no_grad():
         for weight in teacher.model.decoder.parameters():
@@ -116,7 +115,7 @@ def test_a_student_follows_its_teacher(tmp_path):
     wish = {"teacher": "opposite", "vector_weight": 0.0, "output_weight": 100.0}
     checked = params(teacher=wish)
     more = (tmp_path / "student", 0, "student")
-    found, _ = reconstruct_sound(AutoencoderTask(STUDY, SPLIT, checked, 4, *more, teacher=teacher))
+    found, _ = reconstruct_sound(Fold(STUDY, SPLIT, checked.of_size(4), *more, teacher=teacher))
     original = STUDY.mel[SPLIT.test]
     assert np.corrcoef(found.ravel(), original.ravel())[0, 1] < -0.8
 
@@ -131,4 +130,12 @@ def test_pictures_have_no_bands_to_move(tmp_path):
     silent = Study("silent", STUDY.clock, pictures=pictures)
     checked = params(perturbation={"band_shifts": [1]}, decoder={"name": "linear_pictures"})
     with pytest.raises(SettingsError, match="perturbation: expected none for pictures"):
-        reconstruct_pictures(AutoencoderTask(silent, SPLIT, checked, 3, tmp_path, 0, "silent"))
+        reconstruct_pictures(Fold(silent, SPLIT, checked.of_size(3), tmp_path, 0, "silent"))
+
+
+def test_an_autoencoder_is_of_one_size():
+    two = params(floats_per_tr=[2, 3])
+    with pytest.raises(SettingsError, match=r"\(2, 3\): an autoencoder has one size; .* of_size"):
+        train_sound(Fold(STUDY, SPLIT, two))
+    assert two.of_size(3).n_floats == 3
+    assert two.floats_per_tr == (2, 3)

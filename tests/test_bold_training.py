@@ -13,6 +13,7 @@ from subtr.errors import SettingsError
 from subtr.metrics import pearson_r
 from subtr.params import validate
 from subtr.prediction import predict_bold
+from subtr.study import Fold, folds_of
 
 MOTION = motion_study()
 SPLITS = MOTION.splits(2, gap_s=24.0, validation_fraction=0.15)[:1]
@@ -35,7 +36,8 @@ JOINT = {"pictures": {"encoder": S3D}}
 
 def predicted(folder, study=MOTION, follow=None, **changes):
     params = validate(BoldParams, TINY | changes, "system.yaml")
-    return predict_bold(study, SPLITS, params, 1, folder, 0, "toy", follow)[0]
+    folds = folds_of(study, SPLITS, folder, "toy", params=params, drift_order=1, teacher=follow)
+    return predict_bold(folds)[0]
 
 
 def held_out_r(prediction, study=MOTION):
@@ -166,7 +168,7 @@ def test_a_teacher_that_is_missing_is_named(tmp_path):
         predicted(tmp_path, **followed)
     follower = validate(BoldParams, TINY | {"teacher": {"teacher": "larger"}}, "system.yaml")
     with pytest.raises(SettingsError, match="'large': it follows 'larger' and is not trained in"):
-        predicted(tmp_path, follow=(follower, tmp_path), **followed)
+        predicted(tmp_path, follow=Fold(MOTION, SPLITS[0], follower, tmp_path), **followed)
 
 
 LARGE = TINY | {
@@ -184,11 +186,12 @@ def test_a_student_follows_its_teacher_where_there_are_no_labels(tmp_path):
         "labelled_fraction": 0.4,
         "teacher": {"teacher": "large", "vector_weight": 1.0, "output_weight": 20.0},
     }
-    predict_bold(study, SPLITS, teacher, 1, place, 0, "teacher")
+    (fold,) = folds_of(study, SPLITS, place, "teacher", params=teacher, drift_order=1)
+    predict_bold([fold])
     before = (place / "fold0/best.ckpt").read_bytes()
     noise = np.random.default_rng(3).normal(size=study.bold["s1"].shape)
     noisy = replace(study, name="noisy", bold={"s1": noise})
-    found = predicted(tmp_path / "student", noisy, follow=(teacher, place), **taught)
+    found = predicted(tmp_path / "student", noisy, follow=fold, **taught)
     alone = predicted(tmp_path / "alone", noisy, labelled_fraction=0.4)
     assert held_out_r(found["mean"], study).min() > 0.7
     assert held_out_r(alone["mean"], study).mean() < 0.4

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from leaks import assert_no_leak
 from planted import order_study
 from tiny_experiment import STUDY, SYSTEM, write
 
@@ -14,7 +15,6 @@ from subtr.errors import SettingsError, StudyError, SubtrError
 from subtr.experiment import Experiment
 from subtr.experiment_params import StudyParams
 from subtr.results import COLUMNS
-from subtr.splits import assert_no_leak
 from subtr.store import Store
 
 

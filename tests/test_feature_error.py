@@ -12,11 +12,11 @@ from subtr.errors import SettingsError
 from subtr.feature_error import FeatureError, FeatureParams
 from subtr.fitting_vectors import VectorFitParams, fitted_vectors
 from subtr.params import validate
-from subtr.reconstruction import AutoencoderTask, reconstruct_sound
+from subtr.reconstruction import reconstruct_sound
 from subtr.splits import Split
 from subtr.stimulus.mel import MelSettings
 from subtr.stimulus.speech_models import SpeechModelError
-from subtr.study import Study
+from subtr.study import Fold, Study
 
 N_TRS, N_FRAMES, N_BANDS, DIM = 5, 8, 4, 3
 
@@ -112,7 +112,7 @@ def test_missing_weights_are_said_before_the_training(tmp_path, monkeypatch):
     trs = torch.arange(6).numpy()
     split = Split(trs[:3], trs[3:4], trs[4:])
     with pytest.raises(SpeechModelError, match="not installed"):
-        reconstruct_sound(AutoencoderTask(study, split, params, DIM, tmp_path, 0, "s"))
+        reconstruct_sound(Fold(study, split, params.of_size(DIM), tmp_path, 0, "s"))
     assert not list(tmp_path.iterdir())
 
 
@@ -131,8 +131,8 @@ def test_what_is_heard_is_learned_and_weights_are_read_without_it(tmp_path, monk
     for name, loss in (("plain", {}), ("heard", {"features": {}})):
         params = {"decoder": {"name": "linear"}, "loss": loss, "training": training}
         params |= {"stream": {"aggregator": {"name": "linear"}}}
-        task = AutoencoderTask(
-            study, split, SoundParams.model_validate(params), 2, tmp_path / name, 0, name
+        task = Fold(
+            study, split, SoundParams.model_validate(params).of_size(2), tmp_path / name, 0, name
         )
         found, history = reconstruct_sound(task)
         errors[name] = np.square(found - mel[split.test])[..., :2].mean()

@@ -13,7 +13,8 @@ from planted import low_rank_study
 
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.params import validate
-from subtr.reconstruction import AutoencoderTask, reconstruct_sound
+from subtr.reconstruction import reconstruct_sound
+from subtr.study import Fold
 
 SETTINGS = {
     "stream": {"encoder": {"name": "linear", "hidden_dim": 0}, "aggregator": {"name": "linear"}},
@@ -27,7 +28,7 @@ def train(folder):
     study = low_rank_study()
     params = validate(AutoencoderParams, SETTINGS, "system.yaml")
     split = study.splits(3, gap_s=6.0)[0]
-    return reconstruct_sound(AutoencoderTask(study, split, params, 4, folder, 0, "toy"))
+    return reconstruct_sound(Fold(study, split, params.of_size(4), folder, 0, "toy"))
 
 
 def until(condition, seconds=90.0):

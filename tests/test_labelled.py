@@ -10,6 +10,7 @@ from subtr.errors import SettingsError
 from subtr.held_out_bold import cleaned_bold
 from subtr.items import consecutive
 from subtr.labelled import labelled_bold, labelled_trs
+from subtr.study import Fold
 
 STUDY = order_study(n_runs=2)
 SPLIT = STUDY.splits(4, gap_s=24.0, validation_fraction=0.15)[1]
@@ -37,7 +38,7 @@ def test_seeds_put_the_blocks_elsewhere():
 def test_all_of_training_is_what_it_was():
     trs = labelled_trs(SPLIT, 1.0, STUDY, 0)
     np.testing.assert_array_equal(trs, SPLIT.train)
-    found, expected = labelled_bold(STUDY, SPLIT, trs, 2), cleaned_bold(STUDY, SPLIT, 2)
+    found, expected = labelled_bold(Fold(STUDY, SPLIT), trs), cleaned_bold(STUDY, SPLIT, 2)
     np.testing.assert_array_equal(found[1], expected[1])
     for subject, bold in expected[0].items():
         np.testing.assert_array_equal(found[0][subject], bold)
@@ -45,7 +46,7 @@ def test_all_of_training_is_what_it_was():
 
 def test_labelled_and_validation_bold_are_each_scaled_by_themselves_and_the_rest_is_hidden():
     trs = labelled_trs(SPLIT, 0.4, STUDY, 0)
-    each, mean = labelled_bold(STUDY, SPLIT, trs, 1)
+    each, mean = labelled_bold(Fold(STUDY, SPLIT, drift_order=1), trs)
     for bold in (*each.values(), mean):
         for part in (trs, SPLIT.validation):
             np.testing.assert_allclose(bold[part].mean(0), 0, atol=1e-9)

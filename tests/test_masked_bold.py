@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from planted import order_study
 
 from subtr.bold.cleaning import Cleaner
-from subtr.bold_scoring import bold_rows
+from subtr.bold_scores import bold_rows
 from subtr.clock import Clock
 from subtr.errors import StudyError, StudyWarning
 from subtr.held_out_bold import cleaned_bold, held_out_bold

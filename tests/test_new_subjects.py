@@ -9,13 +9,14 @@ from planted import order_study
 
 from subtr.alignment import FunctionalAlignment
 from subtr.bold_params import BoldParams, NewSubjectParams
+from subtr.bold_scores import subject_rows
 from subtr.errors import SettingsError, StudyError
 from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics import pearson_r, split_half_ceiling
 from subtr.new_subjects import Shared, head_prediction, leave_one_subject_out
 from subtr.params import validate
 from subtr.readouts import BoldReadout
-from subtr.subject_scoring import shifted_r, subject_rows
+from subtr.study import folds_of
 
 STUDY = order_study(n_trs=240, n_subjects=3, noise=0.5)
 # The third answers the other way round, as nobody whom a trunk without it was trained on.
@@ -36,7 +37,8 @@ SHORT = {"training": {"max_epochs": 3, "check_every_epochs": 1}}
 def left_out(folder, study=STUDY, changes=None, **options):
     params = validate(BoldParams, TINY | (changes or {}), "system.yaml")
     options = NewSubjectParams(**options)
-    return leave_one_subject_out(study, SPLITS, params, 1, folder, 0, "toy", options)
+    folds = folds_of(study, SPLITS, folder, "toy", params=params, drift_order=1)
+    return leave_one_subject_out(folds, options)
 
 
 @pytest.fixture(scope="module")
@@ -187,14 +189,6 @@ def test_scores_are_means_over_subjects_against_their_own_bold(found):
     assert row["ceiling"] == pytest.approx(ceiling)
     assert row["low"] < row["value"] < row["high"]
     assert row["floor"] < 0.3
-
-
-def test_shifts_by_fourier_transform_are_shifts():
-    rng = np.random.default_rng(0)
-    one, other = ((of - of.mean(0)) / of.std(0) for of in rng.normal(size=(2, 101, 3)))
-    found = shifted_r(one, other, 2.0)
-    expected = [pearson_r(np.roll(one, shift, axis=0), other) for shift in range(8, 94)]
-    np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_alignment_of_a_study_uses_the_groups_training_volumes(found):

@@ -41,6 +41,7 @@ def test_they_are_numbered_in_the_order_of_a_run():
         "10_brain_encoding",
         "11_brain_decoding",
         "12_identifiability",
+        "13_gallery",
     ]
 
 

@@ -19,10 +19,10 @@ from subtr.metrics import temporal_preservation
 from subtr.other_recordings import OtherWindows, mixed_windows, with_other_recordings
 from subtr.params import params_hash, validate
 from subtr.perturbation import PerturbationParams
-from subtr.reconstruction import AutoencoderTask, reconstruct_sound
+from subtr.reconstruction import reconstruct_sound
 from subtr.stimulus.media import MediaError
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
-from subtr.study import Study
+from subtr.study import Fold, Study
 
 RATE_HZ = 16_000
 SETTINGS = MelSettings(n_mels=16)
@@ -113,7 +113,7 @@ def test_a_share_without_recordings_is_refused(tmp_path):
     study = low_rank_study()
     params = validate(AutoencoderParams, {"others_share": 0.5}, "system.yaml")
     split = study.splits(3, gap_s=6.0)[1]
-    task = AutoencoderTask(study, split, params, 4, tmp_path, 0, "toy")
+    task = Fold(study, split, params.of_size(4), tmp_path, 0, "toy")
     with pytest.raises(SettingsError, match="has no other recordings"):
         reconstruct_sound(task)
 
@@ -149,7 +149,7 @@ def test_a_code_that_too_little_time_shows_is_learned_from_others(tmp_path):
     kept = {}
     for share in (0.0, 0.75):
         params = validate(AutoencoderParams, linear | {"others_share": share}, "system.yaml")
-        task = AutoencoderTask(study, few, params, 6, tmp_path / str(share), 0, "toy")
+        task = Fold(study, few, params.of_size(6), tmp_path / str(share), 0, "toy")
         found, _ = reconstruct_sound(task)
         kept[share] = temporal_preservation(study.mel[few.test], found)
     assert kept[0.75] > kept[0.0] + 0.1
@@ -173,7 +173,7 @@ def test_components_are_those_of_the_study_alone(tmp_path):
             "training": {"max_epochs": 1, "learning_rate": 1e-9},
         }
         params = validate(AutoencoderParams, still, "system.yaml")
-        task = AutoencoderTask(study, split, params, 3, tmp_path / str(share), 0, "toy")
+        task = Fold(study, split, params.of_size(3), tmp_path / str(share), 0, "toy")
         found[share], _ = reconstruct_sound(task)
     np.testing.assert_allclose(found[0.5], found[0.0], atol=1e-4)
 

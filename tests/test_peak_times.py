@@ -4,33 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from planted_responses import PEAKS_S, lowest_error_s, respond, responding_study
 
+from benchmarks.haemodynamics import fitted_peaks_s
+from benchmarks.planted import PEAKS_S, lowest_error_s, respond, responding_study
 from subtr.bold_params import BoldParams
 from subtr.bold_training import fit_fold
 from subtr.errors import SettingsError
-from subtr.losses import bold_loss
 from subtr.models import BoldPredictor, ReadoutParams, StreamParams
 from subtr.params import validate
 from subtr.peak_times import peak_time_map, peak_times_s
-from subtr.readouts import BoldReadout
 from subtr.splits import Split
-
-
-def fitted_peaks_s(bold, activity, tr_s=1.5, response="kernel", n_steps=150, seed=0):
-    """Peak times by gradient steps from the canonical response, activity given."""
-    torch.manual_seed(seed)
-    readout = BoldReadout(1, ["s1"], bold.shape[1], tr_s, response)
-    given = torch.tensor(activity, dtype=torch.float32)[None, :, None]
-    wanted = {"s1": torch.tensor(bold, dtype=torch.float32)[None]}
-    optimiser = torch.optim.Adam(readout.parameters(), lr=3e-3)
-    with torch.no_grad():
-        readout.heads.shared.weight.fill_(1.0)
-    for _ in range(n_steps):
-        optimiser.zero_grad()
-        bold_loss(readout(given), wanted)[0].backward()
-        optimiser.step()
-    return readout.hrf.peak_times_s()
+from subtr.study import Fold
 
 
 def test_a_learned_kernel_recovers_planted_peaks_as_well_as_noise_allows():
@@ -68,7 +52,7 @@ def test_a_trained_predictor_tells_its_peak_times_by_parcel(tmp_path):
     }
     params = validate(BoldParams, settings, "system.yaml")
     split = Split(np.arange(320), np.arange(336, 370), np.arange(386, 400))
-    predictor = fit_fold(study, split, params, 1, tmp_path, 0, "toy").predictor
+    predictor = fit_fold(Fold(study, split, params, tmp_path, 0, "toy", drift_order=1)).predictor
     table = peak_time_map(predictor, study.parcels)
     assert list(table.index) == list(study.parcels.index)
     np.testing.assert_allclose(table["peak_s"], PEAKS_S, atol=0.4)

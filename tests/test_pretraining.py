@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny_pretraining import N_BANDS, N_FRAMES, RUN_OF_TR, SMALL, SPLIT, TR_S, stream
+from tiny_pretraining import N_BANDS, N_FRAMES, SMALL, SPLIT, STUDY, stream
 
 from subtr import pretraining
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
@@ -12,6 +12,7 @@ from subtr.fitting import TrainingError
 from subtr.params import validate
 from subtr.pretraining import PretrainingParams, pretrain, pretrain_members
 from subtr.splits import Split
+from subtr.study import Fold
 
 TINY = {
     "mask_ratio": 0.5, "patch_frames": 4, "patch_pixels": 4, "decoder_dim": 16, "batch_size": 16,
@@ -42,8 +43,7 @@ def flicker():
 
 
 def learn(folder, made, frames, seed=0, split=SPLIT, **changes):
-    parts = [split.train], [split.validation]
-    return pretrain(made, frames, *parts, TR_S, params(**changes), folder, seed, "toy")
+    return pretrain(Fold(STUDY, split, params(**changes), folder, seed, "toy"), made, frames)
 
 
 def explained(history):
@@ -84,9 +84,8 @@ def test_features_are_drawn_in_the_place_of_what_is_hidden(tmp_path):
     unseen = {}
     for name, targets in (("follow", follow), ("other", follow[torch.randperm(100)])):
         made = stream()
-        parts = [SPLIT.train], [SPLIT.validation]
-        more = params(target="features"), tmp_path / name, 0, "toy", targets
-        history = pretrain(made, frames, *parts, TR_S, *more)
+        fold = Fold(STUDY, SPLIT, params(target="features"), tmp_path / name, 0, "toy")
+        history = pretrain(fold, made, frames, targets)
         unseen[name] = explained(history)
     assert unseen["follow"] > 0.5
     assert unseen["other"] < 0.1
@@ -119,17 +118,16 @@ def test_test_trs_are_shown_only_when_asked_for_and_validation_is_never_learned_
         how = params(stimulus=stimulus)
         streams = [stream(seed=seed) for seed in (0, 1)]
         place = tmp_path / stimulus
-        started, spent_s = pretrain_members(
-            streams, alike(), SPLIT, RUN_OF_TR, TR_S, how, place, 3, "toy"
-        )
+        fold = Fold(STUDY, SPLIT, how, place, 3, "toy")
+        started, spent_s = pretrain_members(fold, streams, alike())
         assert spent_s == 4.0
         expected = [id(one) for each in streams for one in each.encoder.parameters()]
         assert [id(one) for one in started] == expected
-    trs = [np.concatenate(of[2]).tolist() for of in given]
+    trs = [of[0].train.tolist() for of in given]
     assert trs[0] == trs[1] == SPLIT.train.tolist()
     assert trs[2] == trs[3] == [*range(70), *range(85, 100)]
-    assert all(np.concatenate(of[3]).tolist() == SPLIT.validation.tolist() for of in given)
-    seeds, folders = [of[7] for of in given], [of[6].name for of in given]
+    assert all(of[0].validation.tolist() == SPLIT.validation.tolist() for of in given)
+    seeds, folders = [of[0].seed for of in given], [of[0].folder.name for of in given]
     assert len(set(seeds[:2])) == 2
     assert folders[:2] == ["member0", "member1"]
 

@@ -11,7 +11,7 @@ from subtr.metrics import temporal_preservation
 from subtr.params import validate
 from subtr.quantised import QuantisedAutoencoder, QuantisedParams
 from subtr.quantised_training import reconstruct_quantised
-from subtr.study import Study
+from subtr.study import Fold, Study
 
 STUDY = low_rank_study()
 SPLIT = STUDY.splits(3, gap_s=6.0)[1]
@@ -33,7 +33,7 @@ def params(quantiser=None, **changes):
 
 
 def told(folder, study=STUDY, seed=0, **changes):
-    return reconstruct_quantised(study, SPLIT, params(**changes), folder, seed, "toy")
+    return reconstruct_quantised(Fold(study, SPLIT, params(**changes), folder, seed, "toy"))
 
 
 def kept(found, study=STUDY):

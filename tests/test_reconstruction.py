@@ -14,12 +14,11 @@ from subtr.items import consecutive
 from subtr.metrics import temporal_preservation
 from subtr.params import validate
 from subtr.reconstruction import (
-    AutoencoderTask,
     reconstruct_pictures,
     reconstruct_sound,
     train_sound,
 )
-from subtr.study import Study
+from subtr.study import Fold, Study
 from subtr.training_windows import fit_pca, holds_components, windows_of
 
 LINEAR = {
@@ -41,7 +40,7 @@ def kept(found, study=STUDY):
 
 def sound(folder, n_floats=4, seed=0, study=STUDY, **changes):
     return reconstruct_sound(
-        AutoencoderTask(study, SPLIT, params(**changes), n_floats, folder, seed, "toy")
+        Fold(study, SPLIT, params(**changes).of_size(n_floats), folder, seed, "toy")
     )
 
 
@@ -152,7 +151,7 @@ def test_pictures_move_again_only_when_their_order_was_kept(tmp_path, aggregator
         "training": {"max_epochs": 20, "learning_rate": 0.01},
     }
     checked = validate(AutoencoderParams, settings, "system.yaml")
-    found, _ = reconstruct_pictures(AutoencoderTask(study, split, checked, 4, tmp_path, 0, "toy"))
+    found, _ = reconstruct_pictures(Fold(study, split, checked.of_size(4), tmp_path, 0, "toy"))
     original = study.pictures[split.test]
     assert found.dtype == np.uint8
     assert found.shape == original.shape
@@ -185,7 +184,7 @@ def test_items_longer_than_the_training_blocks_are_refused_with_a_remedy(tmp_pat
 
 
 def test_what_becomes_of_the_vectors_on_their_way_is_what_is_drawn(tmp_path):
-    task = AutoencoderTask(STUDY, SPLIT, params(), 4, tmp_path, 0, "toy")
+    task = Fold(STUDY, SPLIT, params().of_size(4), tmp_path, 0, "toy")
     trained = train_sound(task)
     silent = trained.reconstruct(SPLIT.test, STUDY, carried=torch.zeros_like)
     with torch.no_grad():

@@ -7,14 +7,14 @@ from subtr.prediction import (
     ridge_features,
     ridge_prediction,
 )
-from subtr.study import Study
+from subtr.study import Study, folds_of
 
 
 def test_ridge_finds_a_feature_that_drives_bold_and_none_in_noise():
     truth = (STUDY.mel[:, -1] - STUDY.mel[:, 0])[:, :1].astype(np.float64)
     noise = np.random.default_rng(0).normal(size=(260, 1))
-    assert held_out_r(ridge_prediction(STUDY, SPLITS, truth, 1)) > 0.8
-    assert abs(held_out_r(ridge_prediction(STUDY, SPLITS, noise, 1))) < 0.3
+    assert held_out_r(ridge_prediction(folds_of(STUDY, SPLITS, drift_order=1), truth)) > 0.8
+    assert abs(held_out_r(ridge_prediction(folds_of(STUDY, SPLITS, drift_order=1), noise))) < 0.3
     features = ridge_features(STUDY)
     assert list(features) == ["mean mel", "sound power", "onset flux"]
     np.testing.assert_allclose(features["mean mel"], STUDY.mel.mean(1), atol=1e-6)

@@ -93,7 +93,7 @@ def test_ridge_gets_what_averages_hold_and_no_more():
     level = np.convolve(study.mel.mean((1, 2)), np.ones(3))[:260]
     bold = {"s": np.stack([signal[:, 0], level, level], axis=1)}
     made = Study("both", study.clock, mel=study.mel, bold=bold, parcels=study.parcels)
-    found = by_name(bold_rivals(made, made.splits(2), 1))
+    found = by_name(bold_rivals(made.folds(2, drift_order=1)))
     assert [name for name, _ in found] == [
         f"{kind}, {feature}"
         for feature in ("mean mel", "sound power", "onset flux")
@@ -115,7 +115,7 @@ def test_what_went_through_a_response_is_given_no_other():
         regressors={"raw": signal, "ready": signal},
         convolved=("ready",),
     )
-    found = by_name(bold_rivals(made, made.splits(2), 1))
+    found = by_name(bold_rivals(made.folds(2, drift_order=1)))
     assert [name for name, _ in found] == ["ridge, raw", "canonical ridge, raw", "ridge, ready"]
     size = signal.shape[1]
     # Without lags it is the BOLD itself; a second response only blurs it.

@@ -11,9 +11,9 @@ from subtr.errors import SettingsError
 from subtr.export import StreamSpec, save_stream
 from subtr.fitting_vectors import VectorFitParams
 from subtr.params import params_hash, validate
-from subtr.reconstruction import AutoencoderTask, train_pictures, train_sound
+from subtr.reconstruction import train_pictures, train_sound
 from subtr.saved_autoencoder import AUTOENCODER_FILE, load_autoencoder
-from subtr.study import Study
+from subtr.study import Fold, Study
 
 SHORT = {"batches_per_epoch": 4, "training": {"max_epochs": 2, "learning_rate": 0.02}}
 SOUND = SHORT | {
@@ -42,7 +42,7 @@ def trained(kind, folder):
     settings, train = (SOUND, train_sound) if kind == "sound" else (PICTURES, train_pictures)
     params = validate(AutoencoderParams, settings, "system.yaml")
     split = study.splits(3, gap_s=6.0)[0]
-    found = train(AutoencoderTask(study, split, params, 3, folder, 7, "planted, sound"))
+    found = train(Fold(study, split, params.of_size(3), folder, 7, "planted, sound"))
     return study, split, params, found
 
 

@@ -11,8 +11,9 @@ from subtr.autoencoder_params import SoundParams
 from subtr.errors import SettingsError
 from subtr.losses import reconstruction_loss
 from subtr.params import validate
-from subtr.reconstruction import AutoencoderTask, train_sound
+from subtr.reconstruction import train_sound
 from subtr.sound_losses import SoundLoss, coherence_loss, modulation_spectrum_loss
+from subtr.study import Fold
 
 TR_S, FRAME_HZ, WINDOWS_S = 1.5, 64 / 1.5, (0.375, 0.75, 1.5)
 PARTS = ["within_tr", "spectral", "coherence"]
@@ -151,7 +152,7 @@ def test_a_system_is_trained_by_the_weighted_sum_of_what_its_history_shows(tmp_p
         "loss": {"mel": 0.5, "within_tr": 2.0, "spectral": 0.1, "coherence": 3.0},
     }
     params = validate(SoundParams, settings, "system.yaml")
-    trained = train_sound(AutoencoderTask(study, split, params, 4, tmp_path, 0, "planted"))
+    trained = train_sound(Fold(study, split, params.of_size(4), tmp_path, 0, "planted"))
     rows = trained.history.query("part == 'validation'")
     shown = rows.pivot(index="epoch", columns="name", values="value")
     error = shown["within"] + shown["level"]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from leaks import assert_fitted_on_train
 from tiny_prediction import SPLITS, STUDY
 
 from subtr.errors import SettingsError
@@ -9,7 +10,7 @@ from subtr.held_out_bold import cleaned_bold
 from subtr.prediction import (
     standardised_frames,
 )
-from subtr.splits import Split, assert_fitted_on_train
+from subtr.splits import Split
 from subtr.study import Study
 
 

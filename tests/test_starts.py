@@ -12,8 +12,8 @@ from subtr.clock import Clock
 from subtr.errors import SettingsError
 from subtr.items import consecutive
 from subtr.params import validate
-from subtr.reconstruction import AutoencoderTask, reconstruct_pictures
-from subtr.study import Study
+from subtr.reconstruction import reconstruct_pictures
+from subtr.study import Fold, Study
 
 N_FLOATS = 10  # of 2 x 2 blocks: three of two, two of the others
 
@@ -45,9 +45,7 @@ def drawn(folder, given=None, **changes):
     given = study() if given is None else given
     params = validate(AutoencoderParams, settings(**changes), "system.yaml")
     split = given.splits(3, 6.0)[1]
-    return reconstruct_pictures(AutoencoderTask(given, split, params, N_FLOATS, folder, 0, "toy"))[
-        0
-    ]
+    return reconstruct_pictures(Fold(given, split, params.of_size(N_FLOATS), folder, 0, "toy"))[0]
 
 
 def test_it_is_block_pca_before_it_learns(tmp_path):

@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from leaks import assert_fitted_on_train, assert_no_leak
 
 from subtr.bold.hrf import HRF_DURATION_S
 from subtr.clock import Clock
 from subtr.errors import SettingsError, StudyError
-from subtr.splits import Split, assert_fitted_on_train, assert_no_leak, block_splits
-from subtr.study import Study, StudyWarning
+from subtr.splits import Split, block_splits
+from subtr.study import Study, StudyWarning, folds_of
 
 PARCELS = pd.DataFrame({"tuning": ["A1", "V1"]}, index=["left", "right"])
 
@@ -130,3 +131,39 @@ def test_too_short_a_study_says_so():
 def test_impossible_splits_are_refused(options):
     with pytest.raises(SettingsError):
         study(noise()).splits(**options)
+
+
+def test_folds_are_the_splits_with_their_study():
+    made = study(noise(200), n_trs=200)
+    folds = made.folds(4, drift_order=3)
+    for fold, split in zip(folds, made.splits(4), strict=True):
+        for part in ("train", "validation", "test"):
+            np.testing.assert_array_equal(getattr(fold, part), getattr(split, part))
+        assert fold.study is made
+        assert fold.drift_order == 3
+        assert_no_leak(fold.split, 1.5, HRF_DURATION_S)
+        assert not set(fold.known) & set(fold.test)
+        assert len(fold.known) == len(fold.train) + len(fold.validation)
+        assert (np.diff(fold.known) > 0).all()
+    np.testing.assert_array_equal(np.concatenate([fold.test for fold in folds]), np.arange(200))
+
+
+def test_fold_with_another_seed_leaves_the_first_as_it_was():
+    fold = study(noise(200), n_trs=200).folds(4)[1]
+    other = fold.using(seed=7, label="again")
+    assert (fold.seed, fold.label) == (0, "toy, fold 1")
+    assert (other.seed, other.label) == (7, "again")
+    assert other.split is fold.split
+    assert "'again'" in repr(other)
+    assert f"{len(fold.train)} train" in repr(other)
+    with pytest.raises(TypeError, match="seeds"):
+        fold.using(seeds=7)
+
+
+def test_each_split_has_a_folder_of_its_own_and_all_share_the_rest(tmp_path):
+    made = study(noise(200), n_trs=200)
+    folds = folds_of(made, made.splits(2), tmp_path, "toy,", seed=3)
+    assert [fold.folder for fold in folds] == [tmp_path / "fold0", tmp_path / "fold1"]
+    assert [fold.label for fold in folds] == ["toy, fold 0", "toy, fold 1"]
+    assert [fold.seed for fold in folds] == [3, 3]
+    assert folds_of(made, made.splits(2))[0].folder is None

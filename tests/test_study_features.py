@@ -14,6 +14,7 @@ from subtr.held_out_bold import cleaned_bold
 from subtr.params import validate
 from subtr.prediction import BoldParams, predict_bold, ridge_features
 from subtr.streams import Part, StreamParams
+from subtr.study import folds_of
 from subtr.training_params import TrainingParams
 
 
@@ -75,7 +76,9 @@ def test_a_predictor_of_sound_learns_from_features_only_if_it_is_shown_them(tmp_
     training = TrainingParams(max_epochs=40, learning_rate=0.01)
     params = BoldParams(stream=stream, training=training, n_bands=2, features=shown)
     split = study.splits(n_folds=3)[:1]
-    found, _ = predict_bold(study, split, params, 1, tmp_path, 0, "planted")
+    found, _ = predict_bold(
+        folds_of(study, split, tmp_path, "planted", params=params, seed=0, drift_order=1)
+    )
     test = split[0].test
     r = np.corrcoef(found["mean"][test, 0], study.truth["group"]["signal"][test, 0])[0, 1]
     assert r > 0.7 if shown else r < 0.5
@@ -91,11 +94,21 @@ def test_features_may_be_what_pre_training_draws(tmp_path):
     }
     params = validate(BoldParams, settings, "bold")
     split = study.splits(n_folds=3)[:1]
-    predict_bold(study, split, params, 1, tmp_path, 0, "planted")
+    predict_bold(folds_of(study, split, tmp_path, "planted", params=params, seed=0, drift_order=1))
     kept = torch.load(next(tmp_path.rglob("member0/best.ckpt")), weights_only=True)["state_dict"]
     assert kept["model.frames.weight"].shape[0] == 4
     with pytest.raises(SettingsError, match="lacks sound or features"):
-        predict_bold(order_study(n_trs=120), split, params, 1, tmp_path / "none", 0, "planted")
+        predict_bold(
+            folds_of(
+                order_study(n_trs=120),
+                split,
+                tmp_path / "none",
+                "planted",
+                params=params,
+                seed=0,
+                drift_order=1,
+            )
+        )
     with pytest.raises(SettingsError, match="expected features = false with it"):
         validate(BoldParams, settings | {"features": True}, "bold")
 
@@ -108,7 +121,9 @@ def test_order_within_a_tr_is_learned_from_features(tmp_path):
     training = TrainingParams(max_epochs=40, learning_rate=0.01)
     params = BoldParams(stream=stream, training=training)
     split = study.splits(n_folds=3)[:1]
-    found, _ = predict_bold(study, split, params, 1, tmp_path, 0, "planted")
+    found, _ = predict_bold(
+        folds_of(study, split, tmp_path, "planted", params=params, seed=0, drift_order=1)
+    )
     test = split[0].test
     r = np.corrcoef(found["mean"][test, 0], study.truth["group"]["signal"][test, 0])[0, 1]
     # The mean of each TR is noise, so whoever averages stays at 0.

@@ -5,7 +5,7 @@ from tiny_experiment import STUDY, SYSTEM, write
 
 from subtr.errors import SettingsError
 from subtr.experiment import Experiment
-from subtr.system_training import autoencoder_folder, prediction_folder, teacher_of
+from subtr.system_training import training_folds
 
 SOUND = SYSTEM["sound"]
 STUDENT = SOUND | {"teacher": {"teacher": "large"}, "floats_per_tr": [2]}
@@ -39,14 +39,19 @@ def test_the_teacher_is_trained_first_and_only_once(opened):
 
 
 def test_another_teacher_makes_another_student(opened):
-    before = autoencoder_folder(opened, "student", "sound", sound(opened, "student"), 2, 0)
+    (before,) = training_folds(opened, "student", "sound", sound(opened, "student"))
     write(opened.params_folder, system_large={"sound": SOUND | {"stream": WIDE}})
-    after = autoencoder_folder(opened, "student", "sound", sound(opened, "student"), 2, 0)
-    assert before != after
+    (after,) = training_folds(opened, "student", "sound", sound(opened, "student"))
+    assert before.folder != after.folder
+    assert before.teacher.folder != after.teacher.folder
 
 
 def test_who_has_no_teacher_needs_none(opened):
-    assert teacher_of(opened, "sound", sound(opened, "large"), 3, 0, 0) is None
+    (alone,) = training_folds(opened, "large", "sound", sound(opened, "large"))
+    (taught,) = training_folds(opened, "student", "sound", sound(opened, "student"))
+    assert alone.teacher is None
+    assert taught.teacher.folder == alone.folder
+    assert taught.teacher.params == alone.params
 
 
 @pytest.mark.parametrize(
@@ -78,9 +83,9 @@ def test_new_subjects_are_rows_beside_the_system(tmp_path, monkeypatch):
     assert set(each["group"]) == set(opened.study.subjects)
     system = opened.system("new").bold
     without = system.model_copy(update={"new_subjects": None})
-    names = [prediction_folder(opened, "new", of, 0) for of in (system, without)]
-    assert names[0] == names[1]
-    assert names[0].exists()
+    first = [training_folds(opened, "new", "bold", of)[0].folder for of in (system, without)]
+    assert first[0] == first[1]
+    assert first[0].exists()
 
 
 def sound(opened, name):

@@ -45,14 +45,14 @@ def test_planted_parts_are_found():
     bold = np.hstack([shared, own, noise]) + 0.3 * rng.standard_normal((900, 3))
     parcels = pd.DataFrame({"tuning": ["both", "left", "none"]}, index=["p", "q", "z"])
     study = Study("planted", Clock(2.0, 900), bold={"s": bold}, parcels=parcels)
-    found = partitioned(study, study.splits(3), spaces, 0, fir_s=0.0)
+    found = partitioned(study.folds(3, drift_order=0), spaces, fir_s=0.0)
     found = {partition_name(part): of for part, of in found.items()}
     assert found["left & right"][0] > 0.85
     assert found["left alone"][1] > 0.85
     assert max(found["left alone"][0], found["right alone"][0], found["right alone"][1]) < 0.05
     assert sum(found.values())[2] < 0.05
     each = [spaces] * 3
-    again = partitioned(study, study.splits(3), each, 0, fir_s=0.0)
+    again = partitioned(study.folds(3, drift_order=0), each, fir_s=0.0)
     np.testing.assert_allclose(again[frozenset(["left"])], found["left alone"])
 
 
@@ -62,4 +62,4 @@ def test_too_many_spaces_are_refused():
     study = Study("planted", Clock(2.0, 200), bold=bold, parcels=parcels)
     spaces = {str(name): bold["s"] for name in range(5)}
     with pytest.raises(SettingsError, match="5 feature spaces: expected 1 to 4"):
-        partitioned(study, study.splits(2), spaces, 0)
+        partitioned(study.folds(2, drift_order=0), spaces)

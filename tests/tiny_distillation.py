@@ -48,4 +48,4 @@ def sound(seed=0, n_items=2, n_trs=20):
 
 
 def loss_of(pair, output_loss, **weights):
-    return distillation_loss(*pair, output_loss, **weights)
+    return distillation_loss(pair, output_loss, **weights)

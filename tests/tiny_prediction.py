@@ -9,6 +9,7 @@ from subtr.prediction import (
     BoldParams,
     predict_bold,
 )
+from subtr.study import folds_of
 
 TINY = {
     "stream": {
@@ -29,7 +30,9 @@ def params(**changes):
 
 
 def predicted(folder, splits=SPLITS, study=STUDY, seed=0, **changes):
-    return predict_bold(study, splits, params(**changes), 1, folder, seed, "toy")
+    return predict_bold(
+        folds_of(study, splits, folder, "toy", params=params(**changes), seed=seed, drift_order=1)
+    )
 
 
 def held_out_r(prediction, study=STUDY):

@@ -3,13 +3,15 @@
 import numpy as np
 import torch
 
+from subtr.clock import Clock
 from subtr.models import Stream, StreamParams
 from subtr.params import validate
 from subtr.splits import Split
+from subtr.study import Study
 
 TR_S, N_FRAMES, N_BANDS, CONTEXT = 1.5, 8, 6, 4
 SPLIT = Split(np.arange(5, 60), np.arange(70, 85), np.arange(85, 100))
-RUN_OF_TR = np.zeros(100, np.int64)
+STUDY = Study("toy", Clock(TR_S, 100, 0.0, N_FRAMES))
 # Few features, so that all of them train in seconds.
 SMALL = {
     "linear": {"hidden_dim": 8},

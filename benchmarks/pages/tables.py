@@ -114,7 +114,7 @@ def label(system: str) -> str:
     return _LABELS.get(system, system)
 
 
-def table(header: list[str], lines: list[list[str]]) -> str:
+def table(header: list, lines: list[list]) -> str:
     """A Markdown table."""
     text = [header, ["---"] * len(header), *lines]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in text)

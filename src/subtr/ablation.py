@@ -1,22 +1,18 @@
 """A system without each of its components in turn: what does each of them add?"""
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from subtr.errors import SettingsError
+from subtr.experiment_data import ExperimentData
 from subtr.params import params_hash
 from subtr.results import read_table, write_results
 from subtr.scoring import Row
 from subtr.system_training import prediction_rows, reconstruction_rows
 
-if TYPE_CHECKING:
-    from subtr.experiment import Experiment
-
 WHOLE = "all of it"
 
 
-def ablate(experiment: "Experiment", name: str, seed: int = 0) -> pd.DataFrame:
+def ablate(experiment: ExperimentData, name: str, seed: int = 0) -> pd.DataFrame:
     """Trains a system once without each component that its YAML lists under ``ablations``.
 
     Only the parts that lack something are trained; the whole system is read where it is trained
@@ -49,7 +45,7 @@ def ablate(experiment: "Experiment", name: str, seed: int = 0) -> pd.DataFrame:
     return read_table(write_results(file, [*whole, *rows]))
 
 
-def _rows(experiment: "Experiment", label: str, system, parts: list[str], seed: int) -> list[Row]:
+def _rows(experiment: ExperimentData, label: str, system, parts: list[str], seed: int) -> list[Row]:
     labels = {"study": experiment.study.name, "system": label, "seed": seed}
     labels["params_hash"] = params_hash(experiment.params, system)
     rows = []
@@ -61,7 +57,7 @@ def _rows(experiment: "Experiment", label: str, system, parts: list[str], seed: 
     return rows
 
 
-def _present(experiment: "Experiment", parts: list[str]) -> list[str]:
+def _present(experiment: ExperimentData, parts: list[str]) -> list[str]:
     study = experiment.study
     there = {
         "sound": study.mel is not None,

@@ -9,12 +9,14 @@ from subtr.augmentation import AugmentationParams
 from subtr.curriculum import CurriculumParams
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.distillation import DistillationParams
+from subtr.errors import SettingsError
 from subtr.feature_error import FeatureParams
 from subtr.fitting_vectors import VectorFitParams
 from subtr.models import Part, StreamParams
 from subtr.params import Strict, unhashed_default
 from subtr.perturbation import PerturbationParams
 from subtr.picture_losses import PictureLoss
+from subtr.quantiser_params import CodeParams
 from subtr.sound_losses import SoundLoss
 from subtr.training_loss import TrainingLoss
 from subtr.training_params import TrainingParams
@@ -60,6 +62,24 @@ class AutoencoderParams(Strict):
     def vector_fit(self) -> VectorFitParams:
         """How test vectors are fitted."""
         return VectorFitParams(steps=self.fit_steps, step=self.fit_step, features=self.fit_features)
+
+    @property
+    def n_floats(self) -> int:
+        """The size of the one autoencoder that is trained.
+
+        Raises
+            SettingsError: there are several; `of_size` chooses one.
+        """
+        if len(self.floats_per_tr) != 1:
+            raise SettingsError(
+                f"floats_per_tr = {self.floats_per_tr}: an autoencoder has one size; choose one "
+                "with of_size."
+            )
+        return self.floats_per_tr[0]
+
+    def of_size(self, n_floats: int) -> "AutoencoderParams":
+        """The same with one size alone."""
+        return self.model_copy(update={"floats_per_tr": (n_floats,)})
 
     def of_weights(self) -> "AutoencoderParams":
         """What the weights depend on: all but how vectors are fitted once they are trained."""
@@ -107,9 +127,32 @@ class AutoencoderParams(Strict):
 
 
 class SoundParams(AutoencoderParams):
-    """An autoencoder of log-mel."""
+    """An autoencoder of log-mel.
+
+    ``codes``: a TR is told by codes in the place of floats, see `subtr.quantised`; None for floats.
+    """
 
     loss: SoundLoss = unhashed_default(SoundLoss())
+    codes: CodeParams | None = unhashed_default(None)
+
+    @model_validator(mode="after")
+    def _of_codes_alone(self):
+        if self.codes is None:
+            return self
+        names = ("perturbation", "fit_steps", "augmentation", "curriculum", "teacher", "loss")
+        for name in (*names, "balance", "others_share"):
+            default = type(self).model_fields[name].default
+            if getattr(self, name) != default:
+                raise ValueError(f"{name}: expected none with codes, which are learned without it")
+        if self.start == "pca" and self.decoder.name == "held":
+            raise ValueError("start = 'pca': expected another decoder than held with codes")
+        least = self.codes.fine_floats + 1
+        if min(self.floats_per_tr) < least:
+            raise ValueError(
+                f"floats_per_tr = {list(self.floats_per_tr)}: expected at least {least}, for "
+                f"{least - 1} are the latents of codes.fine_frames and codes.fine_dim"
+            )
+        return self
 
 
 class PictureParams(AutoencoderParams):

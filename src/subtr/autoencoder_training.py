@@ -1,10 +1,8 @@
 """Trains an autoencoder: what it is given, what it is asked for, and by what it is judged."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -13,31 +11,18 @@ from torch import Tensor, nn
 
 from subtr.adversarial_training import AdversarialFitting, Adversary, Drawn
 from subtr.augmentation import AugmentationParams, augment
-from subtr.autoencoder_params import AutoencoderParams
 from subtr.balancing import equal_gradient_weights
 from subtr.curriculum import CurriculumParams, target_at
-from subtr.distillation import (
-    DistillationParams,
-    Distiller,
-    distillation_loss,
-    follow_autoencoder,
-)
+from subtr.distillation import Distiller, distillation_loss, follow_autoencoder
+from subtr.errors import SettingsError
 from subtr.feature_error import FeatureError
 from subtr.fitting import Fitting
 from subtr.items import Batch, WindowBatches
 from subtr.losses import Diagnostics, reconstruction_loss
 from subtr.models import TemporalAutoencoder
 from subtr.other_recordings import MixedBatches
+from subtr.study import Fold
 from subtr.training import fit
-
-
-class Taught(NamedTuple):
-    """A trained teacher, the sizes of its vector and the student's, and how much it is followed."""
-
-    teacher: TemporalAutoencoder
-    teacher_dim: int
-    student_dim: int
-    params: DistillationParams
 
 
 @dataclass
@@ -76,28 +61,29 @@ class LessonBatches:
 
 
 def train_autoencoder(
+    fold: Fold,
     model: TemporalAutoencoder,
     batches: Callable[[int], LessonBatches],
     validation: list[Batch],
-    tr_s: float,
-    params: AutoencoderParams,
-    folder: Path,
-    seed: int,
-    label: str,
-    started: list[nn.Parameter] | None = None,
-    taught: Taught | None = None,
+    started: Iterable[nn.Parameter] = (),
     heard: FeatureError | None = None,
 ) -> pd.DataFrame:
-    """Trains it, or reads it from ``folder``, and gives the history.
+    """Trains it, or reads it from the fold's folder, and gives the history.
 
     Arguments
+        fold: its ``params`` say how the model is trained, and by which loss; its ``teacher`` is an
+            `Autoencoder`.
         batches: epoch -> what is learned from.
         validation: clean windows, by which the best weights are chosen.
-        params: how it is trained, and by which loss.
         started: parameters that start from a solution.
-        taught: the teacher to follow.
         heard: of the features that ``params.loss`` names.
+
+    Raises
+        SettingsError: a teacher is to be followed, and there is none.
     """
+    params, tr_s, teacher = fold.params, fold.study.clock.tr_s, fold.teacher
+    if params.teacher is not None and teacher is None:
+        raise SettingsError(f"teacher = {params.teacher.teacher!r}: it has not been trained.")
     wish, training = params.loss, params.training
     weights = {"within_weight": 1.0, "level_weight": params.level_weight}
     if params.balance:
@@ -125,17 +111,16 @@ def train_autoencoder(
             found = pair.student_output[0]
         value, named = task(found, target)
         if pair is not None:
-            how = (taught.params.vector_weight, taught.params.output_weight)
-            followed, more = distillation_loss(*pair, task, None, *how)
+            how = (params.teacher.vector_weight, params.teacher.output_weight)
+            followed, more = distillation_loss(pair, task, *how)
             value, named = value + followed, named | more
         return Drawn(value, named, wish.signal(found), wish.signal(target))
 
     learner: nn.Module = model
-    if taught is not None:
+    if params.teacher is not None:
         follow = partial(follow_autoencoder, tr_s=tr_s)
-        sizes = (taught.student_dim, taught.teacher_dim)
-        learner = Distiller(model, taught.teacher, follow, *sizes)
-    of_fitting = (batches, validation, training, seed, started or ())
+        learner = Distiller(model, teacher.model, follow, params.n_floats, teacher.n_floats)
+    of_fitting = (batches, validation, training, fold.seed, started)
     if wish.adversarial:
         adversary = Adversary(
             validation[0]["frames"][0, 0, 0].numel(), wish.adversarial, wish.discriminators
@@ -143,7 +128,7 @@ def train_autoencoder(
         fitting = AdversarialFitting(learner, draw, adversary, *of_fitting)
     else:
         fitting = Fitting(learner, lambda *given: draw(*given)[:2], *of_fitting)
-    return fit(fitting, folder, label)
+    return fit(fitting, fold.folder, fold.label)
 
 
 def _balanced(model, batch: Batch, tr_s: float, weights: dict[str, float]) -> dict[str, float]:

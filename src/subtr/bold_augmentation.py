@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from subtr.augmentation import augment
-from subtr.bold_params import BoldParams
-from subtr.items import Batch, Stimulus, parts_of
-from subtr.splits import Split
+from subtr.items import Batch, Stimulus, epoch_seed, parts_of
+from subtr.study import Fold
 
 
 @dataclass
@@ -32,15 +31,16 @@ class _AugmentedItem:
 
 
 def batches_of_epoch(
-    train: Batch, stimulus: Stimulus, params: BoldParams, split: Split, seed: int, has_sound: bool
+    fold: Fold, train: Batch, stimulus: Stimulus
 ) -> Callable[[int], list[Batch] | _AugmentedItem]:
     """Epoch -> its only batch, augmented as the parameters say, the same whenever it is asked.
 
     Arguments
+        fold: its ``params`` are `BoldParams`.
         train: all training items.
         stimulus: of the whole study; what masks leave is the mean of the training TRs.
-        has_sound: whether ``frames`` are sound, or pictures alone.
     """
+    params, has_sound = fold.params, fold.study.frames is not None
     pictures = params.pictures
     of_sound = (params.augmentation, params.stream.context_frames)
     of_pictures = (None, 0)
@@ -49,11 +49,11 @@ def batches_of_epoch(
     wanted = {"frames": of_sound if has_sound else of_pictures}
     if "pictures" in train:
         wanted["pictures"] = of_pictures
-    known, of_part = torch.from_numpy(split.train), {}
+    known, of_part = torch.from_numpy(fold.train), {}
     for name, (augmentation, context) in wanted.items():
         if augmentation is not None:
             mean = parts_of(stimulus)[name][known].mean((0, 1))
             of_part[name] = (augmentation, mean, context)
     if not of_part:
         return lambda _: [train]
-    return lambda epoch: _AugmentedItem(train, of_part, seed * 1_000_003 + epoch)
+    return lambda epoch: _AugmentedItem(train, of_part, epoch_seed(fold.seed, epoch))

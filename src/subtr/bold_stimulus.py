@@ -1,5 +1,7 @@
 """The stimulus as a predictor of BOLD is given it: scaled on training TRs, with context."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from einops import rearrange
@@ -104,14 +106,18 @@ def bold_predictor(study: Study, params: BoldParams) -> BoldPredictor:
         n_channels = (study.mel is not None and params.n_bands) or study.frames.shape[-1]
         if params.features and study.mel is not None:
             n_channels += len(study.feature_names)
-    return BoldPredictor(
+    # Deconvolved BOLD lies beside its stimulus; its series themselves are not needed here.
+    aligned = study if params.deconvolve is None else replace(study, bold={}, hrf_applied=True)
+    predictor = BoldPredictor(
         n_channels,
         study.clock.frames_per_tr,
         study.clock.tr_s,
         ["mean"] if params.target == "mean" else study.subjects,
         len(study.parcels),
         params.stream,
-        readout_of(study, params.readout),
+        readout_of(aligned, params.readout),
         params.pictures,
         None if study.pictures is None else study.pictures.shape[1:4],
     )
+    predictor.undone_response = params.deconvolve and params.deconvolve.response
+    return predictor

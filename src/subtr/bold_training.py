@@ -17,6 +17,7 @@ from subtr.bold_stimulus import (
     standardised_frames,
     standardised_pictures,
 )
+from subtr.deconvolved import deconvolved_study
 from subtr.distillation import Distiller, Pair, distillation_loss, follow_predictor
 from subtr.errors import SettingsError
 from subtr.fitting import Fitting
@@ -26,10 +27,8 @@ from subtr.losses import Diagnostics, bold_loss
 from subtr.models import BoldPredictor
 from subtr.pretraining import pretrain_members
 from subtr.splits import Split
-from subtr.study import Study
+from subtr.study import Fold, Study
 from subtr.training import fit
-
-Teacher = tuple[BoldParams, Path]
 
 
 class Trained(NamedTuple):
@@ -40,28 +39,22 @@ class Trained(NamedTuple):
     history: pd.DataFrame
 
 
-def fit_fold(
-    study: Study,
-    split: Split,
-    params: BoldParams,
-    drift_order: int,
-    folder: Path,
-    seed: int,
-    label: str,
-    teacher: Teacher | None = None,
-) -> Trained:
-    """Trains it, or reads it from ``folder``.
+def fit_fold(fold: Fold) -> Trained:
+    """Trains it, or reads it from the fold's folder.
 
     Arguments
-        teacher: parameters of the system to follow, and its folder for this fold; it is trained
-            there if it has not been. Its time is no part of the history.
+        fold: its ``params`` are `BoldParams`; its ``teacher``, where they ask for one, is a fold of
+            the system to follow, trained there if it has not been. Its time is no part of the
+            history.
 
     Raises
-        SettingsError: as `bold_stimulus` and `_taught`.
+        SettingsError: as `bold_stimulus`, `deconvolved_study` and `_taught`.
     """
-    taught = _taught(study, split, params, drift_order, seed, label, teacher)
+    study, split, params, seed = fold.study, fold.split, fold.params, fold.seed
+    taught = _taught(fold)
     labelled = labelled_trs(split, params.labelled_fraction, study, seed)
-    subjects, mean = labelled_bold(study, split, labelled, drift_order)
+    activity = fold if params.deconvolve is None else fold.using(study=deconvolved_study(fold))
+    subjects, mean = labelled_bold(activity, labelled)
     targets = {"mean": mean} if params.target == "mean" else subjects
     bold = {name: torch.tensor(of, dtype=torch.float32) for name, of in targets.items()}
     stimulus = bold_stimulus(study, split, params)
@@ -75,9 +68,11 @@ def fit_fold(
         else:
             bare = standardised_pictures(study, split, params.pictures, context=False)
         started, before_s = pretrain_members(
-            predictor.encoder_parts(), bare, split, study.run_of_tr, study.clock.tr_s,
-            params.pretraining, folder / "pretraining", seed, label, _targets(study, split, params),
-        )  # fmt: skip
+            fold.using(params=params.pretraining, folder=fold.folder / "pretraining"),
+            predictor.encoder_parts(),
+            bare,
+            _targets(study, split, params),
+        )
 
     def items(shown: Stimulus, trs, bold: dict[str, Tensor]) -> Batch:
         stretches, lead = consecutive(trs, study.run_of_tr), predictor.n_lead_trs
@@ -89,7 +84,7 @@ def fit_fold(
     train = items(stimulus, learned, bold)
     if taught is not None:
         train["teacher"] = parts_of(stimulus_of(items(taught[1], learned, {})))
-    batches = batches_of_epoch(train, stimulus, params, split, seed, study.frames is not None)
+    batches = batches_of_epoch(fold, train, stimulus)
     fitting = Fitting(
         learner,
         _objective(params),
@@ -99,7 +94,7 @@ def fit_fold(
         seed,
         started,
     )
-    history = fit(fitting, folder, label)
+    history = fit(fitting, fold.folder, fold.label)
     history.attrs["training time_s"] += before_s
     return Trained(predictor.eval(), stimulus, history)
 
@@ -145,7 +140,7 @@ def _objective(params: BoldParams) -> Callable[[nn.Module, Batch], tuple[Tensor,
         if pair is None:
             return loss, named
         how = (params.teacher.vector_weight, params.teacher.output_weight)
-        followed, more = distillation_loss(*_asked(pair, batch), task, None, *how)
+        followed, more = distillation_loss(_asked(pair, batch), task, *how)
         return loss + followed, named | more
 
     return objective
@@ -173,8 +168,9 @@ def _distiller(predictor: BoldPredictor, teacher: BoldPredictor) -> Distiller:
     return Distiller(predictor, teacher, follow_predictor, *sizes, *members)
 
 
-def _taught(study, split, params: BoldParams, drift_order, seed, label, teacher: Teacher | None):
+def _taught(fold: Fold) -> tuple[BoldPredictor, Stimulus] | None:
     """The teacher and what it is shown; None without one. SettingsError where it is missing."""
+    params, teacher = fold.params, fold.teacher
     if params.teacher is None:
         return None
     name = params.teacher.teacher
@@ -182,15 +178,19 @@ def _taught(study, split, params: BoldParams, drift_order, seed, label, teacher:
         raise SettingsError(
             f"teacher = {name!r}: it has not been trained, and its parameters are not given."
         )
-    theirs, folder = teacher
+    theirs, folder = teacher.params, teacher.folder
+    if theirs.deconvolve != params.deconvolve:
+        raise SettingsError(
+            f"teacher = {name!r}: expected the student's deconvolve, for activity and BOLD cannot "
+            "follow one another; give both the same."
+        )
     if (folder / "done.json").exists():
-        predictor = bold_predictor(study, theirs)
+        predictor = bold_predictor(teacher.study, theirs)
         load_weights(predictor, folder)
-        return predictor, bold_stimulus(study, split, theirs)
-    if theirs.teacher is not None:
+        return predictor, bold_stimulus(teacher.study, teacher.split, theirs)
+    if theirs.teacher is not None and teacher.teacher is None:
         raise SettingsError(
             f"teacher = {name!r}: it follows {theirs.teacher.teacher!r} and is not trained in "
             f"{folder}; train {name!r} first."
         )
-    said = f"{label} teacher {name}"
-    return fit_fold(study, split, theirs, drift_order, folder, seed, said)[:2]
+    return fit_fold(teacher)[:2]

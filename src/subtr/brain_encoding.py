@@ -1,36 +1,36 @@
 """What trained predictors say of parcels: who gains from time within the TR, and from which."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import torch
+from einops import rearrange
 from jaxtyping import Float64
 
 from subtr.altered_stimulus import altered, without_fast_changes
 from subtr.bold_training import Trained, fit_fold
 from subtr.errors import SettingsError
-from subtr.held_out_bold import HeldOutBold
+from subtr.experiment_data import ExperimentData
+from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.metrics import (
     block_bootstrap,
     false_discovery_q,
+    held_out_shift_null,
+    known_mean,
     pearson_r,
     permutation_p,
-    shift_null,
-    standardise_by_fold,
 )
+from subtr.models import BoldPredictor
 from subtr.prediction import bold_timeline
 from subtr.ridge_prediction import ridge_features
 from subtr.scoring import block_trs
-from subtr.system_training import prediction_folder
-from subtr.transferred import tr_vectors
+from subtr.study import Study
+from subtr.system_training import training_folds
 from subtr.variance_partition import partition_name, partitioned
 
-if TYPE_CHECKING:
-    from subtr.experiment import Experiment
 
-
-def trained_folds(experiment: "Experiment", system: str, seed: int) -> list[Trained]:
+def trained_folds(experiment: ExperimentData, system: str, seed: int) -> list[Trained]:
     """The predictor of every fold, read where it was trained, else trained now.
 
     Raises
@@ -39,16 +39,11 @@ def trained_folds(experiment: "Experiment", system: str, seed: int) -> list[Trai
     params = experiment.system(system).bold
     if params is None or params.teacher is not None:
         raise SettingsError(f"system = {system!r}: expected one with bold and without a teacher.")
-    place = prediction_folder(experiment, system, params, seed)
-    drift_order, study = experiment.params.drift_order, experiment.study
-    return [
-        fit_fold(study, split, params, drift_order, place / f"fold{fold}", seed, f"{system} {fold}")
-        for fold, split in enumerate(experiment.splits)
-    ]
+    return [fit_fold(fold) for fold in training_folds(experiment, system, "bold", params, seed)]
 
 
 def held_out(
-    experiment: "Experiment", folds: Sequence[Trained], cutoff_hz: float | None = None
+    experiment: ExperimentData, folds: Sequence[Trained], cutoff_hz: float | None = None
 ) -> Float64[np.ndarray, "tr parcel"]:
     """Predictions of every test block, mean over heads; NaN where no fold tests.
 
@@ -72,7 +67,7 @@ def held_out(
 
 
 def parcel_gains(
-    experiment: "Experiment",
+    experiment: ExperimentData,
     prediction: Float64[np.ndarray, "tr parcel"],
     rival: Float64[np.ndarray, "tr parcel"],
     n_draws: int = 200,
@@ -84,8 +79,8 @@ def parcel_gains(
     Benjamini and Hochberg).
     """
     bold = experiment.held_out
-    trs = np.sort(np.concatenate(bold.tests))
-    ours, theirs = (_standardised(of, bold)[trs] for of in (prediction, rival))
+    trs = bold.trs
+    ours, theirs = (bold.scored(of)[trs] for of in (prediction, rival))
     measured = bold.mean[trs]
 
     def gain(chosen=slice(None)):
@@ -94,9 +89,7 @@ def parcel_gains(
         )
 
     interval = block_bootstrap(gain, len(trs), block_trs(len(trs), bold.tr_s), n_boot=n_draws)
-    least_shift = min(int(np.ceil(16 / bold.tr_s)), len(trs) // 2)
-    blocks = [np.searchsorted(trs, test) for test in bold.tests]
-    r, null = shift_null(ours, measured, least_shift, blocks)
+    r, null = held_out_shift_null(prediction, bold.mean, bold.tests, bold.tr_s)
     p = np.asarray(permutation_p(r, null))
     return pd.DataFrame(
         {
@@ -115,7 +108,7 @@ def parcel_gains(
 
 
 def timescales(
-    experiment: "Experiment", folds: Sequence[Trained], cutoffs_hz: Iterable[float]
+    experiment: ExperimentData, folds: Sequence[Trained], cutoffs_hz: Iterable[float]
 ) -> pd.DataFrame:
     """Held-out r by class of parcels when the stimulus changes no faster than each cut-off.
 
@@ -125,19 +118,18 @@ def timescales(
     bold, rows = experiment.held_out, []
     half = experiment.study.clock.frames_per_tr / experiment.study.clock.tr_s / 2
     for cutoff_hz in [*(hz for hz in cutoffs_hz if hz < half), None]:
-        found = _standardised(held_out(experiment, folds, cutoff_hz), bold)
-        r = pearson_r(found, bold.mean)
+        r = pearson_r(bold.scored(held_out(experiment, folds, cutoff_hz)), bold.mean)
         for group in dict.fromkeys(bold.groups):
             chosen = bold.groups.eq(group).to_numpy()
             row = {"cutoff_hz": np.inf if cutoff_hz is None else cutoff_hz, "group": group}
             rows.append(
-                row | {"r": np.nanmean(r[chosen]), "ceiling": np.nanmean(bold.ceiling[chosen])}
+                row | {"r": known_mean(r[chosen]), "ceiling": known_mean(bold.ceiling[chosen])}
             )
     return pd.DataFrame(rows)
 
 
 def explained(
-    experiment: "Experiment",
+    experiment: ExperimentData,
     folds: Sequence[Trained],
     features: Sequence[str] = ("mean mel", "onset flux", "word rate"),
 ) -> pd.DataFrame:
@@ -155,18 +147,25 @@ def explained(
         for fold in folds
     ]
     fir_s = 0.0 if study.hrf_applied else 16.0
-    drift_order = experiment.params.drift_order
-    found = partitioned(study, experiment.splits, spaces, drift_order, fir_s)
+    found = partitioned(experiment.folds, spaces, fir_s)
     rows = [
         {"part": partition_name(part), "group": group}
-        | {"r2": np.nanmean(of[bold.groups.eq(group).to_numpy()])}
+        | {"r2": known_mean(of[bold.groups.eq(group).to_numpy()])}
         for part, of in found.items()
         for group in dict.fromkeys(bold.groups)
     ]
     return pd.DataFrame(rows)
 
 
-def _standardised(prediction: np.ndarray, bold: HeldOutBold) -> np.ndarray:
-    """Over the same volumes as the BOLD, those that are not masked."""
-    known = np.where(np.isfinite(bold.mean), prediction, np.nan)
-    return standardise_by_fold(known, bold.tests)
+@torch.no_grad()
+def tr_vectors(
+    predictor: BoldPredictor, stimulus: Stimulus, study: Study
+) -> Float64[np.ndarray, "tr dim"]:
+    """The vectors that all members make of every TR, side by side."""
+    vectors = []
+    for run in np.unique(study.run_of_tr):
+        chosen = torch.as_tensor(np.flatnonzero(study.run_of_tr == run))
+        parts = {name: of[chosen][None] for name, of in parts_of(stimulus).items()}
+        each = predictor.vectors(stimulus_of(parts))
+        vectors.append(rearrange(each, "member one tr dim -> (one tr) (member dim)"))
+    return torch.cat(vectors).double().numpy()

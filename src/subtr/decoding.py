@@ -12,7 +12,7 @@ from subtr.held_out_bold import cleaned_bold
 from subtr.params import nearest
 from subtr.splits import Split
 from subtr.stimulus_codes import StimulusCode
-from subtr.study import Study
+from subtr.study import Fold, Study
 
 GROUP = "mean"
 
@@ -25,6 +25,7 @@ class FittedFold:
     code: StimulusCode
     decoder: BoldDecoder
     bold: Float64[np.ndarray, "tr parcel"]
+    drift_order: int = 2
 
     def vectors(
         self, study: Study, silent: Bool[np.ndarray, " parcel"] | None = None
@@ -61,32 +62,31 @@ class Decoded:
 
 
 def fit_decoders(
-    study: Study,
-    splits: Sequence[Split],
+    folds: Sequence[Fold],
     codes: Sequence[StimulusCode],
-    drift_order: int,
     subject: str = GROUP,
     window_s: tuple[float | int, float | int] = WINDOW_S,
 ) -> list[FittedFold]:
     """A decoder for each fold, from the volumes of training and validation TRs.
 
     Arguments
-        codes: of each split, learned from its training TRs.
+        codes: of each fold, learned from its training TRs.
         subject: whose BOLD; "mean" is the subjects' mean.
 
     Raises
         SettingsError: no such subject; or a gap so short that a training TR's volumes are those of
             a test TR.
     """
+    study = folds[0].study
     if subject != GROUP and subject not in study.bold:
         known = [GROUP, *study.subjects]
         raise SettingsError(
             f"subject = {subject!r}: {study.name} has none{nearest(subject, known)}"
         )
     fitted = []
-    for split, code in zip(splits, codes, strict=True):
-        bold = _bold_of(study, split, drift_order, subject)
-        known = np.sort(np.concatenate([split.train, split.validation]))
+    for of, code in zip(folds, codes, strict=True):
+        split, known = of.split, of.known
+        bold = _bold_of(study, split, of.drift_order, subject)
         decoder = BoldDecoder(study.clock.tr_s, window_s)
         apart = np.abs(known[:, None] - split.test[None, :])
         same_run = study.run_of_tr[known][:, None] == study.run_of_tr[split.test][None, :]
@@ -96,16 +96,15 @@ def fit_decoders(
                 "as well; split with a longer gap_s, or use a shorter window."
             )
         decoder.fit(bold, code.vectors, known, study.run_of_tr)
-        fitted.append(FittedFold(split, code, decoder, bold))
+        fitted.append(FittedFold(split, code, decoder, bold, of.drift_order))
     return fitted
 
 
-def with_bold_of(
-    fitted: Sequence[FittedFold], study: Study, drift_order: int, subject: str
-) -> list[FittedFold]:
+def with_bold_of(fitted: Sequence[FittedFold], study: Study, subject: str) -> list[FittedFold]:
     """The same decoders, given another subject's BOLD: do they carry over?"""
     return [
-        replace(fold, bold=_bold_of(study, fold.split, drift_order, subject)) for fold in fitted
+        replace(fold, bold=_bold_of(study, fold.split, fold.drift_order, subject))
+        for fold in fitted
     ]
 
 

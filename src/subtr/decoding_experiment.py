@@ -6,16 +6,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from subtr.bold_pattern_scoring import OVERLAP_S, SEGMENT_S
+from subtr.bold_scores import OVERLAP_S, SEGMENT_S
 from subtr.decoding import GROUP, WINDOW_S, Decoded, FittedFold, decode, fit_decoders
 from subtr.decoding_scores import decoding_rows
 from subtr.errors import SettingsError
-from subtr.experiment import Experiment
+from subtr.experiment_data import ExperimentData
 from subtr.items import consecutive
 from subtr.params import params_hash
 from subtr.results import read_table, write_results
 from subtr.stimulus_codes import StimulusCode, autoencoder_code, components_code
-from subtr.trained_systems import system_part, trained_autoencoder
+from subtr.trained_systems import autoencoder_fold, system_part, trained_autoencoder
 
 COMPONENTS = "PCA"
 
@@ -28,7 +28,7 @@ class DecodedSystem(NamedTuple):
     rows: pd.DataFrame
 
 
-def can_decode(experiment: Experiment, system: str) -> list[str]:
+def can_decode(experiment: ExperimentData, system: str) -> list[str]:
     """Of sound and pictures, what a system can draw from BOLD; nothing where there is none.
 
     Test blocks must have segments far enough apart to be told from one another.
@@ -47,7 +47,7 @@ def can_decode(experiment: Experiment, system: str) -> list[str]:
 
 
 def codes_of(
-    experiment: Experiment, system: str, modality: str = "sound", seed: int = 0
+    experiment: ExperimentData, system: str, modality: str = "sound", seed: int = 0
 ) -> list[StimulusCode]:
     """The code of each fold that autoencoders are trained on: of a system, or of "PCA".
 
@@ -63,16 +63,15 @@ def codes_of(
         n_floats = experiment.params.pca_floats[0]
         return [components_code(study, split, n_floats, modality, seed) for split in splits]
     n_floats = system_part(experiment, system, modality).floats_per_tr[0]
-    return [
-        autoencoder_code(
-            trained_autoencoder(experiment, system, modality, n_floats, seed, fold), study, split
-        )
-        for fold, split in enumerate(splits)
-    ]
+    codes = []
+    for index, split in enumerate(splits):
+        fold = autoencoder_fold(experiment, system, modality, n_floats, seed, index)
+        codes.append(autoencoder_code(trained_autoencoder(fold, modality), study, split))
+    return codes
 
 
 def decode_system(
-    experiment: Experiment,
+    experiment: ExperimentData,
     system: str,
     modality: str = "sound",
     seed: int = 0,
@@ -93,8 +92,8 @@ def decode_system(
     if not study.bold:
         raise SettingsError(f"{study.name} has no BOLD to decode from.")
     codes = codes_of(experiment, system, modality, seed)
-    splits = experiment.reconstruction_splits
-    fitted = fit_decoders(study, splits, codes, settings.drift_order, subject, window_s)
+    folds = experiment.folds[: len(codes)]
+    fitted = fit_decoders(folds, codes, subject, window_s)
     decoded = decode(fitted, study)
     labels: dict[str, Any] = {"study": study.name, "system": system, "seed": seed}
     labels["floats_per_tr"] = codes[0].vectors.shape[1]
@@ -104,7 +103,7 @@ def decode_system(
 
 
 def kept_rows(
-    experiment: Experiment, name: str, seed: int, rows: Sequence[dict[str, Any]]
+    experiment: ExperimentData, name: str, seed: int, rows: Sequence[dict[str, Any]]
 ) -> pd.DataFrame:
     """Writes rows to ``decoding/<name>_seed<seed>.csv`` of the run folder; gives them typed.
 

@@ -8,17 +8,17 @@ import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float32, Shaped
 
-from subtr.bold_pattern_scoring import IDENTIFIED, OVERLAP_S, SEGMENT_S, identification_rows
+from subtr.bold_scores import IDENTIFIED, OVERLAP_S, SEGMENT_S, identification_rows
 from subtr.decoding import Decoded
 from subtr.items import consecutive
 from subtr.metrics import (
     Identified,
     block_bootstrap,
     cut_segments,
+    held_out_shift_null,
     identify,
     pearson_r,
-    permutation_p,
-    shift_null,
+    scored_on,
     standardise_by_fold,
 )
 from subtr.scoring import Row, block_trs
@@ -84,17 +84,15 @@ def decoding_rows(decoded: Decoded, study: Study, /, **labels: Any) -> list[Row]
 def _vector_row(decoded: Decoded, tr_s: float) -> Row:
     """r of the vector's numbers, each test block by itself, for bases may differ between folds."""
     spread = np.mean([decoded.true_vectors[of].var(axis=0) for of in decoded.folds], axis=0)
-    found, true = (
-        standardise_by_fold(of, decoded.folds) for of in (decoded.vectors, decoded.true_vectors)
-    )
+    true = standardise_by_fold(decoded.true_vectors, decoded.folds)
+    found = scored_on(decoded.vectors, true, decoded.folds)
 
     def weighted(r: np.ndarray) -> float:
         known = np.isfinite(r)
         return float((r * spread)[known].sum() / spread[known].sum()) if known.any() else np.nan
 
     n = len(found)
-    least = min(int(np.ceil(OVERLAP_S / tr_s)), n // 2)
-    r, null = shift_null(found, true, least, decoded.folds)
+    r, null = held_out_shift_null(decoded.vectors, true, decoded.folds, tr_s)
     chance = np.array([weighted(row) for row in null])
     size = block_trs(n, tr_s)
     low, high = block_bootstrap(lambda of: weighted(pearson_r(found[of], true[of])), n, size, 300)
@@ -106,13 +104,6 @@ def _vector_row(decoded: Decoded, tr_s: float) -> Row:
         "floor": float(np.nanpercentile(chance, 95)),
         "ceiling": 1.0,
     }
-
-
-def vector_p(decoded: Decoded, tr_s: float) -> float:
-    """p that the mean r over the vector's numbers is chance, by vectors moved along in time."""
-    least = min(int(np.ceil(OVERLAP_S / tr_s)), len(decoded.trs) // 2)
-    r, null = shift_null(decoded.vectors, decoded.true_vectors, least, decoded.folds)
-    return float(permutation_p(float(np.nanmean(r)), np.nanmean(null, axis=1)))
 
 
 def _deviations(shown: np.ndarray, decoded: Decoded) -> Float32[np.ndarray, "test feature"]:

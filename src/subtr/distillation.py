@@ -42,9 +42,9 @@ class Pair(NamedTuple):
     lists, one entry a member of the student: frames, or BOLD by subject.
     """
 
-    student_vectors: Tensor
+    student_vectors: Float[Tensor, "member batch tr dim"]
     student_output: list[Output]
-    teacher_vectors: Tensor
+    teacher_vectors: Float[Tensor, "member batch tr dim"]
     teacher_output: list[Output]
 
 
@@ -134,14 +134,11 @@ class Distiller(nn.Module):
 
 
 def distillation_loss(
-    student_vectors: Float[Tensor, "member batch tr dim"],
-    student_output: list[Output],
-    teacher_vectors: Float[Tensor, "member batch tr dim"],
-    teacher_output: list[Output],
+    pair: Pair,
     output_loss: OutputLoss,
-    original: Output | None = None,
     vector_weight: float = 1.0,
     output_weight: float = 1.0,
+    original: Output | None = None,
 ) -> tuple[Float[Tensor, ""], Diagnostics]:
     """How far the student is from its teacher; 0 where it does the same. To be added to the task's.
 
@@ -151,12 +148,12 @@ def distillation_loss(
     equation 3) as a share of the variance of the teacher's, so that its scale does not count.
 
     Arguments
-        the first four: as `Distiller` gives them in a `Pair`.
+        pair: as `Distiller` gives it.
         output_loss: (output, target) -> (value, diagnostics): `subtr.losses.reconstruction_loss`
             or `subtr.losses.bold_loss`.
+        vector_weight, output_weight: of the two parts.
         original: what the teacher is itself compared with, for the diagnostics alone; none is
             needed where there are no labels.
-        vector_weight, output_weight: of the two parts.
 
     Diagnostics: ``distilled_vectors``, ``distilled_output``, each before its weight, and with an
     original ``teacher_loss``, against which the student's own loss can be held.
@@ -164,16 +161,16 @@ def distillation_loss(
     Raises
         SettingsError: teacher and student predict different subjects.
     """
-    deviation = teacher_vectors - teacher_vectors.mean(dim=(1, 2), keepdim=True)
-    error = (student_vectors - teacher_vectors).square().mean()
+    deviation = pair.teacher_vectors - pair.teacher_vectors.mean(dim=(1, 2), keepdim=True)
+    error = (pair.student_vectors - pair.teacher_vectors).square().mean()
     of_vectors = error / deviation.square().mean().clamp_min(1e-12)
-    pairs = list(zip(student_output, teacher_output, strict=True))
-    for student, teacher in pairs:
+    outputs = list(zip(pair.student_output, pair.teacher_output, strict=True))
+    for student, teacher in outputs:
         _check_subjects(student, teacher)
-    of_output = torch.stack([output_loss(*pair)[0] for pair in pairs]).mean()
+    of_output = torch.stack([output_loss(*each)[0] for each in outputs]).mean()
     named = {"distilled_vectors": of_vectors, "distilled_output": of_output}
     if original is not None:
-        taught = [output_loss(teacher, original)[0] for teacher in teacher_output]
+        taught = [output_loss(teacher, original)[0] for teacher in pair.teacher_output]
         named["teacher_loss"] = torch.stack(taught).mean()
     value = vector_weight * of_vectors + output_weight * of_output
     return value, {name: of.detach() for name, of in named.items()}

@@ -1,119 +1,23 @@
-"""One study under one parameter set: what notebooks call to train, to score and to keep results."""
+"""What notebooks call on a study under one parameter set: trains, scores, and keeps results."""
 
-import hashlib
-import json
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 import pandas as pd
 
-from subtr import scoring
-from subtr.datasets import load_study
-from subtr.errors import SettingsError
+from subtr.experiment_data import ExperimentData
 from subtr.experiment_params import StudyParams, SystemParams
-from subtr.held_out_bold import HeldOutBold, held_out_bold
-from subtr.lag_scoring import lag_rows
-from subtr.other_recordings import files_of, with_other_recordings
-from subtr.params import Strict, load_params, nearest, params_folder, params_hash
-from subtr.results import check_writable, git_hash, read_results, read_table, write_results
+from subtr.params import params_hash
+from subtr.results import git_hash, read_table
 from subtr.rival_scoring import rival_rows
-from subtr.run import run_folder
 from subtr.scoring import Row
-from subtr.splits import Split
-from subtr.stimulus.cache import file_digest
-from subtr.store import Store
-from subtr.study import Study
-from subtr.study_speech_features import with_speech_features
 from subtr.system_training import prediction_rows, reconstruction_rows
-from subtr.vocoders import Chosen
+
+__all__ = ["Experiment", "StudyParams", "SystemParams"]
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """A study, its parameters and the folder that keeps what comes out.
+class Experiment(ExperimentData):
+    """A study and its parameters, with what is trained and scored on it.
 
-    Made by `open`. Whatever is finished is read from the folder, not repeated; another study,
-    film, parameter or seed gets a place of its own, by hash.
+    Made by `open`. Whatever is finished is read from the run folder, not repeated.
     """
-
-    study: Study
-    params: StudyParams
-    folder: Path
-    params_folder: Path
-    identity: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def open(
-        cls, study: str = "simulated", params: str = "smoke", film: str = "", runs: str = "runs"
-    ) -> "Experiment":
-        """Checks the parameters, loads the study and prepares the run folder.
-
-        Arguments
-            study: a name from `subtr.datasets.STUDIES`.
-            params: a parameter set, by name or folder.
-            film: a media file; the study of it, or the stimulus in place of the study's own.
-            runs: the folder of all runs.
-
-        Raises
-            SubtrError: unknown name or value, unreadable film, unwritable folder.
-        """
-        where = params_folder(params)
-        settings = load_params(StudyParams, where / f"study_{study}.yaml")
-        folder = check_writable(run_folder(runs, params, study, film))
-        media = Path(film).expanduser() if film else None
-        loaded = load_study(study, settings.load, media)
-        if settings.speech_features is not None:
-            loaded = with_speech_features(loaded, settings.speech_features)
-        if settings.other_recordings is not None:
-            loaded = with_other_recordings(loaded, settings.other_recordings)
-        return cls(loaded, settings, folder, where, {"study": study, "film": film})
-
-    @cached_property
-    def splits(self) -> list[Split]:
-        """Train, validation and test of every fold."""
-        return self.params.splits(self.study)
-
-    @property
-    def store(self) -> Store:
-        """Histories, reconstructions and figures of this run."""
-        return Store(self.folder)
-
-    @cached_property
-    def reconstruction_trs(self) -> np.ndarray:
-        """The test TRs that autoencoders reconstruct."""
-        return np.concatenate([split.test for split in self.reconstruction_splits])
-
-    @property
-    def reconstruction_splits(self) -> list[Split]:
-        """The folds that autoencoders are trained on."""
-        return self.splits[: self.params.reconstruction_folds]
-
-    @cached_property
-    def held_out(self) -> HeldOutBold:
-        """The BOLD that predictions are scored against."""
-        return held_out_bold(self.study, self.splits, self.params.drift_order)
-
-    @cached_property
-    def vocoder(self) -> Chosen:
-        """What spectrograms are heard through, and why."""
-        return self.params.vocoder.choose(self.study.mel_settings)
-
-    @cached_property
-    def lags(self) -> list[Row]:
-        """By how much BOLD lags its stimulus, run by run; warns where the study says otherwise."""
-        return lag_rows(self.study)
-
-    def system(self, name: str) -> SystemParams:
-        """The parameters of ``system_<name>.yaml``."""
-        file = self.params_folder / f"system_{name}.yaml"
-        if not file.is_file():
-            files = self.params_folder.glob("system_*.yaml")
-            known = sorted(one.stem.removeprefix("system_") for one in files)
-            raise SettingsError(f"system = {name!r}: {file} does not exist{nearest(name, known)}")
-        return load_params(SystemParams, file)
 
     def train(self, name: str, seed: int = 0) -> pd.DataFrame:
         """Trains a system on every part of the study that it has parameters for, and scores it.
@@ -137,7 +41,7 @@ class Experiment:
             rows += [row | labels for row in self.lags]
         sizes = [part.floats_per_tr for part in (system.sound, system.pictures) if part]
         self.store.forget_other_sizes(name, seed, [size for of in sizes for size in of])
-        return self._keep(f"{name}_seed{seed}", rows)
+        return self.keep_rows(f"{name}_seed{seed}", rows)
 
     def rivals(self) -> pd.DataFrame:
         """Scores what needs no training by gradient: mean, nearest, Lanczos, PCA, ridge.
@@ -154,54 +58,4 @@ class Experiment:
             kept = read_table(file)
             if set(kept["params_hash"]) == {of} and set(kept["git"]) == {git_hash()}:
                 return kept
-        return self._keep("rivals", rival_rows(self, labels))
-
-    def results(self) -> pd.DataFrame:
-        """All tables of this run, as one."""
-        return read_results(self.folder / "tables")
-
-    def reconstructions(self, modality: str, seed: int = 0) -> dict[str, np.ndarray]:
-        """Name -> reconstruction of `reconstruction_trs`, the original first.
-
-        Arguments
-            modality: "sound" (TR, frame, mel) or "pictures" (TR, picture, height, width, 3).
-            seed: of the learned systems.
-        """
-        values = self.study.mel if modality == "sound" else self.study.pictures
-        if values is None:
-            return {}
-        original = {"original": np.asarray(values)[self.reconstruction_trs]}
-        return original | self.store.windows(modality, seed)
-
-    def training_hash(self, *parts: Strict) -> str:
-        """Of all that a training depends on; the user's own files count by their content."""
-        # What rivals, other seeds and other systems are given is of no matter to a training.
-        of_none = {"pca_floats": (), "seeds": ()}
-        others = self.params.other_recordings
-        if not any(getattr(part, "others_share", 0) for part in parts):
-            of_none["other_recordings"] = others = None
-        params = self.params.model_copy(update=of_none)
-        film = self.identity.get("film")
-        files = [Path(film).expanduser()] if film else []
-        files += self.study.sources
-        if folder := self.params.load.get("bold"):
-            files += sorted(file for file in Path(folder).expanduser().iterdir() if file.is_file())
-        if others is not None:
-            files += files_of(others)
-        text = "".join([params_hash(params, *parts), *map(file_digest, files)])
-        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-    def score(self, modality: str, found: np.ndarray, labels: Row) -> list[Row]:
-        """Rows of a reconstruction of `reconstruction_trs`."""
-        rows_of = scoring.sound_rows if modality == "sound" else scoring.picture_rows
-        values = self.study.mel if modality == "sound" else self.study.pictures
-        original = np.asarray(values)[self.reconstruction_trs]
-        return rows_of(original, found, self.study.clock.tr_s, **labels)
-
-    def _keep(self, name: str, rows: list[Row]) -> pd.DataFrame:
-        if not rows:
-            raise SettingsError(
-                f"{name}: nothing to do for {json.dumps(self.identity)}. Give the system's YAML "
-                "sound, pictures or bold that the study has too."
-            )
-        return read_table(write_results(self.folder / "tables" / f"{name}.csv", rows))
+        return self.keep_rows("rivals", rival_rows(self, labels))

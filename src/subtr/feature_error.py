@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from subtr.params import Strict
 from subtr.stimulus.mel import MelSettings
-from subtr.stimulus.whisper_features import WhisperEncoder
+from subtr.stimulus.speech_models import WhisperEncoder
 from subtr.stimulus.whisper_network import WhisperNetwork
 from subtr.stimulus.whisper_spectrum import WhisperSpectrum
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from subtr.errors import SubtrError
-from subtr.items import Batch
+from subtr.items import Batch, epoch_seed
 from subtr.training_params import TrainingParams
 
 Objective = Callable[[nn.Module, Batch], tuple[Tensor, dict[str, Tensor]]]
@@ -61,7 +61,7 @@ class Fitting(pl.LightningModule):
             model.compile()
 
     def on_train_epoch_start(self):
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        torch.manual_seed(epoch_seed(self.seed, self.current_epoch))
 
     def train_dataloader(self):
         return _Loader(self.batches_of_epoch(self.current_epoch))

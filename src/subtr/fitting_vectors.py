@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from subtr.feature_error import FeatureError, FeatureParams
 from subtr.params import Strict
 from subtr.stimulus.mel import MelSettings
-from subtr.stimulus.whisper_features import WhisperEncoder
+from subtr.stimulus.speech_models import WhisperEncoder
 
 
 class VectorFitParams(Strict):
@@ -85,11 +85,12 @@ def fitted_vectors(
     )
     n_parts = -(-len(frames) // _MOST_TRS)
     shown = tqdm(parts, desc="fitting vectors", total=n_parts, delay=3, disable=None)
-    fitted = [_fitted(decoder, *part, n_steps, step, features) for part in shown]
+    fitted = [_fitted(decoder, part[:3], part[3], n_steps, step, features) for part in shown]
     return torch.cat(fitted)
 
 
-def _fitted(decoder, before, vectors, after, frames, n_steps, step, features) -> Tensor:
+def _fitted(decoder, neighbours, frames, n_steps, step, features) -> Tensor:
+    before, vectors, after = neighbours
     found = vectors.detach().clone().requires_grad_()
     heard = None if features is None else features.of(frames)
     optimiser = torch.optim.Adam([found], lr=step)

@@ -4,10 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64, Int
+from jaxtyping import Float, Float64, Int
 
 from subtr.bold.cleaning import Cleaner
-from subtr.metrics import split_half_ceiling, standardise_by_fold
+from subtr.metrics import (
+    centred_by_fold,
+    masked_like,
+    scored_on,
+    split_half_ceiling,
+    standardise_by_fold,
+)
 from subtr.splits import Split
 from subtr.study import Study
 
@@ -58,6 +64,23 @@ class HeldOutBold:
     def trs(self) -> Int[np.ndarray, " _"]:
         """All tested TRs, ascending."""
         return np.sort(np.concatenate(self.tests))
+
+    def scored(
+        self, prediction: Float[np.ndarray, "tr parcel"], subject: str | None = None
+    ) -> Float64[np.ndarray, "tr parcel"]:
+        """A prediction as it is compared with a subject's BOLD, or with the mean: `scored_on`."""
+        measured = self.mean if subject is None else self.subjects[subject]
+        return scored_on(prediction, measured, self.tests)
+
+    def centred(
+        self, prediction: Float[np.ndarray, "tr parcel"]
+    ) -> tuple[Float64[np.ndarray, "tr parcel"], Float64[np.ndarray, "tr parcel"]]:
+        """A prediction in the units of ``mean_z``, and that itself, as R2 compares them.
+
+        Each test block is without its level, over the volumes that were measured.
+        """
+        both = masked_like(prediction, self.mean_z), self.mean_z
+        return tuple(centred_by_fold(of, self.tests) for of in both)
 
 
 def held_out_bold(study: Study, splits: list[Split], drift_order: int) -> HeldOutBold:

@@ -9,23 +9,24 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from subtr.bold_scoring import bold_rows
+from subtr.bold_scores import bold_rows
 from subtr.bold_stimulus import bold_predictor, bold_stimulus
 from subtr.decoders import DECODERS
 from subtr.errors import SettingsError
-from subtr.experiment import Experiment
+from subtr.experiment_data import ExperimentData
 from subtr.items import Stimulus, consecutive, window_batches
 from subtr.joint_stream import JointStream
 from subtr.models import BoldPredictor, Stream, TemporalAutoencoder
 from subtr.prediction import bold_timeline
+from subtr.saved_autoencoder import frames_of_mel
 from subtr.scoring import sound_rows
-from subtr.system_training import autoencoder_folder, prediction_folder
+from subtr.system_training import training_folds
 
 ALL = "all levels"
 
 
 @torch.no_grad()
-def levels_of_sound(experiment: Experiment, system: str, seed: int = 0) -> pd.DataFrame:
+def levels_of_sound(experiment: ExperimentData, system: str, seed: int = 0) -> pd.DataFrame:
     """Scores of reconstructed sound, with all levels and with each level in turn saying nothing.
 
     Arguments
@@ -38,31 +39,28 @@ def levels_of_sound(experiment: Experiment, system: str, seed: int = 0) -> pd.Da
         SettingsError: the system has no part for sound, or is not trained.
     """
     study, params = experiment.study, _part(experiment, system, "sound")
-    mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
-    n_frames, n_mels = mel.shape[1:]
+    n_frames, n_mels = study.mel.shape[1:]
     n_floats = params.floats_per_tr[0]
     stream = Stream(n_mels, n_frames, n_floats, params.stream)
     decoder = params.decoder.build(DECODERS, n_floats, n_frames, n_mels)
     model = TemporalAutoencoder(stream, decoder)
-    place = autoencoder_folder(experiment, system, "sound", params, n_floats, seed)
     found: dict[str, list[Tensor]] = {}
-    for fold, split in enumerate(experiment.splits[: experiment.params.reconstruction_folds]):
-        _load(model, place / f"fold{fold}", system)
-        known = mel[torch.from_numpy(split.train)]
-        center, scale = known.mean(dim=(0, 1)), known.std()
-        stretches = consecutive(split.test, study.run_of_tr)
+    for fold in training_folds(experiment, system, "sound", params.of_size(n_floats), seed):
+        _load(model, fold.folder, system)
+        frames, center, scale = frames_of_mel(study.mel, fold.train)
+        stretches = consecutive(fold.test, study.run_of_tr)
         for name in _without_each([stream], study.clock.tr_s):
-            for batch in window_batches((mel - center) / scale, stretches):
+            for batch in window_batches(frames, stretches):
                 windows = model(batch["frames"], study.clock.tr_s)[0] * scale + center
                 found.setdefault(name, []).append(windows)
-    original, rows = mel.numpy()[experiment.reconstruction_trs], []
+    original, rows = np.asarray(study.mel[experiment.reconstruction_trs], np.float32), []
     for name, parts in found.items():
         labels = {"study": study.name, "system": system, "seed": seed, "without": name}
         rows += sound_rows(original, torch.cat(parts).numpy(), study.clock.tr_s, **labels)
     return pd.DataFrame(rows)
 
 
-def levels_of_bold(experiment: Experiment, system: str, seed: int = 0) -> pd.DataFrame:
+def levels_of_bold(experiment: ExperimentData, system: str, seed: int = 0) -> pd.DataFrame:
     """Scores of predicted BOLD, as `levels_of_sound` gives those of sound, of all folds."""
     study, params = experiment.study, _part(experiment, system, "bold")
     found: dict[str, np.ndarray] = {}
@@ -81,7 +79,7 @@ def levels_of_bold(experiment: Experiment, system: str, seed: int = 0) -> pd.Dat
 
 
 def trained_predictor(
-    experiment: Experiment, system: str, seed: int = 0, fold: int = 0
+    experiment: ExperimentData, system: str, seed: int = 0, fold: int = 0
 ) -> tuple[BoldPredictor, Stimulus]:
     """A system's network to BOLD, and the stimulus that it is given of every TR, with context.
 
@@ -89,10 +87,10 @@ def trained_predictor(
         SettingsError: the system has no part for BOLD, or is not trained.
     """
     study, params = experiment.study, _part(experiment, system, "bold")
-    stimulus = bold_stimulus(study, experiment.splits[fold], params)
+    own = training_folds(experiment, system, "bold", params, seed)[fold]
+    stimulus = bold_stimulus(study, own.split, params)
     predictor = bold_predictor(study, params)
-    place = prediction_folder(experiment, system, params, seed)
-    _load(predictor, place / f"fold{fold}", system)
+    _load(predictor, own.folder, system)
     return predictor, stimulus
 
 
@@ -126,7 +124,7 @@ def _without_each(streams, tr_s: float) -> Iterator[str]:
             yield name
 
 
-def _part(experiment: Experiment, system: str, name: str):
+def _part(experiment: ExperimentData, system: str, name: str):
     part = getattr(experiment.system(system), name)
     if part is None:
         raise SettingsError(f"system_{system}.yaml has no {name}: nothing of it was trained.")

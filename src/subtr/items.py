@@ -13,6 +13,8 @@ from torch import Tensor
 from subtr.errors import SettingsError
 
 Batch = dict[str, Tensor | dict[str, Tensor]]
+# Seeds of trainings are further apart than any training has epochs.
+EPOCHS_APART = 1_000_003
 
 
 class SoundAndPictures(NamedTuple):
@@ -49,6 +51,11 @@ def consecutive(
     """``trs`` cut into stretches without a hole, none of which crosses from run to run."""
     breaks = np.flatnonzero((np.diff(trs) != 1) | (np.diff(run_of_tr[trs]) != 0)) + 1
     return [stretch for stretch in np.split(trs, breaks) if len(stretch)]
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Seed of all that is random in an epoch, so that a resumed run goes on with the same."""
+    return seed * EPOCHS_APART + epoch
 
 
 @dataclass

@@ -10,7 +10,7 @@ from subtr.errors import SettingsError
 from subtr.held_out_bold import cleaned_bold
 from subtr.items import consecutive
 from subtr.splits import Split
-from subtr.study import Study
+from subtr.study import Fold, Study
 
 
 def labelled_trs(split: Split, fraction: float, study: Study, seed: int) -> Int64[np.ndarray, " _"]:
@@ -44,7 +44,7 @@ def labelled_trs(split: Split, fraction: float, study: Study, seed: int) -> Int6
 
 
 def labelled_bold(
-    study: Study, split: Split, labelled: Int64[np.ndarray, " _"], drift_order: int
+    fold: Fold, labelled: Int64[np.ndarray, " _"]
 ) -> tuple[dict[str, Float64[np.ndarray, "tr parcel"]], Float64[np.ndarray, "tr parcel"]]:
     """BOLD without drift and z-scored as by `cleaned_bold`; NaN where it may not be learned from.
 
@@ -54,6 +54,7 @@ def labelled_bold(
     Arguments
         labelled: see `labelled_trs`.
     """
+    study, split, drift_order = fold.study, fold.split, fold.drift_order
     subjects, mean = cleaned_bold(study, replace(split, train=labelled), drift_order)
     if len(labelled) == len(split.train):
         return subjects, mean

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from subtr.bold_pattern_scoring import SEGMENT_S
+from subtr.bold_scores import SEGMENT_S
 from subtr.decoding import Decoded, FittedFold, decode
 from subtr.decoding_scores import PREFIX, identified
 from subtr.errors import SettingsError

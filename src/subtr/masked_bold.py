@@ -8,6 +8,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int64
 
 from subtr.errors import StudyError, StudyWarning
+from subtr.metrics.bold import known_deviation, known_mean
 
 # Two volumes may be alike by rounding; so many in a row, up to the end of a run, are filled in.
 LEAST_HELD_TRS = 5
@@ -105,9 +106,7 @@ def _unrecorded(bold_of: Iterable[np.ndarray], n_trs: int) -> np.ndarray:
 def _constant(bold: np.ndarray, masked: np.ndarray) -> np.ndarray:
     """Parcels whose usable volumes do not vary, or that have none."""
     usable = np.where(masked, np.nan, bold)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        spread, level = np.nanstd(usable, axis=0), np.nanmean(np.abs(usable), axis=0)
+    spread, level = known_deviation(usable, axis=0), known_mean(np.abs(usable), axis=0)
     return ~(spread > 1e-6 * level)
 
 

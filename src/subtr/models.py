@@ -95,6 +95,8 @@ class BoldPredictor(nn.Module):
             for _ in range(readout.members)
         )
         self.dropout = nn.Dropout(readout.dropout)
+        # Of a network that learned deconvolved BOLD, what its predictions are to go through again.
+        self.undone_response: str | None = None
 
     @property
     def n_lead_trs(self) -> int:

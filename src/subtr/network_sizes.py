@@ -6,11 +6,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from subtr.experiment import Experiment
-from subtr.system_training import autoencoder_folder, prediction_folder
+from subtr.experiment_data import ExperimentData
+from subtr.system_training import training_folds
 
 
-def network_sizes(experiment: Experiment, systems: Sequence[str], seed: int = 0) -> pd.DataFrame:
+def network_sizes(
+    experiment: ExperimentData, systems: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
     """A row for each finished training of the systems, of the first fold.
 
     Returns
@@ -23,11 +25,12 @@ def network_sizes(experiment: Experiment, systems: Sequence[str], seed: int = 0)
         for modality in ("sound", "pictures"):
             params = getattr(system, modality)
             for n_floats in params.floats_per_tr if params else ():
-                place = autoencoder_folder(experiment, name, modality, params, n_floats, seed)
-                rows.append((name, modality, n_floats, _parameters(place / "fold0")))
+                how = (name, modality, params.of_size(n_floats), seed)
+                first = training_folds(experiment, *how)[0]
+                rows.append((name, modality, n_floats, _parameters(first.folder)))
         if system.bold:
-            place = prediction_folder(experiment, name, system.bold, seed)
-            rows.append((name, "bold", float("nan"), _parameters(place / "fold0")))
+            first = training_folds(experiment, name, "bold", system.bold, seed)[0]
+            rows.append((name, "bold", float("nan"), _parameters(first.folder)))
     columns = ["system", "modality", "floats_per_tr", "parameters"]
     return pd.DataFrame([row for row in rows if row[-1]], columns=columns)
 

@@ -5,7 +5,6 @@ closed form on the new subject's training TRs.
 """
 
 import math
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from jaxtyping import Float, Float64, Int64
 
 from subtr.alignment import FunctionalAlignment
 from subtr.baselines.ridge import DEFAULT_ALPHAS, nested_blocks
-from subtr.bold_params import BoldParams, NewSubjectParams
+from subtr.bold_params import NewSubjectParams
 from subtr.bold_training import fit_fold
 from subtr.errors import SettingsError, StudyError
 from subtr.held_out_bold import cleaned_bold
@@ -25,7 +24,7 @@ from subtr.labelled import labelled_trs
 from subtr.models import BoldPredictor
 from subtr.prediction import bold_timeline
 from subtr.splits import Split
-from subtr.study import Study
+from subtr.study import Fold, Study
 
 # Departures from the shared head are penalised a hundred times as much as its gain.
 _SHARED_SCALE = 10.0
@@ -44,19 +43,15 @@ class Shared(NamedTuple):
 
 
 def leave_one_subject_out(
-    study: Study,
-    splits: list[Split],
-    params: BoldParams,
-    drift_order: int,
-    folder: Path,
-    seed: int,
-    label: str,
+    folds: list[Fold],
     options: NewSubjectParams = NewSubjectParams(),  # noqa: B008
 ) -> dict[str, dict[str, Float64[np.ndarray, "tr parcel"]]]:
     """Held-out predictions of each subject in turn, by a trunk trained on all others.
 
     Arguments
-        folder: of checkpoints, one folder a subject left out and fold.
+        folds: as `fit_fold` takes them, of all subjects; checkpoints lie in a folder of each fold's
+            for each subject left out. A teacher would have met whom the trunk must not meet, so
+            none is followed.
 
     Returns
         "new head", "shared head" (nothing was fitted to the new subject) and, with an alignment,
@@ -66,6 +61,7 @@ def leave_one_subject_out(
         StudyError: a study of one subject.
         SettingsError: a ``head_fraction`` that leaves less than a haemodynamic response.
     """
+    study = folds[0].study
     if len(study.subjects) < 2:
         raise StudyError(
             f"{study.name} has {len(study.subjects)} subject(s): leaving one out needs two or more."
@@ -74,12 +70,13 @@ def leave_one_subject_out(
     found: dict[str, dict[str, np.ndarray]] = {}
     for subject in study.subjects:
         others = study.of_subjects(*(name for name in study.subjects if name != subject))
-        for fold, split in enumerate(splits):
-            place = folder / f"without_{study.subjects.index(subject)}" / f"fold{fold}"
-            said = f"{label} without {subject}, fold {fold}"
-            trained = fit_fold(others, split, params, drift_order, place, seed, said)
+        for fold in folds:
+            split, drift_order = fold.split, fold.drift_order
+            place = fold.folder / f"without_{study.subjects.index(subject)}"
+            said = f"{fold.label} without {subject}"
+            trained = fit_fold(fold.using(study=others, folder=place, label=said, teacher=None))
             shared = shared_of(trained.predictor, trained.stimulus, study)
-            trs = _scanned_trs(split, options.head_fraction, study, seed)
+            trs = _scanned_trs(split, options.head_fraction, study, fold.seed)
             known = Split(trs, split.validation, split.test)
             own = cleaned_bold(study.of_subjects(subject), known, drift_order)[0][subject]
             of = {

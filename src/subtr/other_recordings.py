@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from subtr.autoencoder_params import AutoencoderParams
 from subtr.clock import Clock
 from subtr.errors import SettingsError, StudyError
 from subtr.items import Batch, WindowBatches, consecutive
@@ -21,9 +21,6 @@ from subtr.stimulus.media import probe
 from subtr.stimulus.mel import log_mel_of_media
 from subtr.stimulus.same_sound import KnownSound
 from subtr.study import Study, StudyWarning
-
-if TYPE_CHECKING:
-    from subtr.autoencoder_params import AutoencoderParams
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -113,7 +110,9 @@ class OtherWindows:
     share: float
 
     @classmethod
-    def of(cls, study: Study, center: Tensor, scale: Tensor, params: "AutoencoderParams"):
+    def of(
+        cls, study: Study, center: Tensor, scale: Tensor, params: AutoencoderParams
+    ) -> "OtherWindows":
         """With copies as ``params.perturbation`` makes them of the study's own.
 
         Raises

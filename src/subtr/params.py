@@ -1,7 +1,9 @@
 """Parameter files: YAML in, validated models out; a wrong key or value stops a run at once.
 
 A parameter set is a folder of YAML files: ``study_<name>.yaml`` says what is measured and how,
-``system_<name>.yaml`` says what is trained. ``smoke`` and ``full`` come with the repository.
+``system_<name>.yaml`` says what is trained. ``smoke``, ``gallery`` and ``full`` come with the
+repository. A file may begin with ``base: smoke`` and then says only what differs from the file of
+the same name in that set, see `layers_of`.
 """
 
 import difflib
@@ -97,9 +99,76 @@ def validate(model: type[Model], values: dict[str, Any], source: str) -> Model:
         raise SettingsError(f"{source}:\n" + "\n".join(lines)) from None
 
 
+def layers_of(file: Path) -> dict[Path, dict[str, Any]]:
+    """A YAML file, then those that it builds on, each without its key ``base``.
+
+    ``base`` is a parameter set, whose file of the same name is meant, or a YAML file beside this
+    one. Sets are looked for beside the file's own folder first, then as `params_folder` does.
+
+    Raises
+        SettingsError: as `read_yaml` and `params_folder`; ``base`` is no text, or goes in a circle.
+    """
+    layers: dict[Path, dict[str, Any]] = {}
+    while True:
+        if file in layers:
+            raise SettingsError(f"{file}: base goes in a circle; one file must stand without it.")
+        content = read_yaml(file)
+        base = content.pop("base", None)
+        layers[file] = content
+        if base is None:
+            return layers
+        if not isinstance(base, str):
+            raise SettingsError(f"{file}: base = {base!r}: expected a set or a file.")
+        if base.endswith(".yaml"):
+            file = file.parent / base
+        else:
+            beside = file.resolve().parent.parent / base
+            file = (beside if beside.is_dir() else params_folder(base)) / file.name
+
+
+def layered(over: dict[str, Any], under: dict[str, Any]) -> dict[str, Any]:
+    """``under`` with what ``over`` says in its place, key by key, also within mappings.
+
+    A part, which is a mapping with a ``name``, takes the place of the whole part below it: the
+    options of one encoder are not those of another.
+    """
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict)
+        merged[key] = layered(value, below) if both and "name" not in value else value
+    return merged
+
+
 def load_params(model: type[Model], file: Path) -> Model:
-    """A YAML file as a validated model; raises `SettingsError` as `validate` does."""
-    return validate(model, read_yaml(file), str(file))
+    """A YAML file on top of those that it builds on, as a validated model.
+
+    Raises
+        SettingsError: as `layers_of` and `validate`, naming the file that holds the wrong value.
+    """
+    layers = layers_of(file)
+    merged: dict[str, Any] = {}
+    for content in reversed(layers.values()):
+        merged = layered(content, merged)
+    try:
+        return model.model_validate(merged)
+    except ValidationError as error:
+        said: dict[Path, list[str]] = {}
+        for problem in error.errors():
+            said.setdefault(_layer_of(layers, problem["loc"]), []).append(_explain(model, problem))
+    parts = ["\n".join([f"{of}:", *(f"  {line}" for line in said[of])]) for of in said]
+    raise SettingsError("\n".join(parts))
+
+
+def _layer_of(layers: dict[Path, dict[str, Any]], path: tuple[Any, ...]) -> Path:
+    """The file that goes furthest along a path; of several, the one on top."""
+    return max(layers, key=lambda file: _steps_along(layers[file], path))
+
+
+def _steps_along(content: Any, path: tuple[Any, ...]) -> int:
+    if not path or not isinstance(content, dict) or path[0] not in content:
+        return 0
+    return 1 + _steps_along(content[path[0]], path[1:])
 
 
 def params_hash(*models: BaseModel) -> str:

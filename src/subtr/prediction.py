@@ -1,7 +1,6 @@
 """Film to BOLD: trains a predictor on each fold, and predicts what it has not met."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,14 +10,14 @@ from jaxtyping import Float64
 from subtr.altered_stimulus import altered
 from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import standardised_frames
-from subtr.bold_training import Teacher, fit_fold
+from subtr.bold_training import fit_fold
+from subtr.deconvolved import bold_of_activity
 from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.labelled import labelled_bold, labelled_trs
 from subtr.metrics import calibrated, phase_randomised_frames, shuffle_frames
 from subtr.models import BoldPredictor
 from subtr.ridge_prediction import ridge_features, ridge_prediction
-from subtr.splits import Split
-from subtr.study import Study
+from subtr.study import Fold, Study
 
 __all__ = [
     "BoldParams",
@@ -30,20 +29,12 @@ __all__ = [
 
 
 def predict_bold(
-    study: Study,
-    splits: list[Split],
-    params: BoldParams,
-    drift_order: int,
-    folder: Path,
-    seed: int,
-    label: str,
-    teacher: Teacher | None = None,
+    folds: list[Fold],
 ) -> tuple[dict[str, Float64[np.ndarray, "tr parcel"]], pd.DataFrame]:
     """Held-out predictions of every test block, each by a network that never met it.
 
     Arguments
-        teacher: of ``params.teacher``, its own parameters, and the folder of its checkpoints, in
-            which ``fold0``, ``fold1``, ... hold one for each split; a missing one is trained there.
+        folds: of one study, as `fit_fold` takes them.
 
     Returns
         "mean" (all frames in order), "calibrated" (the same in the units of z-scored BOLD, by the
@@ -55,22 +46,20 @@ def predict_bold(
     Raises
         SettingsError: the study lacks what is to be predicted from, or the teacher is missing.
     """
+    study = folds[0].study
     shape = (study.clock.n_trs, len(study.parcels))
     predictions: dict[str, np.ndarray] = {}
     histories, spent_s = [], 0.0
-    for fold, split in enumerate(splits):
-        place, said = folder / f"fold{fold}", f"{label} fold {fold}"
-        theirs = None if teacher is None else (teacher[0], teacher[1] / f"fold{fold}")
-        predictor, stimulus, history = fit_fold(
-            study, split, params, drift_order, place, seed, said, theirs
-        )
+    for index, fold in enumerate(folds):
+        split, params, seed = fold.split, fold.params, fold.seed
+        predictor, stimulus, history = fit_fold(fold)
         spent_s += history.attrs["training time_s"]
-        histories.append(history.assign(fold=fold))
+        histories.append(history.assign(fold=index))
         found = bold_timeline(predictor, stimulus, study)
         mixed = bold_timeline(predictor, _shuffled(stimulus, seed), study)
         surrogate = bold_timeline(predictor, _phase_randomised(stimulus, study, seed), study)
         labelled = labelled_trs(split, params.labelled_fraction, study, seed)
-        bold = labelled_bold(study, split, labelled, drift_order)[1]
+        bold = labelled_bold(fold, labelled)[1]
         found |= {"mean": _mean_of(found)}
         found["calibrated"] = calibrated(found["mean"], bold, split.validation)
         found |= {"frames shuffled": _mean_of(mixed), "phases randomised": _mean_of(surrogate)}
@@ -86,7 +75,7 @@ def predict_bold(
 def bold_timeline(
     predictor: BoldPredictor, stimulus: Stimulus, study: Study
 ) -> dict[str, Float64[np.ndarray, "tr parcel"]]:
-    """BOLD of the whole study, run by run, by head."""
+    """BOLD of the whole study, run by run, by head; of what predicts activity, what it leads to."""
     out: dict[str, np.ndarray] = {}
     for run in np.unique(study.run_of_tr):
         (trs,) = np.nonzero(study.run_of_tr == run)
@@ -95,6 +84,9 @@ def bold_timeline(
         for name, bold in predictor(of_run).items():
             out.setdefault(name, np.full((study.clock.n_trs, bold.shape[-1]), np.nan))
             out[name][trs] = bold[0].double().numpy()
+    if predictor.undone_response is not None:
+        how = (study.clock.tr_s, predictor.undone_response, study.run_of_tr)
+        out = {name: bold_of_activity(activity, *how) for name, activity in out.items()}
     return out
 
 

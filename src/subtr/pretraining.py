@@ -1,24 +1,23 @@
 """Encoders learn to redraw hidden patches of a stimulus, before any BOLD is shown to them."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from subtr.errors import SettingsError
 from subtr.fitting import Fitting
-from subtr.items import Batch, WindowBatches, consecutive
+from subtr.items import EPOCHS_APART, Batch, WindowBatches, consecutive, epoch_seed
 from subtr.masked_autoencoder import MaskedAutoencoder
 from subtr.masking import dual_masks
 from subtr.patches import Patches
 from subtr.pretraining_params import PretrainingParams
-from subtr.splits import Split
 from subtr.streams import EncoderPart
+from subtr.study import Fold
 from subtr.training import fit
 
 __all__ = ["PretrainingParams", "pretrain", "pretrain_members"]
@@ -57,28 +56,22 @@ class _MaskedBatches:
 
 
 def pretrain(
+    fold: Fold,
     stream: EncoderPart,
     frames: Float[Tensor, "tr frame *feature"],
-    stretches: list[Int[np.ndarray, " _"]],
-    validation: list[Int[np.ndarray, " _"]],
-    tr_s: float,
-    params: PretrainingParams,
-    folder: Path,
-    seed: int,
-    label: str,
     targets: Float[Tensor, "tr frame value"] | None = None,
 ) -> pd.DataFrame:
     """Trains the encoder of a stream, in place, to redraw what is hidden of windows of a stimulus.
 
     A window is as long as what the encoder gets of a TR, context included, and begins at any frame
-    of a stretch; it never reaches beyond it. The weights of the best validation loss are kept.
-    What is finished or interrupted in ``folder`` goes on as in `subtr.training.fit`.
+    of a stretch of consecutive TRs; it never reaches beyond it. The weights of the best validation
+    loss are kept. What is finished or interrupted in the fold's folder goes on as in
+    `subtr.training.fit`.
 
     Arguments
-        frames: the stimulus without context; TRs outside of the stretches are not looked at.
-        stretches, validation: consecutive TRs each, see `subtr.items.consecutive`.
-        tr_s: repetition time in seconds.
-        seed: of decoder, windows, masks and what else is random.
+        fold: its ``params`` are `PretrainingParams`. Its training TRs are learned from, its
+            validation TRs decide when to stop.
+        frames: the stimulus without context; other TRs are not looked at.
         targets: of each frame, drawn where something is hidden; None redraws what is hidden.
 
     Returns
@@ -93,12 +86,16 @@ def pretrain(
 
     Source: Tong et al. 2022; Wang et al. 2023, VideoMAE V2; Huang et al. 2022, for spectrograms.
     """
+    params, seed, study = fold.params, fold.seed, fold.study
     n_frames, feature = frames.shape[1], tuple(frames.shape[2:])
     width = n_frames + 2 * stream.context_frames
     side = params.patch_bands if len(feature) == 1 else params.patch_pixels
     patches = Patches(width, feature, params.patch_frames, side)
-    parts = {"training": stretches, "validation": validation}
-    of_part = {name: _frames_of(of, n_frames, width, name) for name, of in parts.items()}
+    parts = {"training": fold.train, "validation": fold.validation}
+    of_part = {
+        name: _frames_of(consecutive(trs, study.run_of_tr), n_frames, width, name)
+        for name, trs in parts.items()
+    }
     # A timeline of single frames, so that a window of any width may begin at any of them.
     timeline = frames.flatten(0, 1)[:, None]
     trained = torch.as_tensor(np.concatenate(of_part["training"]))
@@ -109,10 +106,10 @@ def pretrain(
         target_scale = _scale(timeline[trained][..., n_channels:])
     torch.manual_seed(seed)
     how = params.decoder_dim, params.fill == "token", target_scale
-    model = MaskedAutoencoder(stream, patches, tr_s, *scale, *how)
+    model = MaskedAutoencoder(stream, patches, study.clock.tr_s, *scale, *how)
 
     def batches(epoch: int) -> _MaskedBatches:
-        of_epoch = seed * 1_000_003 + epoch
+        of_epoch = epoch_seed(seed, epoch)
         sizes = width, params.batch_size, params.batches_per_epoch
         windows = WindowBatches(timeline, of_part["training"], *sizes, of_epoch)
         return _MaskedBatches(windows, patches, params, of_epoch, n_channels)
@@ -130,46 +127,43 @@ def pretrain(
     firsts = torch.as_tensor(np.concatenate(firsts)).split(params.batch_size)
     windows = [{"frames": timeline[first[:, None] + torch.arange(width)]} for first in firsts]
     # Masks as of an epoch that is never reached.
-    unseen = _MaskedBatches(windows, patches, params, seed * 1_000_003 + 1_000_002, n_channels)
+    unseen = _MaskedBatches(
+        windows, patches, params, epoch_seed(seed, EPOCHS_APART - 1), n_channels
+    )
     fitting = Fitting(model, objective, batches, list(unseen), params.training, seed)
-    history = fit(fitting, folder, label)
+    history = fit(fitting, fold.folder, fold.label)
     # `fit` leaves a model ready to predict; the stream's own training is still to come.
     stream.train()
     return history
 
 
 def pretrain_members(
+    fold: Fold,
     streams: Iterable[EncoderPart],
     frames: Float[Tensor, "tr frame *feature"],
-    split: Split,
-    run_of_tr: Int[np.ndarray, " tr"],
-    tr_s: float,
-    params: PretrainingParams,
-    folder: Path,
-    seed: int,
-    label: str,
     targets: Float[Tensor, "tr frame value"] | None = None,
 ) -> tuple[list[nn.Parameter], float]:
     """`pretrain` for each of several streams, each from a seed of its own.
 
     Arguments
-        split: training TRs are learned from, validation TRs decide when to stop; test TRs are
-            shown only where ``params.stimulus`` is "all".
+        fold: see `pretrain`; test TRs are shown only where ``params.stimulus`` is "all".
         targets: see `pretrain`.
 
     Returns
         The parameters that now start from a solution, and the seconds that it took.
     """
-    shown = split.train
-    if params.stimulus == "all":
-        shown = np.setdiff1d(np.arange(len(run_of_tr)), split.validation)
-    parts = consecutive(shown, run_of_tr), consecutive(split.validation, run_of_tr)
+    if fold.params.stimulus == "all":
+        shown = np.setdiff1d(np.arange(fold.study.clock.n_trs), fold.validation)
+        fold = fold.using(split=replace(fold.split, train=shown))
     started, spent_s = [], 0.0
     for member, stream in enumerate(streams):
-        place, said = folder / f"member{member}", f"{label} pre-training {member}"
-        # No ensemble has more than 64 members, so no two seeds share one.
-        more = params, place, 64 * seed + member, said, targets
-        history = pretrain(stream, frames, *parts, tr_s, *more)
+        own = fold.using(
+            folder=fold.folder / f"member{member}",
+            # No ensemble has more than 64 members, so no two seeds share one.
+            seed=64 * fold.seed + member,
+            label=f"{fold.label} pre-training {member}",
+        )
+        history = pretrain(own, stream, frames, targets)
         spent_s += history.attrs["training time_s"]
         started += [*stream.position.parameters(), *stream.encoder.parameters()]
     return started, spent_s

@@ -17,8 +17,6 @@ from subtr.quantisation import HierarchicalQuantiser, Quantised
 from subtr.quantiser_params import QuantiserParams
 from subtr.training_params import TrainingParams
 
-# More windows or latents than these would make the start slower, not better.
-
 
 class QuantisedParams(Strict):
     """Frames -> codes -> frames: what is built and how it is trained.

@@ -1,6 +1,5 @@
-"""Speech through codes: trains a quantised autoencoder and reconstructs unseen TRs."""
+"""Sound through codes: trains a quantised autoencoder and reconstructs unseen TRs."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,18 +8,35 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
+from subtr.autoencoder_params import SoundParams
 from subtr.baselines import PCARival
 from subtr.fitting import Fitting
-from subtr.items import Batch, WindowBatches, consecutive, window_batches
+from subtr.items import Batch, WindowBatches, consecutive, epoch_seed, window_batches
 from subtr.losses import reconstruction_loss
 from subtr.quantised import QuantisedAutoencoder, QuantisedParams
-from subtr.splits import Split
-from subtr.study import Study
+from subtr.quantiser_params import QuantiserParams
+from subtr.saved_autoencoder import frames_of_mel
+from subtr.study import Fold
 from subtr.training import fit
 from subtr.training_windows import windows_of
 
+# More windows or latents than these would make the start slower, not better.
 _MOST_START_WINDOWS = 4096
 _MOST_START_PATCHES = 32768
+
+
+def coded(params: SoundParams, n_floats: int) -> QuantisedParams:
+    """What a system's ``sound`` says of an autoencoder of codes, ``n_floats`` a TR before them."""
+    own = {name: getattr(params.codes, name) for name in QuantiserParams.model_fields}
+    shared = {name: getattr(params, name) for name in QuantisedParams.model_fields
+              if name in SoundParams.model_fields}  # fmt: skip
+    return QuantisedParams(
+        quantiser=QuantiserParams(**own),
+        vector_dim=n_floats - params.codes.fine_floats,
+        fine_dim=params.codes.fine_dim,
+        coarse_weight=params.codes.coarse_weight,
+        **shared,
+    )
 
 
 class QuantisedSound(NamedTuple):
@@ -33,23 +49,19 @@ class QuantisedSound(NamedTuple):
     history: pd.DataFrame
 
 
-def reconstruct_quantised(
-    study: Study, split: Split, params: QuantisedParams, folder: Path, seed: int, label: str
-) -> QuantisedSound:
-    """Trains on the split's training TRs, and tells its test TRs by codes.
+def reconstruct_quantised(fold: Fold) -> QuantisedSound:
+    """Trains on the fold's training TRs, and tells its test TRs by codes.
 
     Arguments
-        folder, label: as in `subtr.training.fit`.
+        fold: its ``params`` are `QuantisedParams`.
 
     Raises
         SettingsError: parts that do not fit one another, or less training data than codes.
         TrainingError: see `subtr.training.fit`.
     """
-    mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
-    known, tr_s = mel[torch.from_numpy(split.train)], study.clock.tr_s
-    # One scale for all bands: errors keep the weight that they have in the score.
-    center, scale = known.mean(dim=(0, 1)), known.std()
-    frames = (mel - center) / scale
+    study, split, params, seed = fold.study, fold.split, fold.params, fold.seed
+    frames, center, scale = frames_of_mel(study.mel, split.train)
+    tr_s = study.clock.tr_s
     torch.manual_seed(seed)
     model = QuantisedAutoencoder(frames.shape[2], frames.shape[1], params)
     windows = windows_of(frames, consecutive(split.train, study.run_of_tr))
@@ -58,7 +70,7 @@ def reconstruct_quantised(
 
     def batches(epoch: int) -> WindowBatches:
         sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
-        return WindowBatches(frames, stretches, *sizes, seed * 1_000_003 + epoch)
+        return WindowBatches(frames, stretches, *sizes, epoch_seed(seed, epoch))
 
     def objective(model: QuantisedAutoencoder, batch: Batch):
         found = model(batch["frames"], tr_s)
@@ -72,7 +84,7 @@ def reconstruct_quantised(
 
     validation = window_batches(frames, consecutive(split.validation, study.run_of_tr))
     fitting = Fitting(model, objective, batches, validation, params.training, seed, started)
-    history = fit(fitting, folder, label)
+    history = fit(fitting, fold.folder, fold.label)
     with torch.no_grad():
         test = window_batches(frames, consecutive(split.test, study.run_of_tr))
         found = [model(batch["frames"], tr_s) for batch in test]

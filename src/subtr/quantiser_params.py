@@ -38,3 +38,20 @@ class QuantiserParams(Strict):
         """All that is kept of a TR, in bits: each code costs log2 of its codebook's size."""
         coarse = self.n_coarse * (self.coarse_size.bit_length() - 1)
         return coarse + self.fine_frames * self.n_fine * (self.fine_size.bit_length() - 1)
+
+
+class CodeParams(QuantiserParams):
+    """``codes`` of an autoencoder of sound: its TR is told by whole numbers.
+
+    ``fine_dim``: size of a fine frame's latent before it becomes codes. Of ``floats_per_tr``, these
+    latents are the last, and the TR vector is what comes before them. ``coarse_weight``: of the
+    reconstruction from coarse codes alone.
+    """
+
+    fine_dim: int = Field(16, ge=1, le=8192)
+    coarse_weight: float = Field(0.25, ge=0)
+
+    @property
+    def fine_floats(self) -> int:
+        """Numbers of a TR that the fine codes stand for."""
+        return self.fine_frames * self.fine_dim if self.n_fine else 0

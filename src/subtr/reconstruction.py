@@ -1,20 +1,20 @@
 """Film to film through a few numbers a TR: trains on one part of time, reconstructs another."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float32, UInt8
+from torch import Tensor
 
 from subtr.autoencoder import Autoencoder
-from subtr.autoencoder_params import AutoencoderParams
-from subtr.autoencoder_training import LessonBatches, Taught, train_autoencoder
+from subtr.autoencoder_training import LessonBatches, train_autoencoder
 from subtr.errors import SettingsError
 from subtr.export import StreamSpec
 from subtr.feature_error import FeatureError
-from subtr.items import consecutive, window_batches
+from subtr.items import consecutive, epoch_seed, window_batches
 from subtr.other_recordings import OtherWindows, mixed_windows
 from subtr.params import params_hash
 from subtr.perturbation import PerturbationParams, perturbed
@@ -23,121 +23,137 @@ from subtr.saved_autoencoder import (
     AUTOENCODER_FILE,
     AutoencoderSpec,
     SavedAutoencoder,
+    frames_of_mel,
     frames_of_pictures,
     pictures_of_frames,
 )
-from subtr.splits import Split
 from subtr.starts import start_model
-from subtr.study import Study
+from subtr.study import Fold
 
 
-@dataclass(frozen=True)
-class AutoencoderTask:
-    """What an autoencoder learns from, and where it is kept.
+def train_sound(fold: Fold) -> Autoencoder:
+    """Trains an autoencoder of the log-mel, or reads it from the fold's folder.
 
     Arguments
-        split: of the study's TRs; validation chooses among checkpoints, test is never looked at.
-        n_floats: numbers a TR.
-        folder: of checkpoints and of the autoencoder's file; a run that was cut short goes on.
-        seed: of the first weights and of the order of windows.
-        label: what progress and errors call it.
-        teacher: whom ``params.teacher`` has it follow.
-    """
-
-    study: Study
-    split: Split
-    params: AutoencoderParams
-    n_floats: int
-    folder: Path
-    seed: int
-    label: str
-    teacher: Autoencoder | None = None
-
-
-def train_sound(task: AutoencoderTask) -> Autoencoder:
-    """Trains an autoencoder of the log-mel, or reads it from the task's folder."""
-    study, split, params = task.study, task.split, task.params
-    mel = torch.from_numpy(np.array(study.mel, dtype=np.float32))
-    known = mel[torch.from_numpy(split.train)]
-    # One scale for all bands: errors keep the weight that they have in the score.
-    center, scale = known.mean(dim=(0, 1)), known.std()
-    frames = (mel - center) / scale
-    learned = perturbed(frames, consecutive(split.train, study.run_of_tr), params.perturbation)
-    heard = _heard(task, frames.shape[1], center, scale)
-    others = _others(task, center, scale)
-    return _trained(task, frames, learned, frames.shape[2], center, scale, heard, others)
-
-
-def train_pictures(task: AutoencoderTask) -> Autoencoder:
-    """Trains an autoencoder of the pictures, or reads it from the task's folder.
+        fold: its ``params`` are `SoundParams` of one size; its ``teacher``, where they ask for one,
+            is the `Autoencoder` or the fold to train it on. Test TRs are never looked at.
 
     Raises
-        SettingsError: ``perturbation`` moves bands, which pictures do not have.
+        SettingsError: several sizes, no teacher where one is to be followed, or ``codes``, for
+            which is `subtr.quantised_training`.
     """
-    study, split, params = task.study, task.split, task.params
+    if getattr(fold.params, "codes", None) is not None:
+        raise SettingsError(
+            f"{fold.label} codes: expected floats here. A system of codes is trained and scored "
+            "by Experiment.train; it teaches no other, and is neither opened nor looked into."
+        )
+    fold = _with_teacher(fold, train_sound)
+    study, params = fold.study, fold.params
+    frames, center, scale = frames_of_mel(study.mel, fold.train)
+    learned = perturbed(frames, consecutive(fold.train, study.run_of_tr), params.perturbation)
+    heard = _heard(fold, frames.shape[1], center, scale)
+    others = _others(fold, center, scale)
+    shown = _Shown(frames, frames.shape[2], center, scale)
+    return _trained(fold, shown, learned, heard, others)
+
+
+def train_pictures(fold: Fold) -> Autoencoder:
+    """Trains an autoencoder of the pictures, or reads it from the fold's folder.
+
+    Arguments
+        fold: as of `train_sound`, with `PictureParams`.
+
+    Raises
+        SettingsError: as `train_sound`; or ``perturbation`` moves bands, which pictures do not
+            have.
+    """
+    fold = _with_teacher(fold, train_pictures)
+    study, params = fold.study, fold.params
     if params.perturbation != PerturbationParams():
         raise SettingsError("perturbation: expected none for pictures; it is made for sound alone.")
     frames = frames_of_pictures(np.array(study.pictures))
-    learned = (frames, consecutive(split.train, study.run_of_tr))
+    learned = (frames, consecutive(fold.train, study.run_of_tr))
     height, width = frames.shape[3:]
-    return _trained(task, frames, learned, (height, width), torch.zeros(()), torch.ones(()))
+    shown = _Shown(frames, (height, width), torch.zeros(()), torch.ones(()))
+    return _trained(fold, shown, learned)
 
 
 def reconstruct_sound(
-    task: AutoencoderTask,
+    fold: Fold,
 ) -> tuple[Float32[np.ndarray, "test frame mel"], pd.DataFrame]:
-    """The log-mel of the test TRs from the task's numbers a TR, and the training's history."""
+    """The log-mel of the test TRs from a few numbers a TR, and the training's history."""
     # Before the training, not after it.
-    task.params.vector_fit.check()
-    trained = train_sound(task)
-    found = trained.reconstruct(task.split.test, task.study, task.params.vector_fit)
+    fold.params.vector_fit.check()
+    trained = train_sound(fold)
+    found = trained.reconstruct(fold.test, fold.study, fold.params.vector_fit)
     return found.numpy(), trained.history
 
 
 def reconstruct_pictures(
-    task: AutoencoderTask,
+    fold: Fold,
 ) -> tuple[UInt8[np.ndarray, "test picture height width 3"], pd.DataFrame]:
-    """The pictures of the test TRs from the task's numbers a TR, and the training's history."""
-    trained = train_pictures(task)
-    found = trained.reconstruct(task.split.test, task.study, task.params.vector_fit)
+    """The pictures of the test TRs from a few numbers a TR, and the training's history."""
+    trained = train_pictures(fold)
+    found = trained.reconstruct(fold.test, fold.study, fold.params.vector_fit)
     return pictures_of_frames(found), trained.history
 
 
-def _heard(task: AutoencoderTask, *units) -> FeatureError | None:
+class _Shown(NamedTuple):
+    """The stimulus as it enters the model, the size of a frame, and the way back to its units."""
+
+    frames: Tensor
+    in_dim: int | tuple[int, int]
+    center: Tensor
+    scale: Tensor
+
+
+def _with_teacher(fold: Fold, train: Callable[[Fold], Autoencoder]) -> Fold:
+    """With a trained teacher in the place of the fold that it is to be trained on."""
+    if fold.params.teacher is not None and isinstance(fold.teacher, Fold):
+        return fold.using(teacher=train(fold.teacher))
+    return fold
+
+
+def _is_trained(fold: Fold) -> bool:
+    return (fold.folder / "done.json").exists()
+
+
+def _heard(fold: Fold, *units) -> FeatureError | None:
     """The features that are learned from; weights that are read anyway need none."""
-    features, study = task.params.loss.features, task.study
-    if features is None or (task.folder / "done.json").exists():
+    features, study = fold.params.loss.features, fold.study
+    if features is None or _is_trained(fold):
         return None
     return features.error(study.mel_settings, study.clock.tr_s, *units)
 
 
-def _others(task: AutoencoderTask, center, scale) -> OtherWindows | None:
+def _others(fold: Fold, center, scale) -> OtherWindows | None:
     """What is learned from beside the study, in the units of the study's training time."""
-    if not task.params.others_share or (task.folder / "done.json").exists():
+    if not fold.params.others_share or _is_trained(fold):
         return None
-    return OtherWindows.of(task.study, center, scale, task.params)
+    return OtherWindows.of(fold.study, center, scale, fold.params)
 
 
-def _trained(
-    task: AutoencoderTask, frames, learned, in_dim, center, scale, heard=None, others=None
-) -> Autoencoder:
-    spec = _spec(task, frames.shape[1], in_dim)
-    torch.manual_seed(task.seed)
+def _trained(fold: Fold, shown: _Shown, learned, heard=None, others=None) -> Autoencoder:
+    spec = _spec(fold, shown)
+    torch.manual_seed(fold.seed)
     model = spec.build()
-    history = _train(task, model, frames, learned, heard, others)
-    saved, file = SavedAutoencoder(spec, model, center, scale), task.folder / AUTOENCODER_FILE
-    done = task.folder / "done.json"
+    history = _train(fold, model, shown.frames, learned, heard, others)
+    units, file = (shown.center, shown.scale), fold.folder / AUTOENCODER_FILE
+    done = fold.folder / "done.json"
     if not file.exists() or file.stat().st_mtime < done.stat().st_mtime:
-        saved.save(file)
-    return Autoencoder(model, task.n_floats, frames, center, scale, history)
+        SavedAutoencoder(spec, model, *units).save(file)
+    return Autoencoder(model, fold.params.n_floats, shown.frames, *units, history)
 
 
-def _spec(task: AutoencoderTask, n_frames, in_dim) -> AutoencoderSpec:
-    study, params, is_sound = task.study, task.params, isinstance(in_dim, int)
+def _spec(fold: Fold, shown: _Shown) -> AutoencoderSpec:
+    study, params, is_sound = fold.study, fold.params, isinstance(shown.in_dim, int)
     stream = StreamSpec(
-        in_dim=in_dim, frames_per_tr=n_frames, dim=task.n_floats, params=params.stream
+        in_dim=shown.in_dim,
+        frames_per_tr=shown.frames.shape[1],
+        dim=params.n_floats,
+        params=params.stream,
     )
-    came_from = {"study": study.name, "training": task.label, "seed": str(task.seed)}
+    came_from = {"study": study.name, "training": fold.label, "seed": str(fold.seed)}
     return AutoencoderSpec(
         stream=stream,
         decoder=params.decoder,
@@ -147,30 +163,20 @@ def _spec(task: AutoencoderTask, n_frames, in_dim) -> AutoencoderSpec:
     )
 
 
-def _train(task: AutoencoderTask, model, frames, learned, heard, others) -> pd.DataFrame:
-    params, clock, (learned_frames, stretches) = task.params, task.study.clock, learned
+def _train(fold: Fold, model, frames, learned, heard, others) -> pd.DataFrame:
+    params, clock, (learned_frames, stretches) = fold.params, fold.study.clock, learned
     started = []
     # Weights that are read anyway need no start.
-    if not (task.folder / "done.json").exists():
-        started = start_model(model, params, learned_frames, stretches, task.n_floats, task.seed)
-    mean = 0.0 if frames.ndim == 3 else frames[torch.from_numpy(task.split.train)].mean((0, 1))
+    if not _is_trained(fold):
+        started = start_model(model, params, learned_frames, stretches, fold.seed)
+    mean = 0.0 if frames.ndim == 3 else frames[torch.from_numpy(fold.train)].mean((0, 1))
 
     def batches(epoch: int) -> LessonBatches:
-        of_epoch = task.seed * 1_000_003 + epoch
+        of_epoch = epoch_seed(fold.seed, epoch)
         sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
         windows = mixed_windows(learned_frames, stretches, others, *sizes, of_epoch)
         lesson = (epoch, params.training.max_epochs, frames.shape[1] / clock.tr_s)
         return LessonBatches(windows, *lesson, params.augmentation, params.curriculum, mean)
 
-    of_validation = consecutive(task.split.validation, task.study.run_of_tr)
-    validation = window_batches(frames, of_validation)
-    taught = None
-    if params.teacher is not None:
-        if task.teacher is None:
-            raise SettingsError(f"teacher = {params.teacher.teacher!r}: it has not been trained.")
-        sizes = (task.teacher.n_floats, task.n_floats)
-        taught = Taught(task.teacher.model, *sizes, params.teacher)
-    place = (task.folder, task.seed, task.label)
-    return train_autoencoder(
-        model, batches, validation, clock.tr_s, params, *place, started, taught, heard
-    )
+    validation = window_batches(frames, consecutive(fold.validation, fold.study.run_of_tr))
+    return train_autoencoder(fold, model, batches, validation, started, heard)

@@ -9,6 +9,8 @@ import pandas as pd
 from lightning.pytorch.callbacks import Callback
 from tqdm.auto import tqdm
 
+from subtr.whole_files import whole_file
+
 
 class Record(Callback):
     """Losses by epoch, and a bar; SUBTR_PROGRESS=lines leaves one line for a whole training.
@@ -64,7 +66,5 @@ class Record(Callback):
             f"{self.label}: {int(history['epoch'].max()) + 1} epochs in {spent_s:.0f} s, best "
             f"validation loss {best['value']:.4g} at epoch {int(best['epoch'])}"
         )
-        done = self.folder / "done.json"
-        part = done.with_suffix(".part")
-        part.write_text(json.dumps({"training time_s": round(spent_s, 2)}))
-        os.replace(part, done)
+        with whole_file(self.folder / "done.json") as part:
+            part.write_text(json.dumps({"training time_s": round(spent_s, 2)}))

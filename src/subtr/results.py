@@ -1,6 +1,5 @@
 """Tidy results: one CSV a system and seed, one row a score."""
 
-import contextlib
 import os
 import subprocess
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ import pandas as pd
 
 from subtr.errors import SettingsError, SubtrError
 from subtr.params import nearest
+from subtr.whole_files import whole_file
 
 _NUMBERS = ("floats_per_tr", "value", "low", "high", "floor", "ceiling")
 _WHOLE = ("seed", "fold")
@@ -18,6 +18,17 @@ COLUMNS = (
     *("study", "system", "seed", "fold", "modality", "floats_per_tr", "metric", "group"),
     *("value", "low", "high", "floor", "ceiling", "git", "params_hash"),
 )
+
+
+def is_gallery(params: str | Path) -> bool:
+    """Whether a parameter set is the gallery, which has a notebook to itself."""
+    return Path(params).name == "gallery"
+
+
+def run_folder(runs: str | Path, params: str, study: str, film: str = "") -> Path:
+    """Where a run keeps its notebooks, tables, checkpoints, sounds and figures."""
+    name = f"{study}-{Path(film).stem}" if film else study
+    return Path(runs) / Path(params).name / name
 
 
 class ResultsError(SubtrError, OSError):
@@ -46,14 +57,11 @@ def write_results(file: Path | str, rows: Iterable[dict[str, Any]]) -> Path:
                 raise SettingsError(f"{file}: unknown column {str(column)!r}{hint}")
         full.append({"git": git} | row)
     table = _typed(pd.DataFrame(full, columns=list(COLUMNS)), file)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(part, index=False)
-        os.replace(part, file)
+        with whole_file(file) as part:
+            table.to_csv(part, index=False)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise _unwritable(file, error) from error
     return file
 

@@ -1,13 +1,14 @@
 """What the usual pipelines predict of BOLD: ridge regression on features of each TR."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float64
 
 from subtr.baselines import FirRidge, canonical_features, mean_mel, onset_flux, sound_power
 from subtr.errors import SettingsError
 from subtr.held_out_bold import cleaned_bold
-from subtr.splits import Split
-from subtr.study import Study
+from subtr.study import Fold, Study
 
 
 def ridge_features(study: Study) -> dict[str, Float64[np.ndarray, "tr feature"]]:
@@ -23,10 +24,8 @@ def ridge_features(study: Study) -> dict[str, Float64[np.ndarray, "tr feature"]]
 
 
 def ridge_prediction(
-    study: Study,
-    splits: list[Split],
+    folds: Sequence[Fold],
     features: Float64[np.ndarray, "tr feature"],
-    drift_order: int,
     fir_s: float | None = None,
     canonical: bool = False,
 ) -> Float64[np.ndarray, "tr parcel"]:
@@ -42,6 +41,7 @@ def ridge_prediction(
     Raises
         SettingsError: lags on top of BOLD that was shifted or deconvolved already.
     """
+    study = folds[0].study
     if (fir_s or canonical) and study.hrf_applied:
         raise SettingsError(
             f"fir_s = {fir_s}, canonical = {canonical}: the BOLD of {study.name} already lies "
@@ -52,13 +52,12 @@ def ridge_prediction(
     if fir_s is None:
         fir_s = 0.0 if study.hrf_applied or canonical else 16.0
     prediction = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
-    for split in splits:
-        _, mean = cleaned_bold(study, split, drift_order)
-        known = np.sort(np.concatenate([split.train, split.validation]))
-        seen = features
+    for fold in folds:
+        _, mean = cleaned_bold(study, fold.split, fold.drift_order)
+        known, seen = fold.known, features
         if canonical:
             seen = canonical_features(features, known, study.clock.tr_s, study.run_of_tr)
         ridge = FirRidge(study.clock.tr_s, fir_s)
         ridge.fit(seen, mean, known, study.run_of_tr)
-        prediction[split.test] = ridge.predict(seen, split.test, study.run_of_tr)
+        prediction[fold.test] = ridge.predict(seen, fold.test, study.run_of_tr)
     return prediction

@@ -1,20 +1,15 @@
 """Scores of what needs no training by gradient, beside those of learned systems."""
 
-from typing import TYPE_CHECKING
-
-from subtr.bold_pattern_scoring import ceiling_rows
-from subtr.bold_scoring import bold_rows
+from subtr.bold_scores import bold_rows, ceiling_rows
+from subtr.experiment_data import ExperimentData
 from subtr.rivals import Rival, bold_rivals, picture_rivals, sound_rivals
 from subtr.scoring import Row
 
-if TYPE_CHECKING:
-    from subtr.experiment import Experiment
 
-
-def rival_rows(experiment: "Experiment", labels: Row) -> list[Row]:
+def rival_rows(experiment: ExperimentData, labels: Row) -> list[Row]:
     """Rows of mean, nearest, Lanczos, PCA and ridge, and of the noise ceiling.
 
-    Reconstructions are kept in the run folder of the `Experiment`.
+    Reconstructions are kept in the run folder of the experiment.
     """
     rows: list[Row] = []
     study, splits = experiment.study, experiment.reconstruction_splits
@@ -27,8 +22,7 @@ def rival_rows(experiment: "Experiment", labels: Row) -> list[Row]:
         found = picture_rivals(study, splits, sizes[:1])
         rows += _reconstructed(experiment, "pictures", found, labels)
     if study.bold:
-        found_of = bold_rivals(study, experiment.splits, experiment.params.drift_order)
-        for name, n_floats, found in found_of:
+        for name, n_floats, found in bold_rivals(experiment.folds):
             named = labels | {"system": name, "floats_per_tr": n_floats}
             rows += bold_rows(found, experiment.held_out, found, **named)
         rows += ceiling_rows(experiment.held_out, **labels | {"system": "noise ceiling"})
@@ -37,7 +31,7 @@ def rival_rows(experiment: "Experiment", labels: Row) -> list[Row]:
 
 
 def _reconstructed(
-    experiment: "Experiment", modality: str, found: list[Rival], labels: Row
+    experiment: ExperimentData, modality: str, found: list[Rival], labels: Row
 ) -> list[Row]:
     rows = []
     for name, n_floats, windows in found:

@@ -11,7 +11,7 @@ from subtr.items import consecutive
 from subtr.prediction import ridge_features, ridge_prediction
 from subtr.splits import Split
 from subtr.stimulus.mel import log_mel_of_sound
-from subtr.study import Study
+from subtr.study import Fold, Study
 from subtr.training_windows import fit_pca, holds_components
 from subtr.vocoders import GriffinLim, Vocoder
 
@@ -62,20 +62,20 @@ def picture_rivals(
     return as_pictures
 
 
-def bold_rivals(study: Study, splits: list[Split], drift_order: int) -> list[Rival]:
+def bold_rivals(folds: list[Fold]) -> list[Rival]:
     """Ridge on what the usual pipelines would use; numbers a TR are those of the feature.
 
     With a weight for each lag ("ridge, word rate"), and behind the canonical response ("canonical
     ridge, word rate"), unless feature or BOLD went through a response already.
     """
-    found = []
+    found, study = [], folds[0].study
     for name, of in ridge_features(study).items():
         if study.hrf_applied or name in study.convolved:
             kinds = {"ridge": {"fir_s": 0.0}}
         else:
             kinds = {"ridge": {}, "canonical ridge": {"canonical": True}}
         for kind, options in kinds.items():
-            prediction = ridge_prediction(study, splits, of, drift_order, **options)
+            prediction = ridge_prediction(folds, of, **options)
             found.append(Rival(f"{kind}, {name}", of.shape[1], prediction))
     return found
 

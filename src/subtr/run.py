@@ -10,12 +10,7 @@ import sys
 from pathlib import Path
 
 from subtr.errors import SettingsError, SubtrError
-
-
-def run_folder(runs: str | Path, params: str, study: str, film: str = "") -> Path:
-    """Where a run keeps its notebooks, tables, checkpoints, sounds and figures."""
-    name = f"{study}-{Path(film).stem}" if film else study
-    return Path(runs) / Path(params).name / name
+from subtr.results import check_writable, is_gallery, run_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return code
-    _report(folder)
+    _report(folder, is_gallery(given.params))
     return 0
 
 
@@ -67,7 +62,6 @@ def _checked(given: argparse.Namespace, film: str) -> str:
     from subtr.experiment_params import StudyParams, SystemParams
     from subtr.identifiability import identifiability_params
     from subtr.params import load_params, params_folder
-    from subtr.results import check_writable
     from subtr.stimulus.media import probe
 
     if given.study == "film" and not film:
@@ -79,7 +73,8 @@ def _checked(given: argparse.Namespace, film: str) -> str:
     STUDIES.check(given.study, study.load)
     for file in sorted(folder.glob("system_*.yaml")):
         load_params(SystemParams, file)
-    identifiability_params(folder)
+    if not is_gallery(folder):
+        identifiability_params(folder)
     check_writable(run_folder(given.runs, given.params, given.study, film))
     seeds = given.seeds.replace(" ", "") or ",".join(str(seed) for seed in study.seeds)
     if not all(seed.isdigit() for seed in seeds.split(",")):
@@ -87,11 +82,15 @@ def _checked(given: argparse.Namespace, film: str) -> str:
     return seeds
 
 
-def _report(folder: Path) -> None:
+def _report(folder: Path, compared: bool = False) -> None:
+    """Prints what came out: scores, or scores beside costs; and where everything lies."""
+    from subtr.comparison import comparison_table, readable
     from subtr.result_tables import results_table
     from subtr.results import read_results
 
-    print("\n" + results_table(read_results(folder / "tables")).to_string())
+    results = read_results(folder / "tables")
+    table = readable(comparison_table(results)) if compared else results_table(results)
+    print("\n" + table.to_string())
     print(f"\nResults table    {folder}/tables\nFigures          {folder}/figures")
     print(f"Sounds, films    {folder}/media\nNotebooks        {folder}/notebooks")
     print(f"Open them with   make lab   or   jupyter lab {folder}/notebooks")

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 from pydantic import Field
 from torch import Tensor
 
@@ -131,6 +131,20 @@ def load_autoencoder(file: Path | str) -> SavedAutoencoder:
     except RuntimeError as error:
         raise SettingsError(f"{file}: the weights are not those of its parts: {error}") from error
     return SavedAutoencoder(spec, model.eval(), center, scale)
+
+
+def frames_of_mel(
+    mel: Float32[np.ndarray, "tr frame mel"], train: Int[np.ndarray, " _"]
+) -> tuple[Float32[Tensor, "tr frame mel"], Float32[Tensor, " mel"], Float32[Tensor, ""]]:
+    """Log-mel as it enters a model, and the center and scale that bring it back to its own units.
+
+    Center is the mean of each band on the training TRs, scale their one standard deviation of all
+    bands, so that errors keep the weight that they have in the score.
+    """
+    frames = torch.from_numpy(np.array(mel, dtype=np.float32))
+    known = frames[torch.from_numpy(train)]
+    center, scale = known.mean(dim=(0, 1)), known.std()
+    return (frames - center) / scale, center, scale
 
 
 def frames_of_pictures(

@@ -10,7 +10,7 @@ from subtr.metrics import (
     block_bootstrap,
     frame_correlation,
     frame_correlations,
-    mean_known,
+    known_mean,
     mel_correlation,
     motion_sums,
     preservation_sums,
@@ -75,8 +75,8 @@ def picture_rows(
     averaged = np.broadcast_to(original.mean(axis=1, keepdims=True), original.shape)
     row = _row(
         "frame correlation",
-        mean_known(found),
-        lambda trs: mean_known(found[trs]),
+        known_mean(found),
+        lambda trs: known_mean(found[trs]),
         len(original),
         tr_s,
     )

@@ -17,7 +17,6 @@ def start_model(
     params: AutoencoderParams,
     frames: Float[Tensor, "tr frame *feature"],
     stretches: list[Int[np.ndarray, " _"]],
-    n_floats: int,
     seed: int,
 ) -> list[nn.Parameter]:
     """Sets what ``params.start`` names to a solution learned from the stretches, and gives it.
@@ -27,9 +26,9 @@ def start_model(
             pictures into different blocks.
     """
     if params.start == "pca":
-        return _start_at_components(model, frames, stretches, n_floats, seed)
+        return _start_at_components(model, frames, stretches, params.n_floats, seed)
     if params.start == "blocks":
-        return _start_at_blocks(model, frames, stretches, n_floats, seed)
+        return _start_at_blocks(model, frames, stretches, params.n_floats, seed)
     return []
 
 

@@ -1,21 +1,30 @@
 """A study: one stimulus on one clock, the BOLD of those who met it, and how time is split."""
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32, Float64, Int64, UInt8
+from pydantic import BaseModel
 
 from subtr.bold.hrf import HRF_DURATION_S
 from subtr.clock import Clock
 from subtr.errors import StudyError, StudyWarning
 from subtr.masked_bold import masked_bold
-from subtr.splits import Split, assert_fitted_on_train, assert_no_leak, block_splits
+from subtr.metrics.bold import known_mean, standardised
+from subtr.splits import Split, block_splits
 from subtr.stimulus.mel import MelSettings
 
-__all__ = ["Split", "Study", "StudyWarning", "assert_fitted_on_train", "assert_no_leak"]
+__all__ = [
+    "Fold",
+    "Split",
+    "Study",
+    "StudyWarning",
+    "folds_of",
+]
 
 
 @dataclass(frozen=True)
@@ -152,15 +161,8 @@ class Study:
         """
         if not self.bold:
             raise StudyError(f"{self.name} has no BOLD to average.")
-        z = []
-        for bold in self.bold.values():
-            bold = np.asarray(bold, dtype=np.float64)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)
-                z.append((bold - np.nanmean(bold, axis=0)) / np.nanstd(bold, axis=0))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            return np.nanmean(np.asarray(z, dtype=np.float64), axis=0)
+        z = [standardised(np.asarray(bold, dtype=np.float64)) for bold in self.bold.values()]
+        return known_mean(np.stack(z), axis=0)
 
     def splits(
         self,
@@ -170,6 +172,97 @@ class Study:
     ) -> list[Split]:
         """Blocks of time for training, validation and test: see ``splits.block_splits``."""
         return block_splits(self.run_of_tr, self.clock.tr_s, n_folds, gap_s, validation_fraction)
+
+    def folds(
+        self,
+        n: int = 5,
+        gap_s: float = HRF_DURATION_S,
+        validation_fraction: float = 0.1,
+        drift_order: int = 2,
+    ) -> list["Fold"]:
+        """The same blocks, each with the study: what models are fitted to and scored on."""
+        splits = self.splits(n, gap_s, validation_fraction)
+        return folds_of(self, splits, label=f"{self.name},", drift_order=drift_order)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fold:
+    """A study, one split of its time, and how a model of it is trained.
+
+    Arguments
+        split: of the study's TRs. Models learn from train and are chosen by validation; test is
+            for scores alone.
+        params: of the model, as a params file gives them.
+        folder: for checkpoints; a training that was cut short goes on from there.
+        seed: of the first weights, and of all else that is random in a training.
+        label: what progress and errors call it.
+        teacher: whom the model follows where ``params.teacher`` asks for it: the fold of another
+            system on the same split, trained when it is needed, or what came out of its training.
+        drift_order: order of the Legendre polynomials that are taken out of BOLD as its drift.
+    """
+
+    study: Study
+    split: Split
+    params: BaseModel | None = None
+    folder: Path | None = None
+    seed: int = 0
+    label: str = ""
+    teacher: Any = None
+    drift_order: int = 2
+
+    @property
+    def train(self) -> Int64[np.ndarray, " train"]:
+        """TRs to learn from."""
+        return self.split.train
+
+    @property
+    def validation(self) -> Int64[np.ndarray, " validation"]:
+        """TRs to choose by."""
+        return self.split.validation
+
+    @property
+    def test(self) -> Int64[np.ndarray, " test"]:
+        """TRs to be judged on."""
+        return self.split.test
+
+    @property
+    def known(self) -> Int64[np.ndarray, " known"]:
+        """Train and validation together, ascending."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
+    def using(self, **changes: Any) -> "Fold":
+        """The same fold with other fields, such as ``params``, ``seed`` or ``folder``."""
+        return replace(self, **changes)
+
+    def __repr__(self):
+        parts = ("train", "validation", "test")
+        sizes = ", ".join(f"{len(getattr(self, part))} {part}" for part in parts)
+        return f"Fold({self.label or self.study.name!r}: {sizes} TRs)"
+
+
+def folds_of(
+    study: Study,
+    splits: Sequence[Split],
+    folder: Path | None = None,
+    label: str = "",
+    **fields: Any,
+) -> list[Fold]:
+    """A fold of each split, in ``fold0``, ``fold1``, ... of a folder.
+
+    Arguments
+        label: comes before "fold 0" and so on.
+        fields: others of `Fold`, the same for all.
+    """
+    return [
+        Fold(
+            study,
+            split,
+            folder=None if folder is None else folder / f"fold{index}",
+            label=f"{label} fold {index}",
+            **fields,
+        )
+        for index, split in enumerate(splits)
+    ]
 
 
 def _length_message(study: str, what: str, n_trs: int, clock: Clock) -> str:

@@ -5,13 +5,14 @@ from pathlib import Path
 from subtr.autoencoder import Autoencoder
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.errors import SettingsError
-from subtr.experiment import Experiment
-from subtr.reconstruction import AutoencoderTask, train_pictures, train_sound
+from subtr.experiment_data import ExperimentData
+from subtr.reconstruction import train_pictures, train_sound
 from subtr.saved_autoencoder import AUTOENCODER_FILE
-from subtr.system_training import autoencoder_folder, teacher_of
+from subtr.study import Fold
+from subtr.system_training import training_folds
 
 
-def system_part(experiment: Experiment, system: str, modality: str) -> AutoencoderParams:
+def system_part(experiment: ExperimentData, system: str, modality: str) -> AutoencoderParams:
     """What a system's params file says of "sound" or "pictures".
 
     Raises
@@ -26,39 +27,37 @@ def system_part(experiment: Experiment, system: str, modality: str) -> Autoencod
     return params
 
 
-def trained_autoencoder(
-    experiment: Experiment, system: str, modality: str, n_floats: int, seed: int = 0, fold: int = 0
-) -> Autoencoder:
-    """A system's autoencoder of one size, trained on one fold.
+def autoencoder_fold(
+    experiment: ExperimentData,
+    system: str,
+    modality: str,
+    n_floats: int,
+    seed: int = 0,
+    fold: int = 0,
+) -> Fold:
+    """How a system's autoencoder of one size is trained on one fold, and where it is kept.
 
     Raises
         SettingsError: as `system_part`, or there is no such fold.
     """
-    params, study = system_part(experiment, system, modality), experiment.study
-    splits = experiment.reconstruction_splits
-    if not 0 <= fold < len(splits):
+    params = system_part(experiment, system, modality).of_size(n_floats)
+    folds = training_folds(experiment, system, modality, params, seed)
+    if not 0 <= fold < len(folds):
         raise SettingsError(
-            f"fold = {fold}: expected 0 to {len(splits) - 1}; reconstruction_folds of "
-            f"{study.name} says on how many folds autoencoders are trained."
+            f"fold = {fold}: expected 0 to {len(folds) - 1}; reconstruction_folds of "
+            f"{experiment.study.name} says on how many folds autoencoders are trained."
         )
-    place = autoencoder_folder(experiment, system, modality, params, n_floats, seed)
-    teacher = teacher_of(experiment, modality, params, n_floats, seed, fold)
-    label = f"{study.name}, {system}, {modality}, {n_floats} floats, seed {seed}, fold {fold}"
-    train = train_sound if modality == "sound" else train_pictures
-    return train(
-        AutoencoderTask(
-            study, splits[fold], params, n_floats, place / f"fold{fold}", seed, label, teacher
-        )
-    )
+    return folds[fold]
 
 
-def autoencoder_file(
-    experiment: Experiment, system: str, modality: str, n_floats: int, seed: int = 0, fold: int = 0
-) -> Path:
-    """The file by which `trained_autoencoder` is used on another film; raises as it does."""
-    params = system_part(experiment, system, modality)
-    place = autoencoder_folder(experiment, system, modality, params, n_floats, seed)
-    file = place / f"fold{fold}" / AUTOENCODER_FILE
+def trained_autoencoder(fold: Fold, modality: str) -> Autoencoder:
+    """The autoencoder of an `autoencoder_fold`."""
+    return train_sound(fold) if modality == "sound" else train_pictures(fold)
+
+
+def autoencoder_file(fold: Fold, modality: str) -> Path:
+    """The file by which the autoencoder of an `autoencoder_fold` is used on another film."""
+    file = fold.folder / AUTOENCODER_FILE
     if not file.exists():
-        trained_autoencoder(experiment, system, modality, n_floats, seed, fold)
+        trained_autoencoder(fold, modality)
     return file

@@ -8,21 +8,21 @@ import torch
 from jaxtyping import Float, Float32
 
 from subtr.baselines import lanczos_rival, mean_rival, nearest_rival
-from subtr.experiment import Experiment
+from subtr.experiment_data import ExperimentData
 from subtr.items import consecutive
 from subtr.metrics import ModulationTransfer, modulation_transfer
 from subtr.metrics.modulation import System
-from subtr.reconstruction import AutoencoderTask, reconstruct_sound
+from subtr.reconstruction import reconstruct_sound
 from subtr.splits import Split
 from subtr.study import Study
-from subtr.system_training import autoencoder_folder, teacher_of
+from subtr.system_training import training_folds
 from subtr.training_windows import fit_pca, holds_components
 
 N_TRS = 8
 
 
 def sound_transfers(
-    experiment: Experiment, systems: Sequence[str], rates_hz: Sequence[float], seed: int = 0
+    experiment: ExperimentData, systems: Sequence[str], rates_hz: Sequence[float], seed: int = 0
 ) -> dict[str, ModulationTransfer]:
     """Gains by rate of the rivals and of trained systems, in the log-mel, for the first fold.
 
@@ -52,24 +52,22 @@ def sound_transfers(
     }
 
 
-def _trained(experiment: Experiment, name: str, seed: int) -> Iterator[tuple[str, System]]:
+def _trained(experiment: ExperimentData, name: str, seed: int) -> Iterator[tuple[str, System]]:
     """Name with size, and the reconstruction, of each finished training of the first fold."""
     params = experiment.system(name).sound
     for n_floats in params.floats_per_tr if params else ():
-        folder = autoencoder_folder(experiment, name, "sound", params, n_floats, seed) / "fold0"
-        if not (folder / "done.json").exists():
+        first = training_folds(experiment, name, "sound", params.of_size(n_floats), seed)[0]
+        if not (first.folder / "done.json").exists():
             continue
 
-        def system(windows: Float[np.ndarray, "tr frame mel"], folder=folder, n_floats=n_floats):
+        def system(windows: Float[np.ndarray, "tr frame mel"], fold=first):
             driven, split = _with_test_windows(experiment, windows)
-            teacher = teacher_of(experiment, "sound", params, n_floats, seed, fold=0)
-            more = (folder, seed, name, teacher)
-            return reconstruct_sound(AutoencoderTask(driven, split, params, n_floats, *more))[0]
+            return reconstruct_sound(fold.using(study=driven, split=split))[0]
 
         yield f"{name} {n_floats}", system
 
 
-def _with_test_windows(experiment: Experiment, windows: Float32[np.ndarray, "tr frame mel"]):
+def _with_test_windows(experiment: ExperimentData, windows: Float32[np.ndarray, "tr frame mel"]):
     """The study's sound with other windows behind it, and the first fold with these to test."""
     study, split = experiment.study, experiment.splits[0]
     n_trs = study.clock.n_trs + len(windows)

@@ -8,10 +8,9 @@ from jaxtyping import Float, Float64
 
 from subtr.baselines import BandedRidge
 from subtr.errors import SettingsError
-from subtr.held_out_bold import cleaned_bold
+from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics import r2_score
-from subtr.splits import Split
-from subtr.study import Study
+from subtr.study import Fold
 
 Spaces = Mapping[str, Float[np.ndarray, "tr _"]]
 MOST_SPACES = 4
@@ -49,40 +48,38 @@ def partition(
 
 
 def banded_prediction(
-    study: Study,
-    splits: Sequence[Split],
+    folds: Sequence[Fold],
     spaces: Spaces | Sequence[Spaces],
-    drift_order: int,
     fir_s: float = 16.0,
     seed: int = 0,
 ) -> Float64[np.ndarray, "tr parcel"]:
     """Banded ridge's prediction of every test block, in units of the training TRs' deviation.
 
     Arguments
-        spaces: name -> features (TR, feature); or one such mapping for each split, where features
+        spaces: name -> features (TR, feature); or one such mapping for each fold, where features
             come from networks that were trained on its training TRs.
         fir_s: longest lag in seconds; 0 for features that went through a response.
     """
-    of_split = [spaces] * len(splits) if isinstance(spaces, Mapping) else spaces
+    study = folds[0].study
+    of_fold = [spaces] * len(folds) if isinstance(spaces, Mapping) else spaces
     prediction = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
-    for split, known_of in zip(splits, of_split, strict=True):
-        _, mean = cleaned_bold(study, split, drift_order)
-        learned = np.sort(np.concatenate([split.train, split.validation]))
+    for fold, known_of in zip(folds, of_fold, strict=True):
+        _, mean = cleaned_bold(study, fold.split, fold.drift_order)
         model = BandedRidge(study.clock.tr_s, fir_s, seed=seed)
-        model.fit(known_of, mean, learned, study.run_of_tr)
-        prediction[split.test] = model.predict(known_of, split.test, study.run_of_tr)
+        model.fit(known_of, mean, fold.known, study.run_of_tr)
+        prediction[fold.test] = model.predict(known_of, fold.test, study.run_of_tr)
     return prediction
 
 
 def partitioned(
-    study: Study,
-    splits: Sequence[Split],
+    folds: Sequence[Fold],
     spaces: Spaces | Sequence[Spaces],
-    drift_order: int,
     fir_s: float = 16.0,
     seed: int = 0,
 ) -> dict[frozenset[str], Float64[np.ndarray, " parcel"]]:
     """R2 of held-out BOLD, split by `partition` among feature spaces; each combination is fitted.
+
+    R2 is that of `subtr.bold_scores.bold_rows`: each test block without its level, on both sides.
 
     Arguments
         as `banded_prediction`; up to ``MOST_SPACES`` spaces, for the models double with each.
@@ -96,15 +93,14 @@ def partitioned(
             f"{len(first)} feature spaces: expected 1 to {MOST_SPACES}, which take "
             f"{2**MOST_SPACES - 1} models. Put some together."
         )
-    tests = np.concatenate([split.test for split in splits])
-    bold = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
-    for split in splits:
-        bold[split.test] = cleaned_bold(study, split, drift_order)[1][split.test]
+    first_fold = folds[0]
+    splits = [fold.split for fold in folds]
+    bold = held_out_bold(first_fold.study, splits, first_fold.drift_order)
     r2 = {}
     for chosen in _subsets(sorted(first)):
         of = _only(spaces, chosen)
-        found = banded_prediction(study, splits, of, drift_order, fir_s, seed)
-        r2[chosen] = r2_score(found[tests], bold[tests])
+        found = banded_prediction(folds, of, fir_s, seed)
+        r2[chosen] = r2_score(*(of[bold.trs] for of in bold.centred(found)))
     return partition(r2)
 
 

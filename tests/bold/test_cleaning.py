@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from leaks import assert_fitted_on_train
 
 from subtr.bold.cleaning import Cleaner
 from subtr.errors import SettingsError, StudyError
-from subtr.splits import assert_fitted_on_train, block_splits
+from subtr.splits import block_splits
 
 N_TRS = 400
 SPLIT = block_splits(np.zeros(N_TRS, np.int64), 1.5)[2]

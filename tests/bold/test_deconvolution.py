@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from leaks import assert_fitted_on_train
 from sklearn.linear_model import Ridge
 
 from subtr.bold.deconvolution import Deconvolution
 from subtr.bold.hrf import HRF_MODELS, convolve_hrf, hrf_kernel
 from subtr.errors import SettingsError, StudyError
-from subtr.splits import assert_fitted_on_train, block_splits
+from subtr.splits import block_splits
 
 TR_S = 1.5
 

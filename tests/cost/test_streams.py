@@ -2,14 +2,11 @@
 
 import inspect
 import math
-import re
 
-import pandas as pd
 import pytest
 import torch
 
-from subtr.cost import FRONT, cost_table, front_table, stream_cost
-from subtr.cost.__main__ import main
+from subtr.cost import FRONT, Timing, cost_table, front_table, stream_cost
 from subtr.encoders import ENCODERS
 from subtr.errors import SettingsError
 from subtr.models import Part, StreamParams
@@ -20,7 +17,7 @@ FEATURES, FRAMES, TR_S, DIM, BATCH = 6, 16, 1.5, 5, 3
 def cost(encoder=None, aggregator="mean", frames=FRAMES, batch=BATCH, **options):
     encoder = encoder or Part(name="linear", hidden_dim=10)
     params = StreamParams(encoder=encoder, aggregator=Part(name=aggregator), **options)
-    return stream_cost(params, FEATURES, frames, TR_S, DIM, batch, repeats=1)
+    return stream_cost(params, FEATURES, frames, TR_S, DIM, Timing(batch, 1))
 
 
 def test_a_linear_encoder_costs_what_its_two_maps_cost():
@@ -60,9 +57,7 @@ def test_frames_of_the_context_cost_too():
 
 @pytest.mark.parametrize("name", ["linear", "multiscale", "dilated", "hierarchical", "transformer"])
 def test_what_is_seen_is_what_the_encoder_says(name):
-    got = stream_cost(
-        StreamParams(encoder=Part(name=name)), FEATURES, 64, TR_S, DIM, batch=2, repeats=1
-    )
+    got = stream_cost(StreamParams(encoder=Part(name=name)), FEATURES, 64, TR_S, DIM, Timing(2, 1))
     encoder = ENCODERS.build(name, FEATURES)
     seconds = encoder.receptive_field_s(64 / TR_S)
     assert got.receptive_field_ms == pytest.approx(tuple(1000 * one for one in seconds))
@@ -71,7 +66,7 @@ def test_what_is_seen_is_what_the_encoder_says(name):
 
 def test_pictures_are_measured_too():
     params = StreamParams(encoder=Part(name="frame2d", channels=(4,), hidden_dim=7))
-    got = stream_cost(params, (8, 8), 4, TR_S, DIM, batch=2, repeats=1)
+    got = stream_cost(params, (8, 8), 4, TR_S, DIM, Timing(2, 1))
     assert got.flops == 2 * (4 * (3 * 4 * 9 * 16 + 4 * 16 * 7) + 7 * 5)
 
 
@@ -85,7 +80,7 @@ def test_measuring_leaves_the_random_draws_of_the_caller_alone():
 
 def test_a_pair_that_cannot_be_built_says_why_and_stops_nothing():
     encoders = [Part(name="hierarchical", pool_frames=(3, 3)), "linear"]
-    table = cost_table(encoders, ["mean", "nearest"], FEATURES, FRAMES, TR_S, DIM, 2, repeats=1)
+    table = cost_table(encoders, ["mean", "nearest"], FEATURES, FRAMES, TR_S, DIM, Timing(2, 1))
     assert list(table["aggregator"]) == ["mean", "nearest"] * 2
     assert table["problem"].str.contains("frames_per_tr = 16: expected a multiple of 9")[:2].all()
     assert table["parameters"].isna().tolist() == [True, True, False, False]
@@ -100,45 +95,22 @@ def test_a_pair_that_cannot_be_built_says_why_and_stops_nothing():
     [{"batch": 0}, {"repeats": 0}, {"frames_per_tr": 0}, {"tr_s": 0.0}, {"device": "nowhere"}],
 )
 def test_what_no_pair_could_be_measured_with_stops_at_once(wrong):
-    given = {"frames_per_tr": FRAMES, "tr_s": TR_S, "dim": DIM} | wrong
     (name,) = wrong
+    timing = Timing(**{key: of for key, of in wrong.items() if key in Timing._fields})
+    given = {"frames_per_tr": FRAMES, "tr_s": TR_S, "dim": DIM, "timing": timing}
+    given |= {key: of for key, of in wrong.items() if key in given}
     with pytest.raises(SettingsError, match=f"{name} = "):
         cost_table(["linear"], ["mean"], FEATURES, **given)
 
 
 def test_the_collapsed_front_costs_one_kernel():
-    trained, collapsed = front_table(4, 6, 16, TR_S, 2, repeats=1).to_dict("records")
+    trained, collapsed = front_table(4, 6, 16, TR_S, Timing(2, 1)).to_dict("records")
     assert (trained["system"], collapsed["system"]) == (FRONT, f"{FRONT}, collapsed")
     assert collapsed["parameters"] == 4 * 6 * 11 + 6
     assert trained["parameters"] == 4 * 6 * 27 + 5 * 6 + 5 * 6 * 6 + 6
     assert collapsed["flops"] == 2 * 16 * 4 * 6 * 11
     assert trained["flops"] == 2 * 16 * (4 * 6 * 27 + 5 * 6 * 6)
     assert trained["speed_ratio"] == 1
-
-
-SMALL = ["--features", "6", "--frames", "16", "--floats", "4", "--batch", "2", "--repeats", "1"]
-
-
-def test_the_command_writes_what_it_prints(tmp_path, capsys):
-    out = tmp_path / "new" / "cost.csv"
-    chosen = ["--encoders", "linear", "--aggregators", "mean", "linear", "--out", str(out)]
-    assert main([*SMALL, *chosen]) == 0
-    table = pd.read_csv(out)
-    assert list(table["system"]) == [
-        "linear + mean",
-        "linear + linear",
-        FRONT,
-        f"{FRONT}, collapsed",
-    ]
-    printed = capsys.readouterr().out
-    assert all(name in printed for name in table["system"])
-    ratio = table["speed_ratio"].iloc[-1]
-    assert re.search(rf"runs {ratio:.1f} times as fast when collapsed", printed)
-
-
-def test_a_misspelt_name_stops_the_command(tmp_path, capsys):
-    assert main([*SMALL, "--encoders", "liner", "--out", str(tmp_path / "cost.csv")]) == 2
-    assert "Did you mean 'linear'?" in capsys.readouterr().err
 
 
 def test_every_encoder_can_be_measured_without_options():

@@ -74,7 +74,7 @@ def test_a_second_shift_is_refused_and_says_why(study):
         with pytest.raises(SettingsError, match=r"(?s)shift.*twice|double"):
             bold_predictor(study, params)
     with pytest.raises(SettingsError, match="double shifting"):
-        ridge_prediction(study, study.splits(), study.regressors["speaking"], 2, fir_s=16.0)
+        ridge_prediction(study.folds(), study.regressors["speaking"], fir_s=16.0)
 
 
 def test_the_hrf_is_shifted_back_once_as_the_bold_was():

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 import subtr.judges.whisper_weights as weights
-from subtr.datasets.recordings import read_manifest
+from benchmarks.data import read_manifest
 from subtr.judges import JudgeMissing, load_judge
 from subtr.judges.word_errors import word_errors
 from subtr.stimulus.cache import CacheError

@@ -10,7 +10,6 @@ from subtr.metrics.bold import (
     lag_scan,
     pearson_r,
     r2_score,
-    region_means,
     standardise_by_fold,
 )
 
@@ -86,14 +85,6 @@ def test_calibration_finds_planted_units_from_other_trs_and_leaves_r_alone():
     assert (r2_score(upside_down[later], bold[later]) < 0).all()
     np.testing.assert_allclose(upside_down, bold[:200].mean(0) + 0 * bold, atol=0.01)
     np.testing.assert_allclose(pearson_r(upside_down[later], bold[later]), -r, atol=1e-6)
-
-
-def test_region_means_leave_out_what_is_unknown():
-    values = np.array([[1.0, 3.0, np.nan], [2.0, np.nan, np.nan]])
-    means = region_means(values, ["b", "b", "a"])
-    assert list(means) == ["b", "a"]
-    np.testing.assert_allclose(means["b"], [2.0, 2.0])
-    assert np.isnan(means["a"]).all()
 
 
 def test_lag_scan_finds_the_planted_lag_and_warns_elsewhere():

@@ -5,10 +5,8 @@ from hypothesis import strategies as st
 from planted import smooth_series
 from scipy import stats
 
-from subtr.errors import SettingsError
 from subtr.metrics import mel_correlation, pearson_r
 from subtr.metrics.controls import (
-    circular_shift_null,
     cross_subject_r,
     false_discovery_q,
     permutation_p,
@@ -39,21 +37,6 @@ def test_p_is_never_zero_and_uniform_under_the_null():
     p = np.array([permutation_p(float(row[0]), row[1:]) for row in draws])
     assert (p <= 0.05).mean() == pytest.approx(0.05, abs=0.02)
     assert np.isnan(permutation_p(np.array([np.nan]), np.zeros((9, 1)))[0])
-
-
-def test_circular_shift_leaves_chance_only():
-    rng = np.random.default_rng(1)
-    smooth = np.stack([np.convolve(rng.normal(size=309), np.ones(10), "valid") for _ in "ab"], 1)
-    bold = smooth + rng.normal(size=smooth.shape)
-    null = circular_shift_null(smooth, bold, least_shift_trs=11)
-    assert abs(null.mean()) < 0.06
-    assert null.max() < 0.7
-    observed = np.array([0.9, 0.0])
-    p = permutation_p(observed, null)
-    assert p[0] < 0.01
-    assert p[1] > 0.2
-    with pytest.raises(SettingsError, match="least_shift_trs"):
-        circular_shift_null(smooth[:20], bold[:20], least_shift_trs=15)
 
 
 def test_wrong_subject_pairing_finds_what_is_a_subjects_own():

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from subtr.errors import SettingsError
-from subtr.metrics import block_bootstrap, motion_coherence, motion_sums
+from subtr.metrics import block_bootstrap, motion_sums
 from subtr.metrics.video import flow_sums
 from subtr.stimulus.flow import optical_flow
 
@@ -66,7 +66,7 @@ def test_coherence_is_that_of_the_flattened_flows_and_the_same_both_ways(one, ot
 
 def test_a_film_moves_as_itself_and_not_at_all_when_it_stands_still():
     original = film()
-    assert motion_coherence(original, original) == pytest.approx(1)
+    assert motion_sums(original, original).coherence() == pytest.approx(1)
     assert motion_sums(original, original).end_point_error() == 0
     average = original.mean(axis=1, keepdims=True).repeat(4, axis=1).astype(np.uint8)
     still = motion_sums(original, average)
@@ -76,7 +76,7 @@ def test_a_film_moves_as_itself_and_not_at_all_when_it_stands_still():
 
 def test_a_film_that_runs_backwards_moves_against_itself():
     original = film()
-    assert motion_coherence(original, original[:, ::-1].copy()) < -0.8
+    assert motion_sums(original, original[:, ::-1].copy()).coherence() < -0.8
 
 
 def test_half_the_speed_is_the_same_motion_and_half_the_error():
@@ -88,10 +88,10 @@ def test_half_the_speed_is_the_same_motion_and_half_the_error():
 def test_noise_and_the_motion_of_other_trs_score_about_nothing():
     original = film()
     noise = np.random.default_rng(1).integers(0, 256, original.shape, dtype=np.uint8)
-    assert abs(motion_coherence(original, noise)) < 0.1
+    assert abs(motion_sums(original, noise).coherence()) < 0.1
     # A quarter turn further on, so at right angles.
-    assert abs(motion_coherence(original, np.roll(original, 2, axis=0))) < 0.2
-    assert motion_coherence(original, np.roll(original, 4, axis=0)) < -0.8
+    assert abs(motion_sums(original, np.roll(original, 2, axis=0)).coherence()) < 0.2
+    assert motion_sums(original, np.roll(original, 4, axis=0)).coherence() < -0.8
 
 
 def test_most_of_what_a_cut_within_a_tr_seems_to_move_does_not_count():

@@ -11,6 +11,7 @@ from jaxtyping import Float64, Int, Shaped
 
 from subtr.baselines.ridge import DEFAULT_ALPHAS, delayed, known_patterns, nested_blocks
 from subtr.errors import SettingsError
+from subtr.metrics.bold import known_deviation, known_mean
 
 Spaces = Mapping[str, Shaped[np.ndarray, "tr _"]]
 
@@ -78,10 +79,8 @@ class BandedRidge:
         self._means, self._spreads = {}, {}
         for name, of in spaces.items():
             inputs = delayed(of, self.n_lags, run_of_tr)[train]
-            known = np.isfinite(inputs)
-            n = np.maximum(known.sum(axis=0), 1)
-            self._means[name] = mean = np.where(known, inputs, 0.0).sum(axis=0) / n
-            spread = np.sqrt((np.where(known, inputs - mean, 0.0) ** 2).sum(axis=0) / n)
+            self._means[name] = np.nan_to_num(known_mean(inputs, axis=0))
+            spread = known_deviation(inputs, axis=0)
             # Bands count alike however many features they have.
             size = math.sqrt(inputs.shape[1])
             self._spreads[name] = np.where(spread > 1e-12, spread * size, np.inf)

@@ -1,11 +1,10 @@
 """Per-TR features through the canonical haemodynamic response, instead of a weight for each lag."""
 
-import warnings
-
 import numpy as np
 from jaxtyping import Float64, Int, Shaped
 
 from subtr.bold.hrf import hrf_kernel
+from subtr.metrics.bold import known_mean
 
 
 def canonical_features(
@@ -24,9 +23,8 @@ def canonical_features(
         train: TRs whose means are taken.
     """
     runs = np.zeros(len(features), int) if run_of_tr is None else run_of_tr
-    with warnings.catch_warnings():  # a feature that no training TR has stays NaN, then 0
-        warnings.simplefilter("ignore", RuntimeWarning)
-        deviation = np.nan_to_num(features - np.nanmean(features[train], axis=0))
+    # A feature that no training TR has is NaN, then 0.
+    deviation = np.nan_to_num(features - known_mean(features[train], axis=0))
     kernel = hrf_kernel(tr_s)
     out = np.empty(deviation.shape)
     for run in np.unique(runs):

@@ -1,7 +1,6 @@
 """Finite-impulse-response ridge regression from per-TR features to BOLD, by himalaya."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,6 +12,7 @@ from himalaya.ridge import RidgeCV
 from jaxtyping import Float64, Int, Shaped
 
 from subtr.errors import SettingsError
+from subtr.metrics.bold import known_deviation, known_mean, parcels_alike
 
 DEFAULT_ALPHAS = tuple(10.0**power for power in range(-1, 7))
 
@@ -64,12 +64,8 @@ def known_patterns(
     Parcels with fewer than ``least_trs`` are left out.
     """
     known = np.isfinite(bold[train])
-    found = []
-    for pattern in np.unique(known, axis=1).T:
-        if pattern.sum() >= least_trs:
-            parcels = np.flatnonzero((known == pattern[:, None]).all(axis=0))
-            found.append((parcels, train[pattern]))
-    return found
+    found = [(parcels, train[known[:, parcels[0]]]) for parcels in parcels_alike(known)]
+    return [(parcels, trs) for parcels, trs in found if len(trs) >= least_trs]
 
 
 class FirRidge:
@@ -120,10 +116,9 @@ class FirRidge:
             raise SettingsError(f"{len(features)} TRs of features, but {len(bold)} of BOLD.")
         train = np.sort(train)
         inputs = delayed(features, self.n_lags, run_of_tr)
-        with warnings.catch_warnings():  # a lag that no training TR has stays NaN, then 0
-            warnings.simplefilter("ignore", RuntimeWarning)
-            self._mean = np.nan_to_num(np.nanmean(inputs[train], axis=0))
-            spread = np.nanstd(inputs[train], axis=0)
+        # A lag that no training TR has is NaN, then 0.
+        self._mean = np.nan_to_num(known_mean(inputs[train], axis=0))
+        spread = known_deviation(inputs[train], axis=0)
         self._spread = np.where(spread > 1e-12, spread, np.inf)  # a constant feature says nothing
         inputs = self._standardised(inputs)
         n_parcels = bold.shape[1]

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
 from subtr.errors import SettingsError, StudyError
+from subtr.metrics.bold import parcels_alike
 
 
 class Cleaner:
@@ -80,11 +81,3 @@ class Cleaner:
         scaled = (design - self._center) / self._scale
         scaled[:, 0] = 1.0
         return scaled
-
-
-def parcels_alike(known: Bool[np.ndarray, "tr parcel"]) -> list[Int64[np.ndarray, " _"]]:
-    """Parcels that miss the same volumes, and so can be solved together."""
-    alike: dict[bytes, list[int]] = {}
-    for parcel, column in enumerate(np.packbits(known, axis=0).T):
-        alike.setdefault(column.tobytes(), []).append(parcel)
-    return [np.array(parcels) for parcels in alike.values()]

@@ -17,6 +17,7 @@ from sklearn.linear_model import LassoLarsIC
 
 from subtr.bold.hrf import HRF_DURATION_S, hrf, hrf_kernel
 from subtr.errors import SettingsError
+from subtr.metrics.bold import parcels_alike
 
 # Variance of the noise over that of the activity; of these the likeliest is chosen.
 _RATIOS = np.logspace(-3.5, 2.5, 61)
@@ -144,9 +145,8 @@ class Deconvolution:
         """Stretches of a part within a run, and which parcels have all their volumes."""
         part = np.sort(part)
         finite = np.isfinite(bold[part])
-        for pattern in np.unique(finite, axis=1).T:
-            parcels = np.flatnonzero((finite == pattern[:, None]).all(axis=0))
-            trs = part[pattern]
+        for parcels in parcels_alike(finite):
+            trs = part[finite[:, parcels[0]]]
             if not len(trs):
                 continue
             breaks = np.flatnonzero((np.diff(trs) != 1) | (np.diff(run_of_tr[trs]) != 0)) + 1

@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measures, reads results, writes a CSV, prints the table and how often each verdict."""
     parser = argparse.ArgumentParser(prog="python -m subtr.claims", description=__doc__)
     parser.add_argument(
-        "--results", nargs="*", metavar="FOLDER", help="of results; runs/verify/* by default"
+        "--results", nargs="*", metavar="FOLDER", help="of results; runs/bench/* by default"
     )
     parser.add_argument("--out", default="runs/claims/claims.csv", help="the CSV")
     parser.add_argument("--rounds", type=int, default=3, help="of timing; 0 times nothing")
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     folders = given.results
     if folders is None:
-        folders = sorted(file.parent for file in Path("runs/verify").glob("*/scores.csv"))
+        folders = sorted(file.parent for file in Path("runs/bench").glob("*/scores.csv"))
     out = Path(given.out)
     try:
         options = {"rounds": given.rounds, "device": given.device}

@@ -10,7 +10,7 @@ from subtr.claims.configurations import Setting
 from subtr.claims.costs import MEMORY, ON_GRAPHICS_CARDS, ORDER, TIMES, middle
 from subtr.claims.multiplications import FLOPS
 from subtr.claims.sizes import PARAMETERS, SEPARABLE, SPANS
-from subtr.cost.measuring import check_steps
+from subtr.cost.measuring import Timing, check_steps
 from subtr.errors import SettingsError
 from subtr.params import nearest
 
@@ -49,7 +49,7 @@ def measure(name: str, setting: Setting = REPORT) -> Measured | None:
         SettingsError: no such measurement, or no such device.
     """
     check_measurement(name)
-    check_steps(setting.frames_per_tr, setting.tr_s, setting.batch, 1, setting.device)
+    check_steps(setting.frames_per_tr, setting.tr_s, Timing(setting.batch, 1, setting.device))
     if name in COUNTED:
         value = float(COUNTED[name](setting))
         return Measured(value, value, value, "library")

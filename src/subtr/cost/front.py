@@ -3,10 +3,11 @@
 import pandas as pd
 import torch
 
-from subtr.cost.measuring import check_steps, count_parameters, forward_flops, median_ms
+from subtr.cost.measuring import Timing, check_steps, count_parameters, forward_flops, median_ms
 from subtr.encoders.multiscale import MultiscaleConvolution
 
 FRONT = "multiscale front"
+_KERNEL_FRAMES = (1, 3, 5, 7, 11)
 
 
 def front_table(
@@ -14,11 +15,7 @@ def front_table(
     out_dim: int,
     frames_per_tr: int,
     tr_s: float,
-    batch: int = 8,
-    *,
-    kernel_frames: tuple[int, ...] = (1, 3, 5, 7, 11),
-    repeats: int = 7,
-    device: str = "cpu",
+    timing: Timing = Timing(),  # noqa: B008
 ) -> pd.DataFrame:
     """The parallel kernels of the multi-scale encoder, as trained and collapsed into one kernel.
 
@@ -26,15 +23,16 @@ def front_table(
     times faster than as trained a pass of the batch is.
 
     Arguments
-        in_dim, out_dim, kernel_frames: see `MultiscaleConvolution`; the report's by default.
+        in_dim, out_dim: see `MultiscaleConvolution`; its kernels are the report's.
         the others: see `stream_cost`.
 
     Raises
         SettingsError: as `stream_cost`.
     """
-    check_steps(frames_per_tr, tr_s, batch, repeats, device)
+    check_steps(frames_per_tr, tr_s, timing)
+    batch, repeats, device = timing
     with torch.random.fork_rng(devices=[]):
-        trained = MultiscaleConvolution(in_dim, out_dim, kernel_frames).to(device).eval()
+        trained = MultiscaleConvolution(in_dim, out_dim, _KERNEL_FRAMES).to(device).eval()
         frames = torch.rand(batch, in_dim, frames_per_tr).to(device)
         collapsed = trained.collapsed()
     fronts = {FRONT: trained, f"{FRONT}, collapsed": collapsed}
@@ -47,7 +45,7 @@ def front_table(
             "batch": batch,
             "parameters": count_parameters(front),
             "flops": forward_flops(front, frames[:1]),
-            "receptive_field_ms": f"{1000 * max(kernel_frames) * tr_s / frames_per_tr:.4g}",
+            "receptive_field_ms": f"{1000 * max(_KERNEL_FRAMES) * tr_s / frames_per_tr:.4g}",
             "forward_ms": forward_ms,
             "speed_ratio": times_ms[0] / forward_ms,
             "problem": "",

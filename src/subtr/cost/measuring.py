@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from subtr.errors import SettingsError
+
+
+class Timing(NamedTuple):
+    """How steps are measured.
+
+    ``batch``: TRs of a step; memory and times are of all of them. ``repeats``: steps timed, after
+    two to warm up. ``device``: where to measure, such as "cpu" or "cuda".
+    """
+
+    batch: int = 8
+    repeats: int = 7
+    device: str = "cpu"
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -76,15 +88,15 @@ def _now_s(device: str) -> float:
     return time.perf_counter()
 
 
-def check_steps(frames_per_tr: int, tr_s: float, batch: int, repeats: int, device: str) -> None:
+def check_steps(frames_per_tr: int, tr_s: float, timing: Timing) -> None:
     """Raises SettingsError where there would be nothing to measure, or nothing to measure on."""
-    least = {"frames_per_tr": frames_per_tr, "batch": batch, "repeats": repeats}
+    least = {"frames_per_tr": frames_per_tr, "batch": timing.batch, "repeats": timing.repeats}
     for name, value in least.items():
         if value < 1:
             raise SettingsError(f"{name} = {value}: expected at least 1.")
     if not tr_s > 0:
         raise SettingsError(f"tr_s = {tr_s}: expected seconds, more than 0.")
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=timing.device)
     except (RuntimeError, AssertionError) as error:
-        raise SettingsError(f"device = {device!r} cannot be used here: {error}") from error
+        raise SettingsError(f"device = {timing.device!r} cannot be used here: {error}") from error

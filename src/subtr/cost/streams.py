@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
 from subtr.cost.measuring import (
+    Timing,
     check_steps,
     count_parameters,
     forward_flops,
@@ -46,25 +46,21 @@ def stream_cost(
     frames_per_tr: int,
     tr_s: float,
     dim: int,
-    batch: int = 8,
-    *,
-    repeats: int = 7,
-    device: str = "cpu",
+    timing: Timing = Timing(),  # noqa: B008
 ) -> StreamCost:
     """The cost of the stream that ``params`` describe, freshly initialised, in float32.
 
     Arguments
         params, in_dim, frames_per_tr, dim: see `subtr.models.Stream`.
         tr_s: seconds of a TR.
-        batch: TRs of a step; memory and times are of all of them.
-        repeats: steps timed, after two to warm up.
-        device: where to measure, such as "cpu" or "cuda".
+        timing: TRs of a step, how many steps, and where.
 
     Raises
         SettingsError: the parts do not fit each other, or the frames of a TR; no step to time; no
             such device.
     """
-    check_steps(frames_per_tr, tr_s, batch, repeats, device)
+    check_steps(frames_per_tr, tr_s, timing)
+    batch, repeats, device = timing
     # Weights are random here, and must not change what the caller draws afterwards.
     with torch.random.fork_rng(devices=[]):
         stream = Stream(in_dim, frames_per_tr, dim, params).to(device)
@@ -99,8 +95,7 @@ def cost_table(
     frames_per_tr: int,
     tr_s: float,
     dim: int,
-    batch: int = 8,
-    **options: Any,
+    timing: Timing = Timing(),  # noqa: B008
 ) -> pd.DataFrame:
     """The cost of every encoder with every aggregator, one row a pair.
 
@@ -110,13 +105,12 @@ def cost_table(
 
     Arguments
         encoders, aggregators: names, or names with options.
-        the others: see `stream_cost`, to which ``options`` go.
+        the others: see `stream_cost`.
 
     Raises
         SettingsError: no step to time, or no such device, so that no pair could be measured.
     """
-    steps, device = options.get("repeats", 1), options.get("device", "cpu")
-    check_steps(frames_per_tr, tr_s, batch, steps, device)
+    check_steps(frames_per_tr, tr_s, timing)
     parts = [
         [Part(name=one) if isinstance(one, str) else one for one in some]
         for some in (encoders, aggregators)
@@ -125,10 +119,14 @@ def cost_table(
     rows = []
     for encoder, aggregator in tqdm(pairs, desc="cost", unit="pair", mininterval=1):
         row = {"encoder": _label(encoder), "aggregator": _label(aggregator)}
-        row = {"system": " + ".join(row.values())} | row | {"floats_per_tr": dim, "batch": batch}
+        row = (
+            {"system": " + ".join(row.values())}
+            | row
+            | {"floats_per_tr": dim, "batch": timing.batch}
+        )
         try:
             params = StreamParams(encoder=encoder, aggregator=aggregator)
-            cost = stream_cost(params, in_dim, frames_per_tr, tr_s, dim, batch, **options)
+            cost = stream_cost(params, in_dim, frames_per_tr, tr_s, dim, timing)
             seen = " ".join(f"{ms:.4g}" for ms in cost.receptive_field_ms)
             row |= asdict(cost) | {"receptive_field_ms": seen, "problem": ""}
         except (ValueError, RuntimeError, ImportError) as error:

@@ -56,9 +56,10 @@ class VideoPooling(nn.Module):
 
 
 class Unit(nn.Module):
-    """A convolution without bias, or one over pixels and one over frames; norm and activation.
+    """A convolution without bias, with norm and activation, from ``dim`` to ``out_dim`` features.
 
-    ``reach`` and ``stride`` are over frames.
+    ``kernel`` is as long over frames as over pixels; ``separable`` makes it one over pixels and one
+    over frames. ``stride`` and ``reach`` are over frames, ``stride_pixels`` over pixels.
     """
 
     def __init__(

@@ -24,7 +24,12 @@ from subtr.figures.modulation import (
 )
 from subtr.figures.quality import quality_by_floats
 from subtr.figures.score_map import score_map
-from subtr.figures.scores import preservation_by_band, preservation_by_floats, training_curves
+from subtr.figures.scores import (
+    preservation_by_band,
+    preservation_by_floats,
+    training_curves,
+    training_panels,
+)
 from subtr.figures.stimulus import picture_strips, reconstructions, within_tr
 from subtr.figures.style import colour_of
 from subtr.figures.subjects import scale, subject_gains
@@ -63,6 +68,7 @@ __all__ = [
     "subject_gains",
     "timescales",
     "training_curves",
+    "training_panels",
     "transfer_by_training",
     "variance_parts",
     "within_tr",

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from subtr.errors import SettingsError
 from subtr.figures.style import GREY, WIDTH_IN, colour_of, panels, some, styled
+from subtr.metrics import known_mean
 from subtr.result_tables import summary
 
 
@@ -60,7 +61,7 @@ def lag_scan(
     if not known.size:
         raise SettingsError("r has no finite value: expected at least one parcel with a lag scan.")
     axis.plot(lags_s, known, color="#BBBBBB", linewidth=0.8, zorder=1)
-    mean = np.nanmean(known, axis=1)
+    mean = known_mean(known, axis=1)
     axis.plot(lags_s, mean, color="black", label="mean of parcels")
     peak = int(np.nanargmax(mean))
     axis.plot(lags_s[peak], mean[peak], "o", color=colour_of("tier 1"), zorder=3)

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from subtr.bold_pattern_scoring import IDENTIFIED
+from subtr.bold_scores import IDENTIFIED
 from subtr.decoding_scores import PREFIX
 from subtr.figures.style import GREY, colour_of, panels, some, styled
 from subtr.result_tables import summary

@@ -11,6 +11,11 @@ from subtr.metrics import BANDS_HZ
 from subtr.result_tables import summary
 
 _PRESERVED = "temporal preservation"
+_PARTS = {
+    "sound": colour_of("PCA"),
+    "pictures": colour_of("tier1"),
+    "bold": colour_of("tier2"),
+}
 
 
 @styled
@@ -52,6 +57,32 @@ def training_curves(history: pd.DataFrame) -> Figure:
         last = max(i for i in range(len(names)) if i % n_columns == column)
         axes.ravel()[last].set_xlabel("epoch")
         axes.ravel()[last].xaxis.set_tick_params(labelbottom=True)
+    return figure
+
+
+@styled
+def training_panels(curves: pd.DataFrame, n_columns: int = 6) -> Figure:
+    """Validation losses relative to the first, a small panel a system, a line a part and fold.
+
+    Arguments
+        curves: columns system, part, epoch, share; see `subtr.gallery.fallen_curves`.
+    """
+    systems = list(some(curves, "loss of a training")["system"].unique())
+    n_rows = -(-len(systems) // n_columns)
+    size = {"height_in": 1.25 * n_rows + 0.3, "gridspec_kw": {"hspace": 0.05}}
+    figure, axes = panels(n_rows, n_columns, **size)
+    for axis, system in zip(axes.ravel(), systems, strict=False):
+        for part, line in curves[curves["system"] == system].groupby("part", sort=False):
+            modality = str(part).split(",")[0]
+            axis.plot(line["epoch"], line["share"], color=_PARTS[modality], linewidth=1.0)
+        axis.axhline(1.0, color=GREY, linewidth=0.5, linestyle=":")
+        axis.set_title(system.replace("_", " "), fontsize=7)
+        axis.tick_params(labelsize=6)
+    for axis in axes.ravel()[len(systems) :]:
+        axis.set_visible(False)
+    named = zip(("audio", "video", "BOLD"), _PARTS.values(), strict=True)
+    for place, (name, colour) in enumerate(named):
+        figure.text(0.01 + 0.07 * place, 0.0, name, color=colour, fontsize=8, va="top")
     return figure
 
 

@@ -18,7 +18,7 @@ def scale(measured: pd.DataFrame) -> Figure:
 
     Arguments
         measured: columns subjects, parcels, cpu_s, peak_gb and bold_gb, one row a measurement, as
-            ``make verify`` leaves them in scale.csv.
+            ``make bench WHAT=scale`` leaves them in scale.csv.
 
     Raises
         SettingsError: a column is missing, or there is no row.

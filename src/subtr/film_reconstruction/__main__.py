@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _trained(given: argparse.Namespace) -> list[Path]:
     """The system's files in the run folder, trained now where they are not there."""
     from subtr.experiment import Experiment
-    from subtr.trained_systems import autoencoder_file
+    from subtr.trained_systems import autoencoder_file, autoencoder_fold
 
     experiment = Experiment.open(given.study, given.params, given.study_film, given.runs)
     params, study, files = experiment.system(given.system), experiment.study, []
@@ -54,7 +54,8 @@ def _trained(given: argparse.Namespace) -> list[Path]:
         part = getattr(params, modality)
         if part is not None and there[modality]:
             which = (size or max(part.floats_per_tr), given.seed, given.fold)
-            files.append(autoencoder_file(experiment, given.system, modality, *which))
+            fold = autoencoder_fold(experiment, given.system, modality, *which)
+            files.append(autoencoder_file(fold, modality))
     if not files:
         raise SettingsError(
             f"system = {given.system!r}: system_{given.system}.yaml reconstructs nothing that the "

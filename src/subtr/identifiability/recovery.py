@@ -8,7 +8,7 @@ import numpy as np
 from subtr.bold.hrf import HRF_DURATION_S
 from subtr.bold_decoder import BoldDecoder
 from subtr.identifiability.simulation import Recording
-from subtr.metrics import shift_null
+from subtr.metrics import held_out_shift_null
 from subtr.splits import block_splits
 
 # Volumes up to this long after a TR tell of it; what comes later is undershoot.
@@ -49,8 +49,7 @@ def recover(recording: Recording, tr_s: float | int, n_folds: int = 3) -> Recove
         decoder.fit(recording.bold, recording.target, split.train, whole)
         told[split.test] = decoder.predict(recording.bold, split.test, whole)
     tests = [split.test for split in splits]
-    least_trs = min(math.ceil(GAP_S / tr_s), n_trs // 2)
-    r, chance = shift_null(told, recording.target[:n_trs], least_trs, tests)
+    r, chance = held_out_shift_null(told, recording.target[:n_trs], tests, tr_s, GAP_S)
     # A prediction that never moves tells nothing.
     by_shift = np.nan_to_num(chance).mean(axis=1)
     return Recovery(float(np.nan_to_num(r).mean()), float(np.percentile(by_shift, 95)))

@@ -17,6 +17,7 @@ from subtr.identifiability.wiener import expected_r
 from subtr.metrics import jackknife_interval
 from subtr.params import Strict, load_params, params_folder, params_hash
 from subtr.results import check_writable
+from subtr.whole_files import whole_file
 
 Axis = Literal["tr_s", "snr", "hrf_fwhm_s", "n_parcels", "duration_s", "noise_correlation"]
 AXES = ("tr_s", "snr", "hrf_fwhm_s", "n_parcels", "duration_s", "noise_correlation")
@@ -115,9 +116,8 @@ def sweep(params: IdentifiabilityParams, folder: Path | str) -> pd.DataFrame:
             continue
         rows = pd.DataFrame(_rows(params, varied, scan), columns=list(COLUMNS))
         table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
-        part = file.with_suffix(".part")
-        table.to_csv(part, index=False)
-        os.replace(part, file)
+        with whole_file(file) as part:
+            table.to_csv(part, index=False)
     return table
 
 

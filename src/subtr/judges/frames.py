@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from subtr.judges.pictures import PictureJudge
-from subtr.metrics import frame_correlations
+from subtr.metrics import frame_correlations, known_mean
 
 _LEAST_ERROR = 255**2 * 1e-10
 
@@ -40,9 +40,5 @@ class FrameQuality(PictureJudge):
             )  # fmt: skip
         error = (original.astype(np.float64) - found).reshape(n_trs, -1)
         psnr = 10 * np.log10(255**2 / np.maximum((error**2).mean(axis=1), _LEAST_ERROR))
-        correlation = frame_correlations(original, found)
-        known = np.isfinite(correlation)
-        n_known = known.sum(axis=1)
-        total = np.where(known, correlation, 0).sum(axis=1)
-        mean = np.divide(total, n_known, out=np.full(n_trs, np.nan), where=n_known > 0)
-        return {"frame correlation": mean, "ssim": ssim.mean(axis=1), "psnr": psnr}
+        correlation = known_mean(frame_correlations(original, found), axis=1)
+        return {"frame correlation": correlation, "ssim": ssim.mean(axis=1), "psnr": psnr}

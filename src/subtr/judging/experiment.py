@@ -1,11 +1,11 @@
 """The reconstructions of a run before all judges that are at hand."""
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from subtr.experiment_data import ExperimentData
 from subtr.items import consecutive
 from subtr.judging.pictures import Films, judged_pictures
 from subtr.judging.sounds import ORIGINAL, ROUND_TRIP, Pieces, judged_sounds
@@ -15,9 +15,6 @@ from subtr.results import COLUMNS, git_hash, read_table, write_results
 from subtr.scoring import Row
 from subtr.stimulus.media import resample
 
-if TYPE_CHECKING:
-    from subtr.experiment import Experiment
-
 # Long enough for a sentence and for a tempo.
 PIECE_S = 12.0
 # On a side; of less, neither likeness nor an object can be told.
@@ -25,7 +22,7 @@ LEAST_PIXELS = 16
 
 
 def judge_reconstructions(
-    experiment: "Experiment", seed: int = 0, most_s: float | int | None = None
+    experiment: ExperimentData, seed: int = 0, most_s: float | int | None = None
 ) -> pd.DataFrame:
     """What judges say of the first test block; kept in the run's tables, and read from there.
 
@@ -67,7 +64,7 @@ def _digest(shown: dict[str, dict[str, np.ndarray]]) -> str:
 
 
 def _of_sound(
-    experiment: "Experiment", windows: dict[str, np.ndarray], trs: np.ndarray, labels: Row
+    experiment: ExperimentData, windows: dict[str, np.ndarray], trs: np.ndarray, labels: Row
 ) -> list[Row]:
     study = experiment.study
     sound, rate_hz = recorded(study, trs)
@@ -87,7 +84,7 @@ def _of_sound(
 
 
 def _of_pictures(
-    experiment: "Experiment", shown: dict[str, np.ndarray], trs: np.ndarray, labels: Row
+    experiment: ExperimentData, shown: dict[str, np.ndarray], trs: np.ndarray, labels: Row
 ) -> list[Row]:
     study = experiment.study
     if not shown or min(shown[ORIGINAL].shape[2:4]) < LEAST_PIXELS:

@@ -12,7 +12,7 @@ from jaxtyping import Shaped, UInt8
 from subtr.judges import JudgeMissing, load_judge
 from subtr.judges.shots import paired_boundaries
 from subtr.judging.sounds import AVERAGED, ORIGINAL
-from subtr.metrics import block_bootstrap, mean_known
+from subtr.metrics import block_bootstrap, known_mean
 from subtr.scoring import Row, block_trs
 
 # Criterion -> the probe that is asked, and the column of a generated film's labels.
@@ -158,7 +158,7 @@ def _share(counts: Shaped[np.ndarray, "_ 2"]) -> Statistic:
 
 
 def _mean_of(values: np.ndarray) -> Statistic:
-    return lambda trs: mean_known(values[trs])
+    return lambda trs: known_mean(values[trs])
 
 
 _ASKED = {"frames": _frames, "tracking": _tracking, "shots": _shots}

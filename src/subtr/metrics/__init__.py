@@ -4,22 +4,24 @@ from subtr.metrics.bold import (
     calibrated,
     centred_by_fold,
     check_lag,
+    known_deviation,
+    known_mean,
     lag_scan,
+    masked_like,
     pearson_r,
     r2_score,
-    region_means,
+    scored_on,
     standardise_by_fold,
+    standardised,
 )
 from subtr.metrics.bootstrap import Interval, block_bootstrap, block_indices, jackknife_interval
 from subtr.metrics.ceiling_intervals import intersubject_interval, split_half_interval
 from subtr.metrics.ceilings import (
     intersubject_ceiling,
     intersubject_correlation,
-    r_over_ceiling,
     split_half_ceiling,
 )
 from subtr.metrics.controls import (
-    circular_shift_null,
     cross_subject_r,
     false_discovery_q,
     permutation_p,
@@ -37,7 +39,7 @@ from subtr.metrics.modulation import (
     modulation_spectrum,
     modulation_transfer,
 )
-from subtr.metrics.shifts import shift_null, shifted_r
+from subtr.metrics.shifts import held_out_shift_null, shift_null, shifted_r
 from subtr.metrics.spatial import (
     comparable_pairs,
     dissimilarities,
@@ -51,14 +53,12 @@ from subtr.metrics.temporal import (
     PreservationSums,
     frame_correlation,
     frame_correlations,
-    mean_known,
     mel_correlation,
     preservation_sums,
     preservation_sums_by_band,
     temporal_preservation,
-    temporal_preservation_by_band,
 )
-from subtr.metrics.video import MotionSums, motion_coherence, motion_sums
+from subtr.metrics.video import MotionSums, motion_sums
 
 __all__ = [
     "BANDS_HZ",
@@ -73,7 +73,6 @@ __all__ = [
     "calibrated",
     "centred_by_fold",
     "check_lag",
-    "circular_shift_null",
     "comparable_pairs",
     "cross_subject_r",
     "cut_segments",
@@ -81,17 +80,19 @@ __all__ = [
     "false_discovery_q",
     "frame_correlation",
     "frame_correlations",
+    "held_out_shift_null",
     "identify",
     "intersubject_ceiling",
     "intersubject_correlation",
     "intersubject_interval",
     "jackknife_interval",
+    "known_deviation",
+    "known_mean",
     "lag_scan",
-    "mean_known",
+    "masked_like",
     "mel_correlation",
     "modulation_spectrum",
     "modulation_transfer",
-    "motion_coherence",
     "motion_sums",
     "pattern_correlation",
     "pearson_r",
@@ -102,10 +103,9 @@ __all__ = [
     "preservation_sums",
     "preservation_sums_by_band",
     "r2_score",
-    "r_over_ceiling",
-    "region_means",
     "representational_interval",
     "representational_similarity",
+    "scored_on",
     "segment_patterns",
     "shift_null",
     "shifted_r",
@@ -113,8 +113,8 @@ __all__ = [
     "split_half_ceiling",
     "split_half_interval",
     "standardise_by_fold",
+    "standardised",
     "temporal_preservation",
-    "temporal_preservation_by_band",
     "wrong_subject_p",
     "wrong_subject_scores",
 ]

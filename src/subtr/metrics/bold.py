@@ -1,10 +1,11 @@
 """Scores of predicted BOLD, parcel by parcel. NaN marks masked volumes."""
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float, Float64, Int, Shaped
+from jaxtyping import Bool, Float, Float64, Int, Int64, Shaped
 
 from subtr.errors import SettingsError
 
@@ -37,6 +38,38 @@ def _largest(values, known):
     return np.abs(np.where(known, values, 0.0)).max(0, initial=0.0).astype(np.float64)
 
 
+def known_mean(
+    values: Shaped[np.ndarray, "..."], axis: int | None = None
+) -> float | Float64[np.ndarray, "..."]:
+    """Mean of what is known (finite), of all values or along an axis; NaN where nothing is."""
+    known = np.isfinite(values)
+    n = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis, dtype=np.float64)
+    mean = np.where(n > 0, total / np.maximum(n, 1), np.nan)
+    return float(mean) if axis is None else mean
+
+
+def known_deviation(
+    values: Shaped[np.ndarray, "..."], axis: int | None = None
+) -> float | Float64[np.ndarray, "..."]:
+    """Standard deviation of what is known, as `known_mean` takes the mean."""
+    mean = known_mean(values, axis)
+    centred = values - (mean if axis is None else np.expand_dims(mean, axis))
+    squared = known_mean(centred**2, axis)
+    return math.sqrt(squared) if axis is None else np.sqrt(squared)
+
+
+def standardised(values: Shaped[np.ndarray, "..."], axis: int = 0) -> Float64[np.ndarray, "..."]:
+    """Values of mean 0 and standard deviation 1 along an axis, of what is known.
+
+    NaN stays NaN, and so does what is constant.
+    """
+    mean, spread = (np.expand_dims(of(values, axis), axis) for of in (known_mean, known_deviation))
+    # Rounding leaves dust of a constant, which must not be blown up.
+    spread = np.where(spread > 1e-10 * np.abs(mean) + 1e-300, spread, np.nan)
+    return (np.where(np.isfinite(values), values, np.nan) - mean) / spread
+
+
 def standardise_by_fold(
     series: Shaped[np.ndarray, "tr parcel"], tests: Sequence[Int[np.ndarray, " _"]]
 ) -> Float64[np.ndarray, "tr parcel"]:
@@ -44,30 +77,65 @@ def standardise_by_fold(
 
     Folds are combined so: predictions and BOLD of all test blocks, standardised per block, are
     correlated as one series. This equals the mean of the folds' r weighted by their length, is
-    blind to offsets between models of different folds, and can be bootstrapped over time.
+    blind to offsets between models of different folds, and can be bootstrapped over time. A block
+    that is constant is 0 throughout: it predicts nothing, and is not left out for that.
+
+    A prediction that is to be scored goes through `scored_on`.
     """
-    out = np.full(series.shape, np.nan)
-    for trs in tests:
-        block = series[trs].astype(np.float64)
-        if np.isfinite(out[trs]).any():
-            raise SettingsError("A TR lies in two test blocks: expected disjoint folds.")
-        with warnings.catch_warnings():  # a parcel without any known volume stays NaN
-            warnings.simplefilter("ignore", RuntimeWarning)
-            spread = np.nanstd(block, axis=0)
-            out[trs] = (block - np.nanmean(block, axis=0)) / np.where(spread > 0, spread, np.nan)
-    return out
+
+    def change(block: np.ndarray) -> np.ndarray:
+        scaled = standardised(block)
+        return np.where(np.isfinite(block) & np.isnan(scaled), 0.0, scaled)
+
+    return _by_block(change, series, tests)
+
+
+def scored_on(
+    prediction: Shaped[np.ndarray, "tr parcel"],
+    measured: Shaped[np.ndarray, "tr parcel"],
+    tests: Sequence[Int[np.ndarray, " _"]],
+) -> Float64[np.ndarray, "tr parcel"]:
+    """A prediction as it is scored: `standardise_by_fold` over the volumes that were measured.
+
+    Every score that is compared with another goes through here, so that all are of the same
+    volumes at the same scale. Masking comes first: what is predicted of a missing volume has no
+    say in the mean and deviation of its block.
+
+    Arguments
+        measured: the BOLD that it is compared with; NaN where it is missing.
+    """
+    return standardise_by_fold(masked_like(prediction, measured), tests)
+
+
+def masked_like(
+    prediction: Shaped[np.ndarray, "tr parcel"], measured: Shaped[np.ndarray, "tr parcel"]
+) -> Float64[np.ndarray, "tr parcel"]:
+    """The prediction, NaN where nothing was measured."""
+    return np.where(np.isfinite(measured), prediction.astype(np.float64), np.nan)
 
 
 def centred_by_fold(
     series: Shaped[np.ndarray, "tr parcel"], tests: Sequence[Int[np.ndarray, " _"]]
 ) -> Float64[np.ndarray, "tr parcel"]:
     """Each test block less its own mean; NaN at TRs that no fold tests."""
+    return _by_block(lambda block: block - known_mean(block, 0), series, tests)
+
+
+def _by_block(change: Callable, series: np.ndarray, tests) -> np.ndarray:
     out = np.full(series.shape, np.nan)
     for trs in tests:
-        with warnings.catch_warnings():  # a parcel without any known volume stays NaN
-            warnings.simplefilter("ignore", RuntimeWarning)
-            out[trs] = series[trs] - np.nanmean(series[trs].astype(np.float64), axis=0)
+        if np.isfinite(out[trs]).any():
+            raise SettingsError("A TR lies in two test blocks: expected disjoint folds.")
+        out[trs] = change(series[trs].astype(np.float64))
     return out
+
+
+def parcels_alike(known: Bool[np.ndarray, "tr parcel"]) -> list[Int64[np.ndarray, " _"]]:
+    """Parcels that miss the same volumes, and so can be solved together."""
+    alike: dict[bytes, list[int]] = {}
+    for parcel, column in enumerate(np.packbits(known, axis=0).T):
+        alike.setdefault(column.tobytes(), []).append(parcel)
+    return [np.array(parcels) for parcels in alike.values()]
 
 
 def r2_score(
@@ -118,19 +186,6 @@ def calibrated(
     return (prediction - x_mean) * slope + offset
 
 
-def region_means(
-    values: Float[np.ndarray, "*item parcel"], regions: Sequence[str]
-) -> dict[str, Float64[np.ndarray, "*item"]]:
-    """Region -> mean over its parcels of what is known, in the order in which regions appear."""
-    named = np.asarray(list(regions), dtype=str)
-    with warnings.catch_warnings():  # a region without any known parcel is NaN
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return {
-            region: np.nanmean(values[..., named == region].astype(np.float64), axis=-1)
-            for region in dict.fromkeys(named.tolist())
-        }
-
-
 def lag_scan(
     feature: Float[np.ndarray, " tr"],
     bold: Float[np.ndarray, "tr parcel"],
@@ -167,10 +222,7 @@ def check_lag(
     Warns (UserWarning) when that is more than ``tolerance_s`` from ``expected_s``: the stimulus and
     the BOLD are then probably misaligned, or were already shifted.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        mean_r = np.nanmean(r, axis=1)
-    peak_s = float(lags_s[np.nanargmax(mean_r)])
+    peak_s = float(lags_s[np.nanargmax(known_mean(r, axis=1))])
     if abs(peak_s - expected_s) > tolerance_s:
         warnings.warn(
             f"BOLD follows the stimulus best at a lag of {peak_s:g} s, but about {expected_s:g} s "

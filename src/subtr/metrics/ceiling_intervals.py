@@ -3,18 +3,18 @@
 The film is the same for whoever watches it, so what chance draws are subjects and their noise.
 Resampling blocks of time counts the film's own changes as chance, which widens the interval where
 the signal is strong; drawing subjects' correlations again with replacement forgets that they share
-the others' mean, and covers the truth far too seldom (`tests/verify/test_ceilings.py` counts how
+the others' mean, and covers the truth far too seldom (`benchmarks/ceilings.py` counts how
 often each does).
 """
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool
 
+from subtr.metrics.bold import known_mean, parcels_alike, standardised
 from subtr.metrics.bootstrap import Interval, jackknife_interval
-from subtr.metrics.ceilings import LARGEST_R, Subjects, stacked, z_scored
+from subtr.metrics.ceilings import LARGEST_R, Subjects, stacked
 
 # With two subjects none can be left out: blocks of time are.
 _LEAST_SUBJECTS = 3
@@ -78,20 +78,18 @@ def intersubject_interval(
 def _interval(
     bold: np.ndarray, ceiling: Callable, parts, block_trs: int, level: float, ends: tuple
 ) -> Interval:
-    z, n_parcels = z_scored(bold), bold.shape[2]
+    z, n_parcels = standardised(bold, axis=1), bold.shape[2]
     parts = np.eye(n_parcels, dtype=bool) if parts is None else parts
     found = []
     for shared in _leaving_out(z, block_trs):
         values = np.full(n_parcels, np.nan)
         known = np.isfinite(np.einsum("ssp->sp", shared))
         # Parcels that the same subjects have; those of fewer than two have no ceiling.
-        for pattern in np.unique(known, axis=1).T:
-            chosen = (known == pattern[:, None]).all(axis=0)
-            if pattern.sum() >= 2:
-                values[chosen] = ceiling(shared[np.ix_(pattern, pattern, chosen)])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            found.append(np.nanmean(np.where(parts, values, np.nan), axis=1))
+        for chosen in parcels_alike(known):
+            have = known[:, chosen[0]]
+            if have.sum() >= 2:
+                values[chosen] = ceiling(shared[np.ix_(have, have, chosen)])
+        found.append(known_mean(np.where(parts, values, np.nan), axis=1))
     whole, *without = np.arctanh(np.clip(found, -LARGEST_R, LARGEST_R))
     low, high = jackknife_interval(whole, np.stack(without), level)
     return Interval(*(np.clip(np.tanh(end), *ends) for end in (low, high)))
@@ -107,7 +105,7 @@ def _leaving_out(z: np.ndarray, block_trs: int):
             yield shared[np.ix_(kept, kept)]
         return
     for block in np.array_split(np.arange(z.shape[1]), max(2, z.shape[1] // block_trs)):
-        yield _covariance(z_scored(np.delete(z, block, axis=1)))
+        yield _covariance(standardised(np.delete(z, block, axis=1), axis=1))
 
 
 def _covariance(z: np.ndarray) -> np.ndarray:

@@ -1,13 +1,12 @@
 """The ceilings that noise puts on scores of BOLD. NaN marks masked volumes."""
 
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float, Float64
 
 from subtr.errors import SettingsError
-from subtr.metrics.bold import pearson_r
+from subtr.metrics.bold import known_mean, pearson_r, standardised
 
 Subjects = Mapping[str, Float[np.ndarray, "tr parcel"]] | Float[np.ndarray, "subject tr parcel"]
 LARGEST_R = 1 - 1e-9
@@ -37,15 +36,12 @@ def split_half_ceiling(
     half = n_subjects // 2
     rng = np.random.default_rng(seed)
     draws = []
-    with warnings.catch_warnings():  # volumes masked in a whole half are NaN, and left out
-        warnings.simplefilter("ignore", RuntimeWarning)
-        for _ in range(n_splits):
-            order = rng.permutation(n_subjects)
-            first = np.nanmean(bold[order[:half]], axis=0)
-            second = np.nanmean(bold[order[half : 2 * half]], axis=0)
-            draws.append(pearson_r(first, second))
-        r = np.nanmean(draws, axis=0)
-    r = np.clip(r, 0.0, 1.0)
+    for _ in range(n_splits):
+        order = rng.permutation(n_subjects)
+        first = known_mean(bold[order[:half]], axis=0)
+        second = known_mean(bold[order[half : 2 * half]], axis=0)
+        draws.append(pearson_r(first, second))
+    r = np.clip(known_mean(np.array(draws), axis=0), 0.0, 1.0)
     length = (scored_subjects or n_subjects) / half
     return np.sqrt(length * r / (1 + (length - 1) * r))
 
@@ -61,14 +57,9 @@ def intersubject_correlation(
     Source: Nastase et al. 2019, Measuring shared responses across subjects using intersubject
     correlation, "leave-one-out approach".
     """
-    z = z_scored(stacked(bold_by_subject))
-    found = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        for subject in range(len(z)):
-            others = np.nanmean(np.delete(z, subject, axis=0), axis=0)
-            found.append(pearson_r(z[subject], others))
-    return np.stack(found)
+    z = standardised(stacked(bold_by_subject), axis=1)
+    others = [known_mean(np.delete(z, subject, axis=0), axis=0) for subject in range(len(z))]
+    return np.stack([pearson_r(*pair) for pair in zip(z, others, strict=True)])
 
 
 def intersubject_ceiling(bold_by_subject: Subjects) -> Float64[np.ndarray, " parcel"]:
@@ -78,30 +69,7 @@ def intersubject_ceiling(bold_by_subject: Subjects) -> Float64[np.ndarray, " par
     mean has noise too.
     """
     r = np.clip(intersubject_correlation(bold_by_subject), -LARGEST_R, LARGEST_R)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.tanh(np.nanmean(np.arctanh(r), axis=0))
-
-
-def r_over_ceiling(
-    r: Float[np.ndarray, " parcel"],
-    ceiling: Float[np.ndarray, " parcel"],
-    least_ceiling: float = 0.1,
-) -> Float64[np.ndarray, " parcel"]:
-    """r as a share of what noise allows; NaN where the ceiling is below ``least_ceiling``.
-
-    A share of next to nothing is noise divided by noise; such parcels are better left out.
-    """
-    usable = ceiling >= least_ceiling
-    return np.where(usable, r / np.where(usable, ceiling, 1.0), np.nan).astype(np.float64)
-
-
-def z_scored(bold: np.ndarray) -> np.ndarray:
-    with warnings.catch_warnings():  # a parcel that a subject lacks stays NaN
-        warnings.simplefilter("ignore", RuntimeWarning)
-        spread = np.nanstd(bold, axis=1, keepdims=True)
-        centred = bold - np.nanmean(bold, axis=1, keepdims=True)
-    return centred / np.where(spread > 0, spread, np.nan)
+    return np.tanh(known_mean(np.arctanh(r), axis=0))
 
 
 def stacked(bold_by_subject) -> np.ndarray:

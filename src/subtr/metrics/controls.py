@@ -1,13 +1,13 @@
 """Controls that break one thing at a time, and the p-value of surviving them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Float, Float64, Int, Shaped
 from scipy import stats
 
 from subtr.errors import SettingsError
-from subtr.metrics.bold import pearson_r
+from subtr.metrics.bold import known_mean, pearson_r, scored_on
 
 
 def shuffle_frames(
@@ -115,85 +115,72 @@ def permutation_p(
     return float(p) if p.ndim == 0 else p
 
 
-def circular_shift_null(
-    prediction: Float[np.ndarray, "tr parcel"],
-    bold: Float[np.ndarray, "tr parcel"],
-    least_shift_trs: int,
-    n_draws: int = 1000,
-    seed: int = 0,
-    score: Callable[[np.ndarray, np.ndarray], np.ndarray] = pearson_r,
-) -> Float64[np.ndarray, "draw parcel"]:
-    """Scores of predictions moved along in time, wrapped around: chance at the same smoothness.
+def cross_subject_r(
+    predictions: Mapping[str, Float[np.ndarray, "tr parcel"]],
+    bold: Mapping[str, Float[np.ndarray, "tr parcel"]],
+    tests: Sequence[Int[np.ndarray, " _"]] | None = None,
+) -> Float64[np.ndarray, "predicted scored parcel"]:
+    """r of every prediction (of a subject's head, or of the group) with every subject's BOLD.
+
+    How far what was learned of some carries to others, to be set beside the inter-subject ceiling.
+    Each pair is scored on the volumes that the scored subject has, see `scored_on`.
 
     Arguments
-        prediction, bold: (n_trs, n_parcels), consecutive volumes.
-        least_shift_trs: shifts are at least this far from 0 in both directions, so that the
-            haemodynamic response does not carry over (about 16 s / tr_s).
-        n_draws: shifts drawn; every possible shift once when there are fewer.
-
-    Raises
-        SettingsError: a series too short to be shifted that far.
+        bold: standardised by test block.
+        tests: the test blocks; one of all TRs if omitted.
     """
-    n_trs = len(bold)
-    shifts = np.arange(least_shift_trs, n_trs - least_shift_trs + 1)
-    if least_shift_trs < 1 or not len(shifts):
-        raise SettingsError(
-            f"least_shift_trs = {least_shift_trs} with {n_trs} TRs: expected 1 to {n_trs // 2}."
-        )
-    if len(shifts) > n_draws:
-        shifts = np.random.default_rng(seed).choice(shifts, n_draws, replace=False)
-    return np.array([score(np.roll(prediction, shift, axis=0), bold) for shift in shifts])
+
+    def r(of: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        return pearson_r(scored_on(of, measured, tests or [np.arange(len(measured))]), measured)
+
+    return np.array([[r(of, other) for other in bold.values()] for of in predictions.values()])
 
 
 def wrong_subject_scores(
     predictions: Mapping[str, Float[np.ndarray, "tr parcel"]],
     bold: Mapping[str, Float[np.ndarray, "tr parcel"]],
+    tests: Sequence[Int[np.ndarray, " _"]] | None = None,
 ) -> tuple[Float64[np.ndarray, "subject parcel"], Float64[np.ndarray, "pair parcel"]]:
     """r of each subject's prediction with their own BOLD, and with everybody else's.
 
     A per-subject head earns its keep only if the first are above the second.
 
+    Arguments
+        as `cross_subject_r`.
+
     Returns
         right (n_subjects, n_parcels), wrong (n_subjects * (n_subjects - 1), n_parcels).
     """
-    r = _of_pairs(predictions, bold)
+    r = _of_pairs(predictions, bold, tests)
     own = np.eye(len(r), dtype=bool)
     return r[own], r[~own]
-
-
-def cross_subject_r(
-    predictions: Mapping[str, Float[np.ndarray, "tr parcel"]],
-    bold: Mapping[str, Float[np.ndarray, "tr parcel"]],
-) -> Float64[np.ndarray, "predicted scored parcel"]:
-    """r of every prediction (of a subject's head, or of the group) with every subject's BOLD.
-
-    How far what was learned of some carries to others, to be set beside the inter-subject ceiling.
-    """
-    return np.array(
-        [[pearson_r(of, other) for other in bold.values()] for of in predictions.values()]
-    )
 
 
 def wrong_subject_p(
     predictions: Mapping[str, Float[np.ndarray, "tr parcel"]],
     bold: Mapping[str, Float[np.ndarray, "tr parcel"]],
+    tests: Sequence[Int[np.ndarray, " _"]] | None = None,
     n_draws: int = 1000,
     seed: int = 0,
 ) -> Float64[np.ndarray, " parcel"]:
     """p, per parcel, that heads fit their own subject no better than under shuffled pairings.
 
-    With n subjects no p can be below about 1 / n!, so it needs at least five of them.
+    With n subjects no p can be below about 1 / n!, so it needs at least five of them. A parcel
+    that a subject lacks is judged by the others.
+
+    Arguments
+        predictions, bold, tests: as `cross_subject_r`.
     """
-    r = _of_pairs(predictions, bold)
-    n = len(r)
-    rng = np.random.default_rng(seed)
-    null = np.array([r[np.arange(n), rng.permutation(n)].mean(0) for _ in range(n_draws)])
-    return np.asarray(permutation_p(r[np.arange(n), np.arange(n)].mean(0), null))
+    r = _of_pairs(predictions, bold, tests)
+    own, rng = np.arange(len(r)), np.random.default_rng(seed)
+    null = [known_mean(r[own, rng.permutation(len(r))], axis=0) for _ in range(n_draws)]
+    return np.asarray(permutation_p(known_mean(r[own, own], axis=0), np.array(null)))
 
 
-def _of_pairs(predictions, bold) -> np.ndarray:
+def _of_pairs(predictions, bold, tests) -> np.ndarray:
     """r (predicted, scored, parcel) of the subjects that both have."""
     subjects = [subject for subject in predictions if subject in bold]
     if len(subjects) < 2:
         raise SettingsError(f"{len(subjects)} subject(s) in both: pairing needs at least two.")
-    return cross_subject_r({s: predictions[s] for s in subjects}, {s: bold[s] for s in subjects})
+    both = ({subject: of[subject] for subject in subjects} for of in (predictions, bold))
+    return cross_subject_r(*both, tests)

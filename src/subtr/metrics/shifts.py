@@ -1,5 +1,6 @@
 """Chance level of correlations between smooth series: one moved along in time against the other."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,6 +8,10 @@ from jaxtyping import Float, Float64, Int
 from scipy import fft
 
 from subtr.errors import SettingsError
+from subtr.metrics.bold import standardise_by_fold
+
+# What a moved prediction must not share with the volume is the response, which is over by then.
+LEAST_SHIFT_S = 16.0
 
 
 def shifted_r(
@@ -18,7 +23,8 @@ def shifted_r(
 
     Within each block both series are standardised, after the shift, so that every row is the score
     that `standardise_by_fold` and `pearson_r` give: the mean of the blocks' r by their length. All
-    shifts together cost a few Fourier transforms (the correlation theorem).
+    shifts together cost a few Fourier transforms (the correlation theorem). Standardising before
+    the shift alone would leave blocks that start with another mean and deviation after it.
 
     Arguments
         prediction, bold: NaN where unknown; pairs of known values alone count.
@@ -29,7 +35,7 @@ def shifted_r(
     n_trs = len(bold)
     blocks = [np.arange(n_trs)] if blocks is None else blocks
     x = _parts(prediction)
-    total, weight = np.zeros((2, n_trs, bold.shape[1]))
+    total, x_power, y_power = np.zeros((3, n_trs, bold.shape[1]))
     for block in blocks:
         inside = np.zeros((n_trs, 1), bool)
         inside[block] = True
@@ -40,12 +46,17 @@ def shifted_r(
         x_square, y_square = _moved(y[0], x[2]) / safe, _moved(y[2], x[0]) / safe
         x_variance, y_variance = x_square - x_mean**2, y_square - y_mean**2
         # What is left of a constant series is rounding of its square.
-        usable = (n >= 3) & (x_variance > 1e-10 * x_square) & (y_variance > 1e-10 * y_square)
+        x_varies = (n >= 3) & (x_variance > 1e-10 * x_square)
+        y_varies = (n >= 3) & (y_variance > 1e-10 * y_square)
+        usable = x_varies & y_varies
         product = np.where(usable, x_variance * y_variance, 1.0)
         r = (_moved(y[1], x[1]) / safe - x_mean * y_mean) / np.sqrt(product)
         total += np.where(usable, n * np.clip(r, -1.0, 1.0), 0.0)
-        weight += np.where(usable, n, 0.0)
-    return np.where(weight > 0, total / np.maximum(weight, 1), np.nan)
+        # A block in which one is constant counts with an r of 0.
+        x_power += np.where(x_varies, n, 0.0)
+        y_power += np.where(y_varies, n, 0.0)
+    power = np.sqrt(x_power * y_power)
+    return np.where(power > 0, total / np.maximum(power, 1), np.nan)
 
 
 def shift_null(
@@ -70,6 +81,29 @@ def shift_null(
         )
     r = shifted_r(prediction, bold, blocks)
     return r[0], r[least_shift_trs : n_trs - least_shift_trs + 1]
+
+
+def held_out_shift_null(
+    prediction: Float[np.ndarray, "tr parcel"],
+    measured: Float[np.ndarray, "tr parcel"],
+    tests: Sequence[Int[np.ndarray, " _"]],
+    tr_s: float | int,
+    least_shift_s: float | int = LEAST_SHIFT_S,
+) -> tuple[Float64[np.ndarray, " parcel"], Float64[np.ndarray, "draw parcel"]]:
+    """`shift_null` of the predictions of all test blocks, which are one circle of volumes.
+
+    Blocks are standardised before the shift, as models of different folds have other offsets, and
+    anew after it; at every shift the volumes that were measured count, those that are scored.
+
+    Arguments
+        prediction, measured: (n_trs, n_parcels) of the whole timeline.
+        least_shift_s: shifts are at least so long, or half of the circle where that is shorter.
+    """
+    trs = np.sort(np.concatenate(tests))
+    blocks = [np.searchsorted(trs, test) for test in tests]
+    least_trs = min(math.ceil(least_shift_s / tr_s), len(trs) // 2)
+    moving = standardise_by_fold(prediction, tests)[trs]
+    return shift_null(moving, measured[trs], least_trs, blocks)
 
 
 def _parts(values: np.ndarray) -> tuple:

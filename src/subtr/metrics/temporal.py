@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
 from subtr.errors import SettingsError
+from subtr.metrics.bold import known_mean
 
 # Half-open bands in hertz. The lowest takes every frequency from one cycle a TR upward (0.67 Hz at
 # a TR of 1.5 s), so that the bands together hold all of the within-TR energy.
@@ -112,16 +113,6 @@ def preservation_sums_by_band(
     return sums
 
 
-def temporal_preservation_by_band(
-    original: Float[np.ndarray, "tr frame feature"],
-    reconstruction: Float[np.ndarray, "tr frame feature"],
-    frame_hz: float,
-) -> dict[str, float]:
-    """Temporal preservation of each modulation band: {"under 2 Hz": ..., "2-4 Hz": ...}."""
-    sums = preservation_sums_by_band(original, reconstruction, frame_hz)
-    return {band: part.score() for band, part in sums.items()}
-
-
 def mel_correlation(
     original: Shaped[np.ndarray, "tr frame *feature"],
     reconstruction: Shaped[np.ndarray, "tr frame *feature"],
@@ -147,7 +138,7 @@ def frame_correlation(
     Each frame is correlated over its own values (pixels, or mel bands). Frames that are constant in
     the original or the reconstruction have no correlation and are left out; NaN if all are.
     """
-    return mean_known(frame_correlations(original, reconstruction))
+    return known_mean(frame_correlations(original, reconstruction))
 
 
 def frame_correlations(
@@ -161,9 +152,3 @@ def frame_correlations(
     a, b = a - a.mean(2, keepdims=True), b - b.mean(2, keepdims=True)
     norm = np.sqrt((a * a).sum(2) * (b * b).sum(2))
     return np.where(norm > 1e-12, (a * b).sum(2) / np.maximum(norm, 1e-12), np.nan)
-
-
-def mean_known(values: Float64[np.ndarray, "*any"]) -> float:
-    """Mean of what is not NaN; NaN if nothing is."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")

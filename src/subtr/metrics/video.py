@@ -99,11 +99,3 @@ def motion_sums(
     flow = optical_flow(original)
     counted = consistent_pixels(original, flow)[..., None]
     return flow_sums(flow * counted, optical_flow(reconstruction) * counted)
-
-
-def motion_coherence(
-    original: Shaped[np.ndarray, "tr picture height width rgb"],
-    reconstruction: Shaped[np.ndarray, "tr picture height width rgb"],
-) -> float:
-    """Cosine between the optical flows of a film and of its reconstruction; see `MotionSums`."""
-    return motion_sums(original, reconstruction).coherence()

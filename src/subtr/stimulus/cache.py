@@ -14,6 +14,7 @@ import platformdirs
 from jaxtyping import Shaped
 
 from subtr.errors import SubtrError
+from subtr.whole_files import whole_file
 
 # Raise it when what is computed from the same file and settings changes.
 FORMAT = 1
@@ -112,14 +113,12 @@ def _write_header(part, length: int, block: np.ndarray):
 @contextmanager
 def _written_whole(file: Path):
     """A file to write that takes its name only when it is complete, and vanishes otherwise."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
+        with whole_file(file) as part, part.open("wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(part, file)
     except OSError as error:
         if isinstance(error, SubtrError):
             raise
@@ -127,6 +126,3 @@ def _written_whole(file: Path):
             f"{file} cannot be written: {error.strerror or error}. Free some space there, or set "
             "SUBTR_CACHE to a folder that you can write to."
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ class WhisperNetwork(nn.Module):
         SettingsError: the file is none, or holds weights of whole numbers.
 
     Source: Radford et al. 2023, Robust speech recognition via large-scale weak supervision,
-    section 2.2; `subtr.stimulus.whisper_features.WhisperEncoder` gives the same last layer.
+    section 2.2; `subtr.stimulus.speech_models.WhisperEncoder` gives the same last layer.
     """
 
     def __init__(self, file: Path | str):
