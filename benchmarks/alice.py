@@ -21,25 +21,24 @@ from benchmarks.simulated_bold import gains_over
 from benchmarks.tables import Row
 from subtr.aggregators import AGGREGATORS
 from subtr.altered_stimulus import altered
-from subtr.baselines import FirRidge, canonical_features
-from subtr.baselines.ridge import nested_blocks
-from subtr.bold.hrf import HRF_DURATION_S
+from subtr.baselines.canonical import canonical_features
+from subtr.baselines.ridge import FirRidge, nested_blocks
 from subtr.bold_params import BoldParams
 from subtr.bold_scores import bold_rows, ceiling_rows, control_rows
 from subtr.bold_stimulus import bold_stimulus
 from subtr.bold_training import fit_fold
 from subtr.brain_encoding import tr_vectors
 from subtr.datasets import load_study
-from subtr.errors import SettingsError
 from subtr.experiment_params import SystemParams
 from subtr.held_out_bold import cleaned_bold, held_out_bold
-from subtr.metrics import pearson_r, shuffle_frames, standardise_by_fold
+from subtr.metrics.bold import pearson_r, standardise_by_fold
+from subtr.metrics.controls import shuffle_frames
 from subtr.models import BoldPredictor
-from subtr.params import load_params, params_folder, params_hash, validate
+from subtr.params import SettingsError, load_params, params_folder, params_hash, validate
 from subtr.prediction import predict_bold
 from subtr.rivals import bold_rivals
-from subtr.splits import Split
 from subtr.study import Study
+from subtr.timeline import HRF_DURATION_S, Split
 
 Features = Float64[np.ndarray, "tr dim"]
 

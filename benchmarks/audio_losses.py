@@ -13,11 +13,12 @@ import soundfile
 from benchmarks.data import folder_of, read_manifest, reader_study
 from benchmarks.speech import SEEDS, gains, trained
 from benchmarks.tables import Row
-from subtr.baselines import mean_rival
+from subtr.baselines.reconstruction import mean_rival
 from subtr.experiment_params import SystemParams
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
 from subtr.params import load_params, params_folder, validate
-from subtr.vocoders import GriffinLim
+from subtr.vocoders.griffin_lim import GriffinLim
 
 TABLE = "sound_losses"
 N_FLOATS = 128

@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 
 from subtr.aggregators import AGGREGATORS
-from subtr.cost import cost_table, front_table
+from subtr.cost.front import front_table
+from subtr.cost.streams import cost_table
 from subtr.encoders import ENCODERS
 
 

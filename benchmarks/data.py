@@ -12,19 +12,19 @@ import soundfile
 from jaxtyping import Float32, Int64
 
 from benchmarks.tables import NotMeasured
-from subtr.clock import Clock
 from subtr.datasets import load_study
 from subtr.datasets.locate import find_data
 from subtr.datasets.simulated import generated_film
-from subtr.errors import StudyError
 from subtr.judges import load_judge
-from subtr.splits import Split
-from subtr.stimulus.container import MediaError
-from subtr.stimulus.media import probe, resample
+from subtr.params import StudyError
+from subtr.stimulus.container import MediaError, probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
+from subtr.stimulus.sound import resample
 from subtr.stimulus.video import pictures_of_media
 from subtr.study import Study
-from subtr.vocoders import HIFI_GAN_MEL, GriffinLim
+from subtr.timeline import Clock, Split
+from subtr.vocoders.griffin_lim import GriffinLim
+from subtr.vocoders.hifi_gan import HIFI_GAN_MEL
 
 TR_S = 1.5
 # TRs of the reader that are kept for stopping, the last before those that are judged.

@@ -15,7 +15,7 @@ from benchmarks.tables import Row
 from subtr.bold.deconvolution import Deconvolution
 from subtr.bold.hrf import HRF_MODELS, hrf_kernel
 from subtr.bold.lags import lag_kernel
-from subtr.metrics import pearson_r
+from subtr.metrics.bold import pearson_r
 
 TR_S, N_TRS, BEFORE, N_PARCELS = 1.5, 240, 40, 3
 SEEDS = (0, 1, 2)

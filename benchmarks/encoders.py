@@ -16,17 +16,17 @@ from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, named
 from subtr.aggregators import AGGREGATORS
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.baselines import mean_rival
+from subtr.baselines.reconstruction import mean_rival
+from subtr.bold_params import BoldParams
 from subtr.bold_scores import bold_rows
-from subtr.cost import count_parameters
+from subtr.cost.measuring import count_parameters
 from subtr.datasets import load_study
-from subtr.errors import SettingsError
 from subtr.held_out_bold import held_out_bold
-from subtr.models import Stream, StreamParams
-from subtr.params import params_hash, validate
-from subtr.prediction import BoldParams, predict_bold
+from subtr.params import SettingsError, params_hash, validate
+from subtr.prediction import predict_bold
 from subtr.reconstruction import AutoencoderTask, reconstruct_sound
 from subtr.scoring import sound_rows
+from subtr.streams import Stream, StreamParams
 from subtr.training_windows import fit_pca
 
 SEEDS = (0, 1, 2)

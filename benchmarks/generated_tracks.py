@@ -5,7 +5,6 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from subtr.clock import Clock
 from subtr.datasets.generated_pictures import (
     HEIGHT,
     PICTURE_HZ,
@@ -13,6 +12,7 @@ from subtr.datasets.generated_pictures import (
     object_positions,
     picture_scenes,
 )
+from subtr.timeline import Clock
 from subtr.tracks import Track
 
 # Of an object that is half covered or half outside, nobody could tell the box.

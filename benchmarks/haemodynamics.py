@@ -19,7 +19,7 @@ from subtr.losses import bold_loss
 from subtr.params import params_hash, validate
 from subtr.peak_times import peak_times_s
 from subtr.readouts import BoldReadout
-from subtr.splits import Split
+from subtr.timeline import Split
 
 SEEDS = (0, 1, 2)
 READOUTS = (("kernel", 1.5), ("kernel", 2.0), ("fir", 1.5))

@@ -18,15 +18,15 @@ import soundfile
 
 from benchmarks.data import TR_S, folder_of, music_files, read_manifest
 from benchmarks.tables import Row
-from subtr.baselines import mean_rival
-from subtr.clock import Clock
-from subtr.judges import JudgeMissing, load_judge
+from subtr.baselines.reconstruction import mean_rival
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
 from subtr.judges.word_errors import word_errors
 from subtr.metrics.controls import shuffle_frames
-from subtr.stimulus.media import resample
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
-from subtr.stimulus.sound import iter_sound
-from subtr.vocoders import GriffinLim
+from subtr.stimulus.sound import iter_sound, resample
+from subtr.timeline import Clock
+from subtr.vocoders.griffin_lim import GriffinLim
 
 RATE_HZ = 16000
 N_UTTERANCES = 16

@@ -25,7 +25,8 @@ import soundfile
 
 from benchmarks.tables import Row, named
 from subtr.experiment import Experiment
-from subtr.stimulus.media import iter_pictures, sound_spans
+from subtr.stimulus.pictures import iter_pictures
+from subtr.stimulus.sound import sound_spans
 from subtr.trained_systems import autoencoder_file
 
 MINUTES = (3, 48)
@@ -70,7 +71,7 @@ print(json.dumps(told | {"picture_s": 1 / hz if hz else None}))
 EXTRACT = """
 import json, sys, time
 from pathlib import Path
-from subtr.clock import Clock
+from subtr.timeline import Clock
 from subtr.stimulus.mel import log_mel_of_media
 from subtr.stimulus.video import PictureSettings, pictures_of_media
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from benchmarks.data import FILMS, TR_S, film_study
 from benchmarks.tables import Row
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.baselines import BlockPCARival
+from subtr.baselines.blocks import BlockPCARival
 from subtr.blocks import Blocks
-from subtr.items import consecutive
 from subtr.params import params_hash, validate
 from subtr.reconstruction import AutoencoderTask, reconstruct_pictures
 from subtr.rivals import picture_rivals
 from subtr.saved_autoencoder import frames_of_pictures, pictures_of_frames
 from subtr.scoring import picture_rows
+from subtr.timeline import consecutive
 
 SEEDS = (0, 1, 2)
 # 4 x 8 of them cover a picture whole.

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from subtr.bold.hrf import HRF_MODELS, hrf_kernel
-from subtr.clock import Clock
 from subtr.datasets.simulated_bold import noise_free_bold, subject_bold
 from subtr.study import Study
+from subtr.timeline import Clock
 
 PEAKS_S = (4.0, 5.0, 6.0, 7.0)
 

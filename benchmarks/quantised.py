@@ -13,14 +13,13 @@ import torch
 
 from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, preservation_gain
-from subtr.baselines import mean_rival
-from subtr.items import consecutive
-from subtr.metrics import temporal_preservation
+from subtr.baselines.reconstruction import mean_rival
+from subtr.metrics.temporal import temporal_preservation
 from subtr.params import params_hash, validate
 from subtr.quantised import QuantisedParams
 from subtr.quantised_training import reconstruct_quantised
 from subtr.scoring import sound_rows
-from subtr.splits import Split
+from subtr.timeline import Split, consecutive
 from subtr.training_windows import fit_pca
 
 SEEDS = (0, 1, 2)

@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.subject_stream import fir_features, score_subjects
-from subtr.clock import Clock
+from subtr.timeline import Clock
 from subtr.datasets.bold_folder import read_bold_folder
 from subtr.datasets.simulated_bold import noise_free_bold, subject_bold
 from subtr.study import Study

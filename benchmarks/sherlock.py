@@ -17,9 +17,11 @@ from subtr.bold_scores import bold_rows, control_rows
 from subtr.datasets.sherlock import SHIFT_TRS
 from subtr.experiment_params import StudyParams
 from subtr.held_out_bold import HeldOutBold, held_out_bold
-from subtr.metrics import block_bootstrap, pearson_r
+from subtr.metrics.bold import pearson_r
+from subtr.metrics.bootstrap import block_bootstrap
 from subtr.params import load_params, params_folder, params_hash
-from subtr.prediction import predict_bold, ridge_prediction
+from subtr.prediction import predict_bold
+from subtr.ridge_prediction import ridge_prediction
 from subtr.scoring import block_trs
 from subtr.streams import Part, StreamParams
 from subtr.study import folds_of

@@ -14,7 +14,8 @@ from subtr.bold_scores import bold_rows, control_rows
 from subtr.datasets import load_study
 from subtr.experiment_params import StudyParams, SystemParams
 from subtr.held_out_bold import HeldOutBold, held_out_bold
-from subtr.metrics import block_bootstrap, pearson_r
+from subtr.metrics.bold import pearson_r
+from subtr.metrics.bootstrap import block_bootstrap
 from subtr.params import load_params, params_folder, params_hash
 from subtr.prediction import predict_bold
 from subtr.rivals import bold_rivals

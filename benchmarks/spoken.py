@@ -8,19 +8,18 @@ import numpy as np
 import torch
 
 from benchmarks.data import N_VALIDATION, TR_S
-from subtr.baselines import PCARival
-from subtr.clock import Clock
+from subtr.baselines.reconstruction import PCARival
 from subtr.decoders.mel import LinearDecoder
 from subtr.experiment_params import SystemParams
 from subtr.fitting_vectors import VectorFitParams, fitted_vectors
-from subtr.items import consecutive
 from subtr.params import load_params, params_folder, params_hash
 from subtr.reconstruction import train_sound
-from subtr.splits import Split
 from subtr.stimulus.mel import log_mel_of_sound
 from subtr.study import Fold, Study
+from subtr.timeline import Clock, Split, consecutive
 from subtr.training_windows import fit_pca
-from subtr.vocoders import HIFI_GAN_MEL, Vocoder
+from subtr.vocoders.hifi_gan import HIFI_GAN_MEL
+from subtr.vocoders.vocoder import Vocoder
 
 # As many as there are hops of 256 samples, with which HiFi-GAN could read the spectrogram too.
 FRAMES_PER_TR = round(TR_S * HIFI_GAN_MEL.rate_hz / 256)

@@ -18,11 +18,11 @@ import soundfile
 
 from benchmarks.data import FILMS, TR_S, film_file, folder_of, music_files, read_manifest
 from benchmarks.tables import Row
-from subtr.clock import Clock
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.stimulus.same_sound import PROBE_S, KnownSound, best_r, slopes
 from subtr.stimulus.same_sound import RATE_HZ as STEPS_HZ
 from subtr.stimulus.sound import iter_sound, resample
+from subtr.timeline import Clock
 
 RATE_HZ = 16_000
 FRAMES_PER_TR = 60

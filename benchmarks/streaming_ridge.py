@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
 from subtr.baselines.ridge import DEFAULT_ALPHAS, nested_blocks
-from subtr.errors import StudyError
 from subtr.metrics.bold import known_deviation, known_mean, parcels_alike
+from subtr.params import StudyError
 
 LEAST_TRS = 10
 

@@ -12,18 +12,13 @@ from benchmarks.streaming_ridge import StreamingRidge
 from subtr.baselines.ridge import delayed
 from subtr.bold.cleaning import Cleaner
 from subtr.bold_scores import groups_of, one_subject_rows, score_rows
-from subtr.errors import StudyError
-from subtr.metrics import (
-    block_bootstrap,
-    held_out_shift_null,
-    known_mean,
-    pearson_r,
-    scored_on,
-    standardise_by_fold,
-)
+from subtr.metrics.bold import known_mean, pearson_r, scored_on, standardise_by_fold
+from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.shifts import held_out_shift_null
+from subtr.params import StudyError
 from subtr.scoring import Row, block_trs
-from subtr.splits import Split
 from subtr.study import Study
+from subtr.timeline import Split
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,17 @@ import numpy as np
 
 from benchmarks.subject_stream import fir_features, score_subjects
 from benchmarks.tables import Row
+from subtr.bold_params import BoldParams
 from subtr.bold_scores import groups_of, subject_rows
 from subtr.bold_training import fit_fold
 from subtr.datasets import load_study
 from subtr.held_out_bold import cleaned_bold, held_out_bold
-from subtr.metrics import block_bootstrap, pearson_r
+from subtr.metrics.bold import pearson_r
+from subtr.metrics.bootstrap import block_bootstrap
 from subtr.new_subjects import head_prediction, leave_one_subject_out, shared_of
 from subtr.params import params_hash, validate
-from subtr.prediction import BoldParams, predict_bold, ridge_features
+from subtr.prediction import predict_bold
+from subtr.ridge_prediction import ridge_features
 from subtr.scoring import block_trs
 from subtr.study import Fold, folds_of
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from subtr.errors import SubtrError
-from subtr.metrics import block_bootstrap, preservation_sums
+from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.temporal import preservation_sums
+from subtr.params import SubtrError, whole_file
 from subtr.result_tables import summary
 from subtr.results import COLUMNS, read_table, write_results
 from subtr.scoring import block_trs
-from subtr.whole_files import whole_file
 
 Row = dict[str, Any]
 # What tells the rows of a summarised table apart.

@@ -28,22 +28,23 @@ from benchmarks.data import (
 from benchmarks.generated_tracks import generated_tracks
 from benchmarks.motion import BLOCK, N_BLOCKS
 from benchmarks.tables import Row, share
-from subtr.baselines import BlockPCARival
+from subtr.baselines.blocks import BlockPCARival
 from subtr.blocks import Blocks
-from subtr.clock import Clock
 from subtr.datasets.generated_pictures import picture_scenes
 from subtr.datasets.simulated import scene_labels
-from subtr.items import consecutive
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
 from subtr.judges.probes import chance
 from subtr.judges.shots import paired_boundaries
-from subtr.metrics import block_bootstrap, mean_known, motion_sums
+from subtr.metrics import mean_known
+from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.video import motion_sums
 from subtr.saved_autoencoder import frames_of_pictures, pictures_of_frames
 from subtr.scoring import block_trs
-from subtr.splits import Split
-from subtr.stimulus.media import probe
+from subtr.stimulus.container import probe
 from subtr.stimulus.video import pictures_of_media
 from subtr.study import Study
+from subtr.timeline import Clock, Split, consecutive
 
 TABLE = "video_judges"
 SIZES = [features * N_BLOCKS for features in (60, 96, 144, 216)]

@@ -24,13 +24,10 @@ from benchmarks.tables import Row, share
 from benchmarks.video import tracks_of_generated
 from subtr.autoencoder_params import PictureParams
 from subtr.judges import load_judge
-from subtr.metrics import (
-    block_bootstrap,
-    frame_correlations,
-    known_mean,
-    motion_sums,
-    preservation_sums,
-)
+from subtr.metrics.bold import known_mean
+from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.temporal import frame_correlations, preservation_sums
+from subtr.metrics.video import motion_sums
 from subtr.params import params_hash, validate
 from subtr.reconstruction import reconstruct_pictures
 from subtr.saved_autoencoder import frames_of_pictures, pictures_of_frames

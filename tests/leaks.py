@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int64
 
-from subtr.errors import StudyError
-from subtr.splits import Split
+from subtr.params import StudyError
+from subtr.timeline import Split
 
 
 def assert_no_leak(

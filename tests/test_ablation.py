@@ -4,10 +4,9 @@ import pytest
 from tiny_experiment import STUDY, SYSTEM, write
 
 from subtr.ablation import WHOLE, ablate, by_component
-from subtr.errors import SettingsError
 from subtr.experiment import Experiment
 from subtr.experiment_params import SystemParams
-from subtr.params import validate
+from subtr.params import SettingsError, validate
 
 ABLATIONS = {
     "time": {"sound.stream.aggregator": {"name": "mean"}, "sound.decoder": {"name": "held"}},

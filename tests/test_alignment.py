@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
 from subtr.alignment import FunctionalAlignment
-from subtr.errors import SettingsError, StudyError
-from subtr.metrics import pearson_r
+from subtr.metrics.bold import pearson_r
+from subtr.params import SettingsError, StudyError
 
 TRAIN, TEST = np.arange(150), np.arange(160, 300)
 NEEDS_FMRALIGN = pytest.mark.skipif(

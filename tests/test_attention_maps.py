@@ -5,9 +5,9 @@ import torch
 from einops import rearrange
 
 from subtr.attention_maps import attention_maps
-from subtr.encoders import TransformerEncoder
 from subtr.encoders.linear import LinearEncoder
-from subtr.errors import SettingsError
+from subtr.encoders.transformer import TransformerEncoder
+from subtr.params import SettingsError
 
 
 @pytest.mark.parametrize("positions", ["rotary", "absolute", "none"])

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from subtr.augmentation import AugmentationParams, augment, shifted
-from subtr.errors import SettingsError
 from subtr.items import with_context
+from subtr.params import SettingsError
 
 
 def generator(seed=0):

@@ -11,15 +11,10 @@ from subtr.augmentation import AugmentationParams
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.autoencoder_training import LessonBatches
 from subtr.curriculum import CurriculumParams
-from subtr.errors import SettingsError
 from subtr.items import WindowBatches
-from subtr.metrics import temporal_preservation
-from subtr.params import validate
-from subtr.reconstruction import (
-    reconstruct_pictures,
-    reconstruct_sound,
-    train_sound,
-)
+from subtr.metrics.temporal import temporal_preservation
+from subtr.params import SettingsError, validate
+from subtr.reconstruction import reconstruct_pictures, reconstruct_sound, train_sound
 from subtr.study import Fold, Study
 
 STUDY = low_rank_study()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from subtr.balancing import equal_gradient_weights, gradient_norms
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 class Point(nn.Module):

@@ -9,9 +9,8 @@ from planted import motion_study, order_study
 
 from subtr import bold_augmentation
 from subtr.bold_params import BoldParams
-from subtr.errors import SettingsError
-from subtr.metrics import pearson_r
-from subtr.params import validate
+from subtr.metrics.bold import pearson_r
+from subtr.params import SettingsError, validate
 from subtr.prediction import predict_bold
 from subtr.study import Fold, folds_of
 

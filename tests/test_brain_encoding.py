@@ -7,18 +7,13 @@ import torch
 from matplotlib.figure import Figure
 from planted import order_study
 
-from subtr import figures
 from subtr.altered_stimulus import altered, without_fast_changes
-from subtr.brain_encoding import (
-    explained,
-    held_out,
-    parcel_gains,
-    timescales,
-    trained_folds,
-)
-from subtr.errors import SettingsError
-from subtr.experiment import Experiment, StudyParams
+from subtr.brain_encoding import explained, held_out, parcel_gains, timescales, trained_folds
+from subtr.experiment import Experiment
+from subtr.experiment_params import StudyParams
+from subtr.figures import encoding
 from subtr.items import with_context
+from subtr.params import SettingsError
 from subtr.peak_times import peak_time_map
 
 SYSTEM = """
@@ -58,7 +53,7 @@ def test_parcels_of_order_gain_over_averages_and_others_do_not(experiment, folds
     assert (table["gain"] <= table["high"]).all()
     same = parcel_gains(experiment, ours, ours)
     assert np.abs(same[["gain", "low", "high"]].to_numpy()).max() == 0
-    assert isinstance(figures.parcel_gains(table, "ordered", "averaging"), Figure)
+    assert isinstance(encoding.parcel_gains(table, "ordered", "averaging"), Figure)
 
 
 def test_what_is_fast_is_lost_with_the_cut_off(experiment, folds):
@@ -67,7 +62,7 @@ def test_what_is_fast_is_lost_with_the_cut_off(experiment, folds):
     r = table.set_index(["cutoff_hz", "group"])["r"]
     group = experiment.study.parcels["tuning"].iloc[0]
     assert r[np.inf, group] > r[0.05, group] + 0.2
-    assert isinstance(figures.timescales(table), Figure)
+    assert isinstance(encoding.timescales(table), Figure)
 
 
 def test_parts_of_variance_sum_to_what_all_explain(experiment, folds):
@@ -81,17 +76,17 @@ def test_parts_of_variance_sum_to_what_all_explain(experiment, folds):
     r2 = table[table["group"] == group].set_index("part")["r2"]
     assert r2["learned vectors alone"] > 0.3  # order, which no average holds
     assert r2["mean mel alone"] < 0.1
-    assert isinstance(figures.variance_parts(table), Figure)
+    assert isinstance(encoding.variance_parts(table), Figure)
 
 
 def test_peak_times_and_places_are_drawn(experiment, folds):
     parcels = experiment.study.parcels
     table = peak_time_map(folds["ordered"][0].predictor, parcels)
-    assert isinstance(figures.peak_times(table), Figure)
+    assert isinstance(encoding.peak_times(table), Figure)
     with pytest.raises(SettingsError, match="no column x_mm"):
-        figures.brain_map(parcels, np.zeros(len(parcels)), "gain")
+        encoding.brain_map(parcels, np.zeros(len(parcels)), "gain")
     centres = pd.DataFrame({"x_mm": [-50.0, 50], "y_mm": [-20.0, -20], "z_mm": [5.0, np.nan]})
-    drawn = figures.brain_map(centres, np.array([0.2, 0.1]), "gain")
+    drawn = encoding.brain_map(centres, np.array([0.2, 0.1]), "gain")
     assert isinstance(drawn, Figure)
 
 

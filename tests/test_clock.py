@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subtr.clock import Clock
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
+from subtr.timeline import Clock
 
 clocks = st.builds(
     Clock,

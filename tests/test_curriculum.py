@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from scipy.fft import dct, idct
 
 from subtr.curriculum import CurriculumParams, low_pass, rate_at, target_at
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 TR_S, N_FRAMES, N_TRS = 1.5, 64, 16
 FRAME_HZ = N_FRAMES / TR_S

@@ -11,9 +11,9 @@ from planted_decoding import N_FLOATS, answering_study
 from subtr.bold_decoder import BoldDecoder
 from subtr.decoding import decode, fit_decoders, with_bold_of
 from subtr.decoding_scores import PREFIX, decoding_rows, identified
-from subtr.errors import SettingsError
 from subtr.lesions import WHOLE, lesioned, lesions
-from subtr.metrics import pearson_r
+from subtr.metrics.bold import pearson_r
+from subtr.params import SettingsError
 from subtr.stimulus_codes import StimulusCode, components_code
 from subtr.study import folds_of
 

@@ -6,10 +6,11 @@ from planted import low_rank_study
 from planted_decoding import answering_study
 
 from subtr.decoding_experiment import COMPONENTS, can_decode, decode_system, kept_rows
-from subtr.errors import SettingsError
-from subtr.experiment import Experiment, StudyParams
+from subtr.experiment import Experiment
+from subtr.experiment_params import StudyParams
 from subtr.lesions import lesions
 from subtr.notebooks.decoding import players
+from subtr.params import SettingsError
 from subtr.results import read_table
 
 SYSTEM = """

@@ -9,9 +9,8 @@ from planted import after_hrf, order_study
 from subtr.bold_params import BoldParams
 from subtr.bold_training import fit_fold
 from subtr.deconvolved import bold_of_activity, deconvolved_study
-from subtr.errors import SettingsError
 from subtr.labelled import labelled_bold
-from subtr.params import validate
+from subtr.params import SettingsError, validate
 from subtr.prediction import bold_timeline, predict_bold
 from subtr.study import Fold, folds_of
 

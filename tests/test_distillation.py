@@ -26,8 +26,8 @@ from subtr.distillation import (
     distillation_loss,
     follow_predictor,
 )
-from subtr.errors import SettingsError
 from subtr.losses import bold_loss, reconstruction_loss
+from subtr.params import SettingsError
 
 
 def test_an_autoencoder_with_its_teachers_weights_has_nothing_to_learn():

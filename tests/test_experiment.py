@@ -10,12 +10,12 @@ from planted import order_study
 from tiny_experiment import STUDY, SYSTEM, write
 
 from subtr import training
-from subtr.bold.hrf import HRF_DURATION_S
-from subtr.errors import SettingsError, StudyError, SubtrError
 from subtr.experiment import Experiment
 from subtr.experiment_params import StudyParams
+from subtr.params import SettingsError, StudyError, SubtrError
 from subtr.results import COLUMNS
 from subtr.store import Store
+from subtr.timeline import HRF_DURATION_S
 
 
 @pytest.fixture(autouse=True)

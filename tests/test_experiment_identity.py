@@ -15,7 +15,7 @@ from subtr import experiment, rival_scoring
 from subtr.experiment import Experiment
 from subtr.experiment_params import SystemParams
 from subtr.params import params_hash, validate
-from subtr.vocoders import VocoderParams
+from subtr.vocoders.choice import VocoderParams
 
 
 def test_another_option_deep_in_a_file_gets_another_place(opened, place):
@@ -68,7 +68,7 @@ def test_bold_files_count_by_their_content(opened, tmp_path):
 
 def test_rivals_are_scored_once_for_the_same_parameters_and_code(opened, monkeypatch):
     monkeypatch.setattr(experiment, "git_hash", lambda: "abc")
-    monkeypatch.setattr("subtr.results.git_hash", lambda: "abc")
+    monkeypatch.setattr("subtr.params.git_hash", lambda: "abc")
     first = opened.rivals()
     with monkeypatch.context() as never:
         never.setattr(rival_scoring, "sound_rivals", None)

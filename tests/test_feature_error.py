@@ -6,17 +6,15 @@ import torch
 from torch import nn
 
 from subtr.autoencoder_params import PictureParams, SoundParams
-from subtr.clock import Clock
 from subtr.decoders import DECODERS
-from subtr.errors import SettingsError
 from subtr.feature_error import FeatureError, FeatureParams
 from subtr.fitting_vectors import VectorFitParams, fitted_vectors
-from subtr.params import validate
+from subtr.params import SettingsError, validate
 from subtr.reconstruction import reconstruct_sound
-from subtr.splits import Split
 from subtr.stimulus.mel import MelSettings
 from subtr.stimulus.speech_models import SpeechModelError
 from subtr.study import Fold, Study
+from subtr.timeline import Clock, Split
 
 N_TRS, N_FRAMES, N_BANDS, DIM = 5, 8, 4, 3
 

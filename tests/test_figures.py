@@ -4,12 +4,12 @@ import pytest
 from matplotlib.colors import to_rgb
 from whole_figures import assert_whole
 
-from subtr import figures
-from subtr.clock import Clock
-from subtr.errors import SettingsError
-from subtr.figures import colour_of
-from subtr.metrics import averaging_gain, modulation_transfer
+from subtr.figures import bold, modulation, scores, stimulus
+from subtr.figures.style import colour_of
+from subtr.metrics.modulation import averaging_gain, modulation_transfer
+from subtr.params import SettingsError
 from subtr.stimulus.mel import MelSettings
+from subtr.timeline import Clock
 
 CLOCK = Clock(tr_s=1.5, n_trs=6, onset_s=3.0, frames_per_tr=16)
 SETTINGS = MelSettings(n_mels=20)
@@ -55,7 +55,7 @@ def test_colours_show_on_white(name):
 
 
 def test_within_tr_shows_the_mel_and_its_mean_on_one_scale(mel, pictures):
-    figure = figures.within_tr(mel, CLOCK, SETTINGS, range(2, 4), pictures)
+    figure = stimulus.within_tr(mel, CLOCK, SETTINGS, range(2, 4), pictures)
     strips, means, upper, lower = figure.axes[:4]
     want = mel[2:4].reshape(32, 20).T
     np.testing.assert_array_equal(upper.images[0].get_array(), want)
@@ -69,7 +69,7 @@ def test_within_tr_shows_the_mel_and_its_mean_on_one_scale(mel, pictures):
 
 def test_reconstructions_put_the_original_first(mel):
     named = {"averaging": mel * 0, "original": mel}
-    axes = figures.reconstructions(named, CLOCK, SETTINGS, [1, 2]).axes
+    axes = stimulus.reconstructions(named, CLOCK, SETTINGS, [1, 2]).axes
     assert [axis.get_title(loc="left") for axis in axes[:2]] == ["original", "averaging"]
     np.testing.assert_array_equal(axes[0].images[0].get_array(), mel[1:3].reshape(32, 20).T)
     assert not np.asarray(axes[1].images[0].get_array()).any()
@@ -78,11 +78,11 @@ def test_reconstructions_put_the_original_first(mel):
 @pytest.mark.parametrize("trs", [[], [0, 2], [-1, 0], [5, 6]])
 def test_trs_that_cannot_be_shown_are_named(mel, trs):
     with pytest.raises(SettingsError, match="expected consecutive TRs from 0 to 5"):
-        figures.reconstructions({"original": mel}, CLOCK, SETTINGS, trs)
+        stimulus.reconstructions({"original": mel}, CLOCK, SETTINGS, trs)
 
 
 def test_picture_strips_show_all_pictures_of_the_tr(pictures):
-    figure = figures.picture_strips({"PCA": 255 - pictures, "original": pictures}, 3)
+    figure = stimulus.picture_strips({"PCA": 255 - pictures, "original": pictures}, 3)
     first, second = (axis.images[0].get_array() for axis in figure.axes)
     for index in range(4):
         columns = slice(18 * index, 18 * index + 16)
@@ -92,7 +92,9 @@ def test_picture_strips_show_all_pictures_of_the_tr(pictures):
 
 def test_modulation_spectra_draw_what_was_given_and_the_formula():
     rates_hz = np.geomspace(0.1, 20, 50)
-    upper, lower = figures.modulation_spectra({"original": (rates_hz, 1 / rates_hz)}, 1.5, 64).axes
+    upper, lower = modulation.modulation_spectra(
+        {"original": (rates_hz, 1 / rates_hz)}, 1.5, 64
+    ).axes
     (line,) = lines_of(upper, colour_of("original"))
     np.testing.assert_array_equal(line.get_xydata(), np.c_[rates_hz, 1 / rates_hz])
     (formula,) = lines_of(lower, colour_of("averaging"))
@@ -107,7 +109,7 @@ def test_modulation_transfer_of_averaging_lies_on_its_formula():
         return np.broadcast_to(windows.mean(1, keepdims=True), windows.shape)
 
     transfer = modulation_transfer(average, CLOCK, [0.5, 1.0, 2.5])
-    left, right = figures.modulation_transfer({"averaging": transfer}, 1.5, 16).axes
+    left, right = modulation.modulation_transfer({"averaging": transfer}, 1.5, 16).axes
     for axis, power in ((left, 1), (right, 2)):
         dashed, line = axis.get_lines()
         on_formula = np.interp(transfer.rates_hz, *dashed.get_data())
@@ -125,7 +127,7 @@ def test_training_curves_draw_every_fold_and_part():
         for part in ("train", "validation")
         for name in ("loss", "mel")
     ]
-    figure = figures.training_curves(pd.DataFrame(rows))
+    figure = scores.training_curves(pd.DataFrame(rows))
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["loss", "mel"]
     lines = {line.get_label(): line for line in figure.axes[1].get_lines()}
     np.testing.assert_array_equal(lines["validation, fold 1"].get_ydata(), [1 / 2, 1 / 3, 1 / 4])
@@ -135,13 +137,13 @@ def test_training_curves_draw_every_fold_and_part():
 def test_reliability_marks_each_parcel_and_the_median():
     ceiling = np.array([0.2, 0.8, 0.4, np.nan, 0.6])
     parcels = pd.DataFrame({"tuning": ["level", "level", "level", "onset", "onset"]})
-    (axis,) = figures.bold_reliability(ceiling, parcels).axes
+    (axis,) = bold.bold_reliability(ceiling, parcels).axes
     points = [line for line in axis.get_lines() if line.get_label() != "median"]
     np.testing.assert_array_equal(np.concatenate([line.get_xdata() for line in points]), ceiling)
     medians = [line.get_xdata()[0] for line in axis.get_lines() if line.get_label() == "median"]
     np.testing.assert_allclose(medians, [0.4, 0.6])
     with pytest.raises(SettingsError, match="4 ceilings for 5 parcels"):
-        figures.bold_reliability(ceiling[:4], parcels)
+        bold.bold_reliability(ceiling[:4], parcels)
 
 
 def test_lag_scan_marks_the_peak_of_the_mean():
@@ -149,7 +151,7 @@ def test_lag_scan_marks_the_peak_of_the_mean():
     r = np.zeros((8, 3))
     r[4, :2] = 0.5, 0.1  # at 3 s
     r[:, 2] = np.nan
-    (axis,) = figures.lag_scan(lags_s, r, 4.5).axes
+    (axis,) = bold.lag_scan(lags_s, r, 4.5).axes
     assert "the mean peaks at 3 s" in words(axis)
     (mean,) = [line for line in axis.get_lines() if line.get_label() == "mean of parcels"]
     np.testing.assert_allclose(mean.get_ydata()[4], 0.3)
@@ -158,6 +160,6 @@ def test_lag_scan_marks_the_peak_of_the_mean():
 
 def test_nothing_is_cut_off_and_nothing_stays_open(mel, pictures):
     assert_whole(
-        lambda: figures.within_tr(mel, CLOCK, SETTINGS, range(3), pictures),
-        lambda: figures.picture_strips({"a system of a long name": pictures}, 0),
+        lambda: stimulus.within_tr(mel, CLOCK, SETTINGS, range(3), pictures),
+        lambda: stimulus.picture_strips({"a system of a long name": pictures}, 0),
     )

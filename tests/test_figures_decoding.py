@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from subtr import figures
-from subtr.errors import SettingsError
+from subtr.figures import decoding
+from subtr.params import SettingsError
 from subtr.results import COLUMNS
 
 PAIRWISE, TOP1 = "identification (pairwise)", "identification (top-1)"
@@ -28,13 +28,13 @@ def test_points_lie_at_the_scores_and_chance_is_marked():
         told(prefix + PAIRWISE, 0.8), told(prefix + TOP1, 0.3), chance | {"value": 0.04},
         told(PAIRWISE, 0.9, modality="bold"),
     )  # fmt: skip
-    figure = figures.identification(rows, from_bold=True)
+    figure = decoding.identification(rows, from_bold=True)
     drawn = [[line.get_xdata()[0] for line in axis.lines] for axis in figure.axes]
     assert {0.8, 0.5, 0.6, 0.98} <= set(drawn[0])
     assert {0.3, 0.04} <= set(drawn[1])
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["tier1, sound"]
     with pytest.raises(SettingsError, match="identification"):
-        figures.identification(rows[rows["modality"] == "none"])
+        decoding.identification(rows[rows["modality"] == "none"])
 
 
 def test_each_region_has_its_loss_and_what_it_says_alone():
@@ -48,9 +48,9 @@ def test_each_region_has_its_loss_and_what_it_says_alone():
             ]
         )
     )  # fmt: skip
-    figure = figures.lesions(rows)
+    figure = decoding.lesions(rows)
     lost, alone = ({line.get_xdata()[0] for line in axis.lines} for axis in figure.axes)
     assert {0.2, 0.01, 0.0} <= lost
     assert {0.7, 0.55, 0.5} <= alone
     with pytest.raises(SettingsError, match="lesions"):
-        figures.lesions(rows[:0])
+        decoding.lesions(rows[:0])

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from subtr import figures
-from subtr.clock import Clock
-from subtr.errors import SettingsError
+from subtr.figures import features as features_module
+from subtr.params import SettingsError
+from subtr.timeline import Clock
 
 CLOCK = Clock(1.5, 6, frames_per_tr=4)
 
@@ -16,7 +16,9 @@ def test_what_changes_is_on_top_and_scaled_by_the_whole_study():
     features[2, 2:, 1] = 3
     features[5, 0, 1] = 6
     features[0, 0, 2] = 1  # changes, but elsewhere
-    figure = figures.feature_strips(features, ("still", "speaks", "other"), CLOCK, range(2, 4))
+    figure = features_module.feature_strips(
+        features, ("still", "speaks", "other"), CLOCK, range(2, 4)
+    )
     (axis,) = figure.axes
     assert axis.get_yticklabels()[0].get_text() == "speaks"
     (image,) = axis.images
@@ -26,4 +28,4 @@ def test_what_changes_is_on_top_and_scaled_by_the_whole_study():
 
 def test_nothing_to_show_is_said():
     with pytest.raises(SettingsError, match="none to show"):
-        figures.feature_strips(np.zeros((6, 4, 0), np.float32), (), CLOCK, range(2))
+        features_module.feature_strips(np.zeros((6, 4, 0), np.float32), (), CLOCK, range(2))

@@ -5,9 +5,9 @@ import pytest
 from matplotlib.colors import to_hex
 from whole_figures import assert_whole
 
-from subtr import figures
-from subtr.errors import SettingsError
-from subtr.figures import colour_of
+from subtr.figures import bold, headline, scores
+from subtr.figures.style import colour_of
+from subtr.params import SettingsError
 from subtr.results import read_results, write_results
 
 
@@ -43,7 +43,7 @@ def errorbars(axis):
 
 
 def test_preservation_by_floats_draws_values_and_intervals(results):
-    (axis,) = figures.preservation_by_floats(results).axes
+    (axis,) = scores.preservation_by_floats(results).axes
     bars = errorbars(axis)
     line, _, (stems,) = bars["PCA"]
     np.testing.assert_array_equal(line.get_xydata(), [[128, 0.1], [256, 0.3], [512, 0.5]])
@@ -55,13 +55,13 @@ def test_preservation_by_floats_draws_values_and_intervals(results):
 
 
 def test_preservation_by_band_goes_from_slow_to_fast(results):
-    (axis,) = figures.preservation_by_band(results).axes
+    (axis,) = scores.preservation_by_band(results).axes
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["under 2 Hz", "2-4 Hz"]
     assert errorbars(axis)["tier 1"][0].get_ydata().tolist() == [0.8, 0.7]
 
 
 def test_bold_by_group_draws_values_and_ceilings(results):
-    (axis,) = figures.bold_by_group(results).axes
+    (axis,) = bold.bold_by_group(results).axes
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["level", "onset"]
     bars = errorbars(axis)
     line, _, (stems,) = bars["FIR ridge"]
@@ -69,25 +69,25 @@ def test_bold_by_group_draws_values_and_ceilings(results):
     np.testing.assert_allclose(stems.get_segments()[1][:, 0], [0.8, 1.0])
     assert bars["tier 1"][0].get_xdata().tolist() == [0.2, 0.45]
     assert [1, 1] in [list(line.get_xdata()) for line in axis.get_lines()]
-    (axis,) = figures.bold_by_group(results, "r").axes
+    (axis,) = bold.bold_by_group(results, "r").axes
     assert [0.5, 0.5] in [list(line.get_xdata()) for line in axis.get_lines()]
 
 
 def test_headline_holds_both_halves_in_the_same_colours(results):
-    left, right = figures.headline(results).axes
+    left, right = headline.headline(results).axes
     colours = [errorbars(axis)["tier 1"][0].get_color() for axis in (left, right)]
     assert colours == [colour_of("tier 1")] * 2
 
 
 def test_missing_scores_are_named(results):
     with pytest.raises(SettingsError, match="no temporal preservation of pictures"):
-        figures.preservation_by_floats(results, "pictures")
+        scores.preservation_by_floats(results, "pictures")
     with pytest.raises(SettingsError, match="no BOLD 'p' by group"):
-        figures.bold_by_group(results, "p")
+        bold.bold_by_group(results, "p")
 
 
 def test_nothing_is_cut_off_and_nothing_stays_open(results):
     assert_whole(
-        lambda: figures.headline(results),
-        lambda: figures.preservation_by_band(results),
+        lambda: headline.headline(results),
+        lambda: scores.preservation_by_band(results),
     )

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from subtr.errors import SettingsError
-from subtr.figures import quality_by_floats
+from subtr.figures.quality import quality_by_floats
+from subtr.params import SettingsError
 from subtr.results import COLUMNS
 
 

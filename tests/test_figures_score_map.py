@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from subtr.errors import SettingsError
-from subtr.figures import score_map
+from subtr.figures.score_map import score_map
+from subtr.params import SettingsError
 
 
 def rows():

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from subtr.errors import SettingsError
-from subtr.figures import scale, subject_gains
+from subtr.figures.subjects import scale, subject_gains
+from subtr.params import SettingsError
 from subtr.results import COLUMNS
 
 

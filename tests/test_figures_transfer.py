@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from subtr.errors import SettingsError
-from subtr.figures import transfer_by_training
-from subtr.metrics import averaging_gain
+from subtr.figures.modulation import transfer_by_training
+from subtr.metrics.modulation import averaging_gain
+from subtr.params import SettingsError
 
 RATES_HZ = (0.5, 1.0, 2.0, 4.0)
 

@@ -11,19 +11,12 @@ from subtr.aggregators import AGGREGATORS
 from subtr.comparison import COSTS, LOSSES, comparison_table, measure_costs, readable
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
-from subtr.errors import SettingsError
 from subtr.experiment import Experiment
 from subtr.experiment_params import StudyParams, SystemParams
-from subtr.figures import training_panels
-from subtr.gallery import (
-    GallerySystem,
-    fallen_curves,
-    findings,
-    systems_of,
-    train_systems,
-)
-from subtr.metrics import temporal_preservation
-from subtr.params import load_params, params_folder
+from subtr.figures.scores import training_panels
+from subtr.gallery import GallerySystem, fallen_curves, findings, systems_of, train_systems
+from subtr.metrics.temporal import temporal_preservation
+from subtr.params import SettingsError, load_params, params_folder
 from subtr.positions import POSITIONS
 from subtr.responses import RESPONSES
 from subtr.results import COLUMNS

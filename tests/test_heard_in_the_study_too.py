@@ -8,11 +8,11 @@ import soundfile
 from gliding_tones import RATE_HZ, gliding_tones
 from test_other_recordings import SETTINGS, STUDY, recorded
 
-from subtr.clock import Clock
-from subtr.errors import StudyError
 from subtr.other_recordings import with_other_recordings
+from subtr.params import StudyError, StudyWarning
 from subtr.stimulus.mel import log_mel_of_sound
-from subtr.study import Study, StudyWarning
+from subtr.study import Study
+from subtr.timeline import Clock
 
 
 def test_the_stimulus_itself_is_refused(tmp_path):

@@ -6,11 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtr.bold.hrf import HRF_DURATION_S, HRF_MODELS, DoubleGamma, hrf, hrf_kernel
+from subtr.bold.hrf import HRF_MODELS, DoubleGamma, hrf, hrf_kernel
 from subtr.bold.lags import bin_kernel, lag_kernel
 from subtr.double_gamma_layer import _SPEED
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 from subtr.responses import RESPONSES
+from subtr.timeline import HRF_DURATION_S
 
 TRS_S = [1.0, 1.49, 1.5, 2.0]
 NO_DIP = {

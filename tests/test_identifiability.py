@@ -10,9 +10,12 @@ from pydantic import ValidationError
 
 from subtr.bold.hrf import HRF_MODELS, hrf
 from subtr.datasets.simulated_bold import bold_noise, noise_autocovariance
-from subtr.errors import SettingsError, StudyError
-from subtr.identifiability import KINDS, Scan, expected_r, recover, response, simulate, transfer
-from subtr.identifiability.wiener import parcels_together
+from subtr.identifiability.recovery import recover
+from subtr.identifiability.response import response, transfer
+from subtr.identifiability.scan import KINDS, Scan
+from subtr.identifiability.simulation import simulate
+from subtr.identifiability.wiener import expected_r, parcels_together
+from subtr.params import SettingsError, StudyError
 
 
 def mean_r(scan, rate_hz, kind, seeds=(0, 1, 2)):

@@ -8,19 +8,18 @@ import pytest
 from matplotlib import pyplot as plt
 from scipy import stats
 
-from subtr import identifiability
-from subtr.errors import SettingsError
-from subtr.figures import recoverable_map, recoverable_rates
-from subtr.identifiability import (
+from subtr.figures.identifiability import recoverable_map, recoverable_rates
+from subtr.identifiability import simulation, sweeps
+from subtr.identifiability.scan import Scan
+from subtr.identifiability.sweeps import (
     IdentifiabilityParams,
-    Scan,
     fastest_rates,
     identifiability_params,
     over_seeds,
     sweep,
 )
-from subtr.params import validate
-from subtr.viewing import explore_rates
+from subtr.params import SettingsError, validate
+from subtr.viewing.rates import explore_rates
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {
@@ -64,7 +63,7 @@ def test_a_killed_sweep_goes_on_where_it_was(swept, tmp_path, monkeypatch):
 
     def counted(scan, *more):
         simulated.append(scan)
-        return identifiability.simulate(scan, *more)
+        return simulation.simulate(scan, *more)
 
     monkeypatch.setattr("subtr.identifiability.sweeps.simulate", counted)
     pd.testing.assert_frame_equal(sweep(checked(), tmp_path), table, check_dtype=False)
@@ -107,7 +106,7 @@ def test_a_set_without_them_gets_those_of_the_model(tmp_path):
 
 def planted(r, floor=0.1):
     """Rows of three seeds; ``r``: (varied, tr_s, kind, rate_hz) -> r of each seed."""
-    common = {axis: getattr(Scan(), axis) for axis in identifiability.AXES}
+    common = {axis: getattr(Scan(), axis) for axis in sweeps.AXES}
     rows = []
     for (varied, tr_s, kind, rate_hz), values in r.items():
         case = {"varied": varied, "kind": kind, "rate_hz": rate_hz, "expected_r": 0.9}

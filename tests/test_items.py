@@ -8,14 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subtr.errors import SettingsError
-from subtr.items import (
-    WindowBatches,
-    consecutive,
-    timeline_batch,
-    window_batches,
-    with_context,
-)
+from subtr.items import WindowBatches, timeline_batch, window_batches, with_context
+from subtr.params import SettingsError
+from subtr.timeline import consecutive
 
 N_TRS, N_FRAMES = 40, 4
 # Every frame holds its own number, so that an item tells where it was taken from.

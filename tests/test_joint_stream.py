@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from subtr.errors import SettingsError
 from subtr.items import SoundAndPictures
 from subtr.joint_stream import JointStream, PictureStreamParams
-from subtr.params import validate
+from subtr.params import SettingsError, validate
 from subtr.streams import Stream, StreamParams
 
 N_FRAMES, N_PICTURES, N_BANDS, DIM, TR_S = 12, 4, 3, 5, 1.5

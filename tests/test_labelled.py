@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted import order_study
 
-from subtr.errors import SettingsError
 from subtr.held_out_bold import cleaned_bold
-from subtr.items import consecutive
 from subtr.labelled import labelled_bold, labelled_trs
+from subtr.params import SettingsError
 from subtr.study import Fold
+from subtr.timeline import consecutive
 
 STUDY = order_study(n_runs=2)
 SPLIT = STUDY.splits(4, gap_s=24.0, validation_fraction=0.15)[1]

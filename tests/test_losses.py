@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subtr.losses import bold_loss, reconstruction_loss
-from subtr.metrics import pearson_r, temporal_preservation
+from subtr.metrics.bold import pearson_r
+from subtr.metrics.temporal import temporal_preservation
 
 
 def pair(seed=0, shape=(3, 5, 16, 4)):

@@ -12,12 +12,12 @@ from planted import order_study
 
 from subtr.bold.cleaning import Cleaner
 from subtr.bold_scores import bold_rows
-from subtr.clock import Clock
-from subtr.errors import StudyError, StudyWarning
 from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.losses import bold_loss
 from subtr.masked_bold import LEAST_HELD_TRS, held_at_the_end, spans
+from subtr.params import StudyError, StudyWarning
 from subtr.study import Study
+from subtr.timeline import Clock
 
 PARCELS = pd.DataFrame({"tuning": ["A1", "V1"]}, index=["left", "right"])
 

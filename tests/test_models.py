@@ -4,16 +4,10 @@ import pytest
 import torch
 
 from subtr.decoders import DECODERS
-from subtr.errors import SettingsError
-from subtr.models import (
-    BoldPredictor,
-    Part,
-    ReadoutParams,
-    Stream,
-    StreamParams,
-    TemporalAutoencoder,
-)
-from subtr.params import validate
+from subtr.models import BoldPredictor, TemporalAutoencoder
+from subtr.params import SettingsError, validate
+from subtr.readout_params import ReadoutParams
+from subtr.streams import Part, Stream, StreamParams
 
 IN_DIM, N_FRAMES, DIM = 4, 12, 3
 CONV = {

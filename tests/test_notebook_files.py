@@ -6,8 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from subtr.errors import SettingsError
-from subtr.notebooks import check_parameters
+from subtr.notebooks.checking import check_parameters
+from subtr.params import SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

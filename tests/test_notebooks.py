@@ -9,8 +9,10 @@ import pytest
 from planted import low_rank_study
 from tiny_systems import TINY
 
-from subtr.experiment import Experiment, StudyParams
-from subtr.notebooks import SystemReport, reports, trained_systems
+from subtr.experiment import Experiment
+from subtr.experiment_params import StudyParams
+from subtr.notebooks import reports
+from subtr.notebooks.reports import SystemReport, trained_systems
 from subtr.results import read_results
 
 ROOT = Path(__file__).resolve().parents[1]

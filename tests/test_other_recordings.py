@@ -12,17 +12,16 @@ from hypothesis import strategies as st
 from planted import low_rank_study
 
 from subtr.autoencoder_params import AutoencoderParams, PictureParams
-from subtr.clock import Clock
-from subtr.errors import SettingsError, StudyError
 from subtr.experiment import Experiment
-from subtr.metrics import temporal_preservation
+from subtr.metrics.temporal import temporal_preservation
 from subtr.other_recordings import OtherWindows, mixed_windows, with_other_recordings
-from subtr.params import params_hash, validate
+from subtr.params import SettingsError, StudyError, params_hash, validate
 from subtr.perturbation import PerturbationParams
 from subtr.reconstruction import reconstruct_sound
-from subtr.stimulus.media import MediaError
+from subtr.stimulus.container import MediaError
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.study import Fold, Study
+from subtr.timeline import Clock
 
 RATE_HZ = 16_000
 SETTINGS = MelSettings(n_mels=16)

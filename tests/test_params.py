@@ -5,8 +5,8 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
-from subtr.errors import SettingsError
 from subtr.params import (
+    SettingsError,
     Strict,
     check_options,
     layered,

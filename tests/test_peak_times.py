@@ -9,12 +9,13 @@ from benchmarks.haemodynamics import fitted_peaks_s
 from benchmarks.planted import PEAKS_S, lowest_error_s, respond, responding_study
 from subtr.bold_params import BoldParams
 from subtr.bold_training import fit_fold
-from subtr.errors import SettingsError
-from subtr.models import BoldPredictor, ReadoutParams, StreamParams
-from subtr.params import validate
+from subtr.models import BoldPredictor
+from subtr.params import SettingsError, validate
 from subtr.peak_times import peak_time_map, peak_times_s
-from subtr.splits import Split
+from subtr.readout_params import ReadoutParams
+from subtr.streams import StreamParams
 from subtr.study import Fold
+from subtr.timeline import Split
 
 
 def test_a_learned_kernel_recovers_planted_peaks_as_well_as_noise_allows():

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from subtr.errors import SettingsError
-from subtr.params import validate
+from subtr.params import SettingsError, validate
 from subtr.perturbation import PerturbationParams, perturbed
 
 N_TRS, N_FRAMES, N_BANDS = 12, 8, 6

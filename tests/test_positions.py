@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 from subtr.positions import POSITIONS
 
 IN_DIM = 3

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tiny_prediction import AVERAGING, LONG, SPLITS, STUDY, held_out_r, params, predicted
 
-from subtr.errors import SettingsError
 from subtr.labelled import labelled_trs
-from subtr.metrics import pearson_r
+from subtr.metrics.bold import pearson_r
+from subtr.params import SettingsError
 from subtr.study import Study
 
 

@@ -7,7 +7,7 @@ from planted import order_study
 from tiny_prediction import SPLITS, STUDY, TINY, predicted
 
 from subtr import pretraining
-from subtr.metrics import pearson_r
+from subtr.metrics.bold import pearson_r
 from subtr.study import Study
 
 PRETRAINING = {

@@ -7,12 +7,12 @@ from tiny_pretraining import N_BANDS, N_FRAMES, SMALL, SPLIT, STUDY, stream
 
 from subtr import pretraining
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
-from subtr.errors import SettingsError
 from subtr.fitting import TrainingError
-from subtr.params import validate
-from subtr.pretraining import PretrainingParams, pretrain, pretrain_members
-from subtr.splits import Split
+from subtr.params import SettingsError, validate
+from subtr.pretraining import pretrain, pretrain_members
+from subtr.pretraining_params import PretrainingParams
 from subtr.study import Fold
+from subtr.timeline import Split
 
 TINY = {
     "mask_ratio": 0.5, "patch_frames": 4, "patch_pixels": 4, "decoder_dim": 16, "batch_size": 16,

@@ -6,8 +6,7 @@ import itertools
 import pytest
 import torch
 
-from subtr.errors import SettingsError, SubtrError
-from subtr.params import validate
+from subtr.params import SettingsError, SubtrError, validate
 from subtr.quantisation import HierarchicalQuantiser
 from subtr.quantiser_params import QuantiserParams
 

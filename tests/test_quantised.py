@@ -5,13 +5,12 @@ import pytest
 import torch
 from planted import low_rank_study
 
-from subtr.clock import Clock
-from subtr.errors import SettingsError
-from subtr.metrics import temporal_preservation
-from subtr.params import validate
+from subtr.metrics.temporal import temporal_preservation
+from subtr.params import SettingsError, validate
 from subtr.quantised import QuantisedAutoencoder, QuantisedParams
 from subtr.quantised_training import reconstruct_quantised
 from subtr.study import Fold, Study
+from subtr.timeline import Clock
 
 STUDY = low_rank_study()
 SPLIT = STUDY.splits(3, gap_s=6.0)[1]

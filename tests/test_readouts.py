@@ -11,12 +11,10 @@ from planted import order_study
 from subtr.bold.hrf import hrf_kernel
 from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import bold_predictor
-from subtr.errors import SettingsError
-from subtr.params import validate
+from subtr.params import SettingsError, StudyWarning, validate
 from subtr.readout_params import ReadoutParams
 from subtr.readouts import BoldReadout
 from subtr.responses import RESPONSES
-from subtr.study import StudyWarning
 from subtr.subject_heads import SubjectHeads
 
 

@@ -7,18 +7,12 @@ from planted import low_rank_study
 
 from subtr import training_windows
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.baselines import PCARival
-from subtr.clock import Clock
-from subtr.errors import SettingsError
-from subtr.items import consecutive
-from subtr.metrics import temporal_preservation
-from subtr.params import validate
-from subtr.reconstruction import (
-    reconstruct_pictures,
-    reconstruct_sound,
-    train_sound,
-)
+from subtr.baselines.reconstruction import PCARival
+from subtr.metrics.temporal import temporal_preservation
+from subtr.params import SettingsError, validate
+from subtr.reconstruction import reconstruct_pictures, reconstruct_sound, train_sound
 from subtr.study import Fold, Study
+from subtr.timeline import Clock, consecutive
 from subtr.training_windows import fit_pca, holds_components, windows_of
 
 LINEAR = {

@@ -5,8 +5,7 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
-from subtr.errors import SettingsError
-from subtr.registry import Registry
+from subtr.params import Registry, SettingsError
 
 
 class Widener:

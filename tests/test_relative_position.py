@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from subtr.models import Stream, StreamParams
 from subtr.params import validate
 from subtr.positions import POSITIONS
+from subtr.streams import Stream, StreamParams
 
 IN_DIM = 3
 

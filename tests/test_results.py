@@ -7,15 +7,9 @@ import pandas as pd
 import pytest
 
 from subtr import results as module
-from subtr.errors import SettingsError, SubtrError
+from subtr.params import SettingsError, SubtrError, git_hash
 from subtr.result_tables import group_table, results_table, summary
-from subtr.results import (
-    COLUMNS,
-    check_writable,
-    git_hash,
-    read_results,
-    write_results,
-)
+from subtr.results import COLUMNS, check_writable, read_results, write_results
 
 
 def row(value, **given):

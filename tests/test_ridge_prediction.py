@@ -3,10 +3,7 @@
 import numpy as np
 from tiny_prediction import SPLITS, STUDY, held_out_r
 
-from subtr.prediction import (
-    ridge_features,
-    ridge_prediction,
-)
+from subtr.ridge_prediction import ridge_features, ridge_prediction
 from subtr.study import Study, folds_of
 
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from planted import low_rank_study, order_study
 
-from subtr.clock import Clock
-from subtr.metrics import pearson_r, temporal_preservation
+from subtr.metrics.bold import pearson_r
+from subtr.metrics.temporal import temporal_preservation
 from subtr.rivals import bold_rivals, picture_rivals, sound_rivals
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.study import Study
+from subtr.timeline import Clock
 
 RATE_HZ = 8000
 SETTINGS = MelSettings(rate_hz=RATE_HZ, n_mels=20, window_samples=256, fmax_hz=4000)

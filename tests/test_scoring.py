@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subtr.metrics import temporal_preservation
+from subtr.metrics.temporal import temporal_preservation
 from subtr.scoring import block_trs, picture_rows, sound_rows
 
 RNG = np.random.default_rng(0)

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from subtr.clock import Clock
 from subtr.experiment import Experiment
-from subtr.notebooks import reconstructed
+from subtr.notebooks.showing import reconstructed
 from subtr.study import Study
+from subtr.timeline import Clock
 
 
 def test_of_bold_with_annotations_alone_there_is_nothing_to_play(monkeypatch):

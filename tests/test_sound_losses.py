@@ -8,9 +8,8 @@ import torch
 from planted import low_rank_study
 
 from subtr.autoencoder_params import SoundParams
-from subtr.errors import SettingsError
 from subtr.losses import reconstruction_loss
-from subtr.params import validate
+from subtr.params import SettingsError, validate
 from subtr.reconstruction import train_sound
 from subtr.sound_losses import SoundLoss, coherence_loss, modulation_spectrum_loss
 from subtr.study import Fold

@@ -5,13 +5,11 @@ import pytest
 from leaks import assert_fitted_on_train
 from tiny_prediction import SPLITS, STUDY
 
-from subtr.errors import SettingsError
+from subtr.bold_stimulus import standardised_frames
 from subtr.held_out_bold import cleaned_bold
-from subtr.prediction import (
-    standardised_frames,
-)
-from subtr.splits import Split
+from subtr.params import SettingsError
 from subtr.study import Study
+from subtr.timeline import Split
 
 
 def test_frames_are_scaled_by_training_trs_alone_and_a_planted_leak_is_caught():

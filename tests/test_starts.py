@@ -6,14 +6,12 @@ import torch
 
 from subtr.aggregators import AGGREGATORS
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.baselines import BlockPCARival
+from subtr.baselines.blocks import BlockPCARival
 from subtr.blocks import Blocks
-from subtr.clock import Clock
-from subtr.errors import SettingsError
-from subtr.items import consecutive
-from subtr.params import validate
+from subtr.params import SettingsError, validate
 from subtr.reconstruction import reconstruct_pictures
 from subtr.study import Fold, Study
+from subtr.timeline import Clock, consecutive
 
 N_FLOATS = 10  # of 2 x 2 blocks: three of two, two of the others
 

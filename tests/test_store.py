@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from subtr.errors import SubtrError
+from subtr.params import SubtrError
 from subtr.store import Store
 
 

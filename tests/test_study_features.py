@@ -8,11 +8,12 @@ import pytest
 import torch
 from planted import order_study
 
+from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import bold_predictor, standardised_frames
-from subtr.errors import SettingsError, StudyError
 from subtr.held_out_bold import cleaned_bold
-from subtr.params import validate
-from subtr.prediction import BoldParams, predict_bold, ridge_features
+from subtr.params import SettingsError, StudyError, validate
+from subtr.prediction import predict_bold
+from subtr.ridge_prediction import ridge_features
 from subtr.streams import Part, StreamParams
 from subtr.study import folds_of
 from subtr.training_params import TrainingParams

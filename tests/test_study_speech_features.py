@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from subtr.clock import Clock
-from subtr.errors import SettingsError, StudyError
 from subtr.experiment import Experiment
+from subtr.params import SettingsError, StudyError
 from subtr.stimulus.speech_features import SpeechFeatureParams
 from subtr.stimulus.speech_models import FrameGrid, SpeechModel
 from subtr.study import Study
 from subtr.study_speech_features import with_speech_features
+from subtr.timeline import Clock
 
 RATE_HZ = 16_000
 PARAMS = SpeechFeatureParams(model="loudness")

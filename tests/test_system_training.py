@@ -3,8 +3,8 @@
 import pytest
 from tiny_experiment import STUDY, SYSTEM, write
 
-from subtr.errors import SettingsError
 from subtr.experiment import Experiment
+from subtr.params import SettingsError
 from subtr.system_training import training_folds
 
 SOUND = SYSTEM["sound"]

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from subtr.clock import Clock
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 from subtr.study import Study
+from subtr.timeline import Clock
 from subtr.variance_partition import partition, partition_name, partitioned
 
 SETS = [frozenset(of) for of in ("a", "b", "c", "ab", "ac", "bc", "abc")]

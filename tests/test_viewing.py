@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from subtr.clock import Clock
-from subtr.errors import SettingsError, SubtrError
-from subtr.stimulus.media import iter_sound
+from subtr.params import SettingsError, SubtrError
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
-from subtr.viewing import RECORDING, Gallery, gallery, live_widgets, side_by_side
-from subtr.vocoders import Chosen, GriffinLim
+from subtr.stimulus.sound import iter_sound
+from subtr.timeline import Clock
+from subtr.viewing import gallery
+from subtr.viewing.explorer import live_widgets
+from subtr.viewing.film import side_by_side
+from subtr.viewing.gallery import RECORDING, Gallery
+from subtr.vocoders.choice import Chosen
+from subtr.vocoders.griffin_lim import GriffinLim
 
 RATE = 8000
 CLOCK = Clock(tr_s=1.5, n_trs=6, onset_s=0.3)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from subtr.whole_files import whole_file
+from subtr.params import whole_file
 
 
 def test_a_file_takes_its_name_when_all_of_it_is_written(tmp_path):

@@ -5,19 +5,12 @@ from functools import partial
 import torch
 
 from subtr.decoders import DECODERS
-from subtr.distillation import (
-    distillation_loss,
-    follow_autoencoder,
-)
+from subtr.distillation import distillation_loss, follow_autoencoder
 from subtr.losses import bold_loss
-from subtr.models import (
-    BoldPredictor,
-    ReadoutParams,
-    Stream,
-    StreamParams,
-    TemporalAutoencoder,
-)
+from subtr.models import BoldPredictor, TemporalAutoencoder
 from subtr.params import validate
+from subtr.readout_params import ReadoutParams
+from subtr.streams import Stream, StreamParams
 
 TR_S, N_FRAMES, N_BANDS, N_PARCELS = 2.0, 8, 4, 3
 LINEAR = {"encoder": {"name": "linear", "hidden_dim": 4}, "aggregator": {"name": "linear"}}

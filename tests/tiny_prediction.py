@@ -3,12 +3,10 @@
 import numpy as np
 from planted import order_study
 
-from subtr.metrics import pearson_r
+from subtr.bold_params import BoldParams
+from subtr.metrics.bold import pearson_r
 from subtr.params import validate
-from subtr.prediction import (
-    BoldParams,
-    predict_bold,
-)
+from subtr.prediction import predict_bold
 from subtr.study import folds_of
 
 TINY = {

@@ -3,11 +3,10 @@
 import numpy as np
 import torch
 
-from subtr.clock import Clock
-from subtr.models import Stream, StreamParams
 from subtr.params import validate
-from subtr.splits import Split
+from subtr.streams import Stream, StreamParams
 from subtr.study import Study
+from subtr.timeline import Clock, Split
 
 TR_S, N_FRAMES, N_BANDS, CONTEXT = 1.5, 8, 6, 4
 SPLIT = Split(np.arange(5, 60), np.arange(70, 85), np.arange(85, 100))

@@ -16,12 +16,11 @@ from subtr.datasets import STUDIES
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
 from subtr.experiment_params import StudyParams, SystemParams
-from subtr.identifiability import IdentifiabilityParams
-from subtr.params import options_model
+from subtr.identifiability.sweeps import IdentifiabilityParams
+from subtr.params import Registry, options_model
 from subtr.positions import POSITIONS
-from subtr.registry import Registry
 from subtr.responses import RESPONSES
-from subtr.vocoders import VOCODERS
+from subtr.vocoders.registry import VOCODERS
 
 _FILES = {
     "study_<name>.yaml": StudyParams,

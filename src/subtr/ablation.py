@@ -2,9 +2,8 @@
 
 import pandas as pd
 
-from subtr.errors import SettingsError
 from subtr.experiment_data import ExperimentData
-from subtr.params import params_hash
+from subtr.params import SettingsError, params_hash
 from subtr.results import read_table, write_results
 from subtr.scoring import Row
 from subtr.system_training import prediction_rows, reconstruction_rows

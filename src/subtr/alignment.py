@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 from scipy.linalg import orthogonal_procrustes
 
-from subtr.errors import SettingsError, StudyError
+from subtr.params import SettingsError, StudyError
 
 AlignmentMethod = Literal["procrustes", "ridge", "optimal transport"]
 

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from scipy.signal import butter, sosfiltfilt
 
-from subtr.errors import SettingsError
 from subtr.items import Stimulus, parts_of, stimulus_of, with_context
+from subtr.params import SettingsError
 from subtr.study import Study
 
 

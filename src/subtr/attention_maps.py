@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from subtr.encoders.attention import SoftmaxAttention, rotated
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 @torch.no_grad()

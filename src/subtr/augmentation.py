@@ -6,8 +6,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field, model_validator
 from torch import Generator, Tensor
 
-from subtr.errors import SettingsError
-from subtr.params import Strict
+from subtr.params import SettingsError, Strict
 
 
 class AugmentationParams(Strict):

@@ -11,9 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from subtr.fitting_vectors import NO_FIT, VectorFitParams, fitted_vectors
-from subtr.items import consecutive, window_batches
+from subtr.items import window_batches
 from subtr.models import TemporalAutoencoder
 from subtr.study import Study
+from subtr.timeline import consecutive
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,14 @@ from subtr.augmentation import AugmentationParams
 from subtr.curriculum import CurriculumParams
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.distillation import DistillationParams
-from subtr.errors import SettingsError
 from subtr.feature_error import FeatureParams
 from subtr.fitting_vectors import VectorFitParams
-from subtr.models import Part, StreamParams
-from subtr.params import Strict, unhashed_default
+from subtr.params import SettingsError, Strict, unhashed_default
 from subtr.perturbation import PerturbationParams
 from subtr.picture_losses import PictureLoss
 from subtr.quantiser_params import CodeParams
 from subtr.sound_losses import SoundLoss
+from subtr.streams import Part, StreamParams
 from subtr.training_loss import TrainingLoss
 from subtr.training_params import TrainingParams
 

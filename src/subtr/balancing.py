@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from subtr.errors import SettingsError
 from subtr.items import Batch
+from subtr.params import SettingsError
 
 NamedLosses = Callable[[nn.Module, Batch], Mapping[str, Float[Tensor, ""]]]
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 
 from subtr.baselines.ridge import DEFAULT_ALPHAS, FirRidge
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 # The response to a TR has begun after 2 s, and its peak is over after 8 s.
 WINDOW_S = (2.0, 8.0)

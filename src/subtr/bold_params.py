@@ -9,9 +9,9 @@ from subtr.augmentation import AugmentationParams
 from subtr.deconvolved import DeconvolutionParams
 from subtr.distillation import DistillationParams
 from subtr.joint_stream import PictureStreamParams
-from subtr.models import ReadoutParams
 from subtr.params import Strict, unhashed_default
-from subtr.pretraining import PretrainingParams
+from subtr.pretraining_params import PretrainingParams
+from subtr.readout_params import ReadoutParams
 from subtr.stimulus.speech_features import SpeechFeatureParams
 from subtr.streams import StreamParams
 from subtr.training_params import TrainingParams

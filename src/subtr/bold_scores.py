@@ -13,41 +13,34 @@ import pandas as pd
 from einops import rearrange
 from jaxtyping import Bool, Float, Float64, Int
 
-from subtr.errors import SettingsError
 from subtr.held_out_bold import HeldOutBold
-from subtr.items import consecutive
-from subtr.metrics import (
-    Identified,
-    block_bootstrap,
-    check_lag,
-    comparable_pairs,
+from subtr.metrics.bold import check_lag, known_mean, lag_scan, pearson_r, r2_score
+from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.ceiling_intervals import intersubject_interval, split_half_interval
+from subtr.metrics.ceilings import intersubject_ceiling, split_half_ceiling
+from subtr.metrics.controls import (
     cross_subject_r,
-    cut_segments,
-    dissimilarities,
     false_discovery_q,
-    held_out_shift_null,
-    identify,
-    intersubject_ceiling,
-    intersubject_interval,
-    known_mean,
-    lag_scan,
-    pattern_correlation,
-    pearson_r,
     permutation_p,
-    r2_score,
-    representational_interval,
-    representational_similarity,
-    segment_patterns,
-    shifted_r,
-    split_half_ceiling,
-    split_half_interval,
     wrong_subject_p,
     wrong_subject_scores,
 )
-from subtr.metrics.spatial import LEAST_PARCELS
+from subtr.metrics.identification import Identified, cut_segments, identify
+from subtr.metrics.shifts import held_out_shift_null, shifted_r
+from subtr.metrics.spatial import (
+    LEAST_PARCELS,
+    comparable_pairs,
+    dissimilarities,
+    pattern_correlation,
+    representational_interval,
+    representational_similarity,
+    segment_patterns,
+)
+from subtr.params import SettingsError
 from subtr.ridge_prediction import ridge_features
 from subtr.scoring import Row, block_trs
 from subtr.study import Study
+from subtr.timeline import consecutive
 
 # A share of less than this is noise divided by noise.
 LEAST_CEILING = 0.1

@@ -19,15 +19,15 @@ from subtr.bold_stimulus import (
 )
 from subtr.deconvolved import deconvolved_study
 from subtr.distillation import Distiller, Pair, distillation_loss, follow_predictor
-from subtr.errors import SettingsError
 from subtr.fitting import Fitting
-from subtr.items import Batch, Stimulus, consecutive, parts_of, stimulus_of, timeline_batch
+from subtr.items import Batch, Stimulus, parts_of, stimulus_of, timeline_batch
 from subtr.labelled import labelled_bold, labelled_trs
 from subtr.losses import Diagnostics, bold_loss
 from subtr.models import BoldPredictor
+from subtr.params import SettingsError
 from subtr.pretraining import pretrain_members
-from subtr.splits import Split
 from subtr.study import Fold, Study
+from subtr.timeline import Split, consecutive
 from subtr.training import fit
 
 

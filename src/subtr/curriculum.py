@@ -5,8 +5,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from subtr.errors import SettingsError
-from subtr.params import Strict
+from subtr.params import SettingsError, Strict
 
 ORDER = 4
 

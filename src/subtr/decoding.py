@@ -7,12 +7,11 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
 
 from subtr.bold_decoder import WINDOW_S, BoldDecoder
-from subtr.errors import SettingsError
 from subtr.held_out_bold import cleaned_bold
-from subtr.params import nearest
-from subtr.splits import Split
+from subtr.params import SettingsError, nearest
 from subtr.stimulus_codes import StimulusCode
 from subtr.study import Fold, Study
+from subtr.timeline import Split
 
 GROUP = "mean"
 

@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from subtr.bold_decoder import WINDOW_S
 from subtr.bold_scores import OVERLAP_S, SEGMENT_S
-from subtr.decoding import GROUP, WINDOW_S, Decoded, FittedFold, decode, fit_decoders
+from subtr.decoding import GROUP, Decoded, FittedFold, decode, fit_decoders
 from subtr.decoding_scores import decoding_rows
-from subtr.errors import SettingsError
 from subtr.experiment_data import ExperimentData
-from subtr.items import consecutive
-from subtr.params import params_hash
+from subtr.params import SettingsError, params_hash
 from subtr.results import read_table, write_results
 from subtr.stimulus_codes import StimulusCode, autoencoder_code, components_code
+from subtr.timeline import consecutive
 from subtr.trained_systems import autoencoder_fold, system_part, trained_autoencoder
 
 COMPONENTS = "PCA"

@@ -10,19 +10,13 @@ from jaxtyping import Float32, Shaped
 
 from subtr.bold_scores import IDENTIFIED, OVERLAP_S, SEGMENT_S, identification_rows
 from subtr.decoding import Decoded
-from subtr.items import consecutive
-from subtr.metrics import (
-    Identified,
-    block_bootstrap,
-    cut_segments,
-    held_out_shift_null,
-    identify,
-    pearson_r,
-    scored_on,
-    standardise_by_fold,
-)
+from subtr.metrics.bold import pearson_r, scored_on, standardise_by_fold
+from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.identification import Identified, cut_segments, identify
+from subtr.metrics.shifts import held_out_shift_null
 from subtr.scoring import Row, block_trs
 from subtr.study import Study
+from subtr.timeline import consecutive
 
 PREFIX = "from BOLD: "
 # Pictures are compared at this size: what is finer, linear decoders of BOLD do not draw.

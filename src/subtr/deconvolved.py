@@ -14,9 +14,8 @@ from pydantic import Field
 
 from subtr.bold.deconvolution import Deconvolution
 from subtr.bold.hrf import convolve_hrf
-from subtr.errors import SettingsError, StudyWarning
 from subtr.held_out_bold import cleaned_bold
-from subtr.params import Strict
+from subtr.params import SettingsError, Strict, StudyWarning
 from subtr.study import Fold, Study
 
 

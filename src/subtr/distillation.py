@@ -10,11 +10,10 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.errors import SettingsError
 from subtr.items import Stimulus
 from subtr.losses import Diagnostics
 from subtr.models import BoldPredictor, TemporalAutoencoder
-from subtr.params import Strict
+from subtr.params import SettingsError, Strict
 
 Output = Tensor | Mapping[str, Tensor]
 Followed = tuple[Float[Tensor, "member batch tr dim"], list[Output]]

@@ -12,8 +12,9 @@ from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.bold.hrf import HRF_DURATION_S, HRF_MODELS, VOLUME_FRACTION, hrf_kernel
+from subtr.bold.hrf import HRF_MODELS, VOLUME_FRACTION, hrf_kernel
 from subtr.hrf_layer import HrfLayer
+from subtr.timeline import HRF_DURATION_S
 
 # What responses of the cortex stay well within: peak and deviation of the first gamma in seconds,
 # area of the undershoot relative to it.

@@ -4,8 +4,8 @@ import pandas as pd
 
 from subtr.experiment_data import ExperimentData
 from subtr.experiment_params import StudyParams, SystemParams
-from subtr.params import params_hash
-from subtr.results import git_hash, read_table
+from subtr.params import git_hash, params_hash
+from subtr.results import read_table
 from subtr.rival_scoring import rival_rows
 from subtr.scoring import Row
 from subtr.system_training import prediction_rows, reconstruction_rows

@@ -6,14 +6,12 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from subtr.autoencoder_params import PictureParams, SoundParams
-from subtr.bold.hrf import HRF_DURATION_S
-from subtr.errors import SettingsError
-from subtr.params import Strict, unhashed_default, validate
-from subtr.prediction import BoldParams
-from subtr.splits import Split
+from subtr.bold_params import BoldParams
+from subtr.params import SettingsError, Strict, unhashed_default, validate
 from subtr.stimulus.speech_features import SpeechFeatureParams
 from subtr.study import Study
-from subtr.vocoders import VocoderParams
+from subtr.timeline import HRF_DURATION_S, Split
+from subtr.vocoders.choice import VocoderParams
 
 
 class StudyParams(Strict):

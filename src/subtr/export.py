@@ -15,9 +15,8 @@ from jaxtyping import Float, Int8
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.errors import SettingsError
-from subtr.models import Stream, StreamParams
-from subtr.params import Strict, nearest, validate
+from subtr.params import SettingsError, Strict, nearest, validate
+from subtr.streams import Stream, StreamParams
 from subtr.tensor_files import read_tensors, write_tensors
 
 # In INT8 it is the dtype of what stays a float.

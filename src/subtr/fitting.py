@@ -6,8 +6,8 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from subtr.errors import SubtrError
 from subtr.items import Batch, epoch_seed
+from subtr.params import SubtrError
 from subtr.training_params import TrainingParams
 
 Objective = Callable[[nn.Module, Batch], tuple[Tensor, dict[str, Tensor]]]

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from subtr.comparison import LOSSES, QUALITY, measure_costs, trainings
-from subtr.errors import SettingsError
 from subtr.experiment import Experiment
+from subtr.params import SettingsError
 from subtr.stimulus.speech_models import SpeechModelError
 
 # Scores nearer than this count as alike; one seed cannot tell them apart.

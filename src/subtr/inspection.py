@@ -12,15 +12,17 @@ from torch import Tensor, nn
 from subtr.bold_scores import bold_rows
 from subtr.bold_stimulus import bold_predictor, bold_stimulus
 from subtr.decoders import DECODERS
-from subtr.errors import SettingsError
 from subtr.experiment_data import ExperimentData
-from subtr.items import Stimulus, consecutive, window_batches
+from subtr.items import Stimulus, window_batches
 from subtr.joint_stream import JointStream
-from subtr.models import BoldPredictor, Stream, TemporalAutoencoder
+from subtr.models import BoldPredictor, TemporalAutoencoder
+from subtr.params import SettingsError
 from subtr.prediction import bold_timeline
 from subtr.saved_autoencoder import frames_of_mel
 from subtr.scoring import sound_rows
+from subtr.streams import Stream
 from subtr.system_training import training_folds
+from subtr.timeline import consecutive
 
 ALL = "all levels"
 

@@ -10,9 +10,10 @@ from einops import rearrange
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 Batch = dict[str, Tensor | dict[str, Tensor]]
+
 # Seeds of trainings are further apart than any training has epochs.
 EPOCHS_APART = 1_000_003
 
@@ -43,14 +44,6 @@ def stimulus_of(parts: Mapping[str, Tensor | dict[str, Tensor]]) -> Stimulus:
     if "pictures" in parts:
         return SoundAndPictures(parts["frames"], parts["pictures"])
     return parts["frames"]
-
-
-def consecutive(
-    trs: Int[np.ndarray, " tr"], run_of_tr: Int[np.ndarray, " _"]
-) -> list[Int[np.ndarray, " _"]]:
-    """``trs`` cut into stretches without a hole, none of which crosses from run to run."""
-    breaks = np.flatnonzero((np.diff(trs) != 1) | (np.diff(run_of_tr[trs]) != 0)) + 1
-    return [stretch for stretch in np.split(trs, breaks) if len(stretch)]
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

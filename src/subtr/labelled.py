@@ -5,12 +5,10 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from subtr.bold.hrf import HRF_DURATION_S
-from subtr.errors import SettingsError
 from subtr.held_out_bold import cleaned_bold
-from subtr.items import consecutive
-from subtr.splits import Split
+from subtr.params import SettingsError
 from subtr.study import Fold, Study
+from subtr.timeline import HRF_DURATION_S, Split, consecutive
 
 
 def labelled_trs(split: Split, fraction: float, study: Study, seed: int) -> Int64[np.ndarray, " _"]:

@@ -8,9 +8,8 @@ import numpy as np
 from subtr.bold_scores import SEGMENT_S
 from subtr.decoding import Decoded, FittedFold, decode
 from subtr.decoding_scores import PREFIX, identified
-from subtr.errors import SettingsError
-from subtr.metrics import block_bootstrap
-from subtr.params import nearest
+from subtr.metrics.bootstrap import block_bootstrap
+from subtr.params import SettingsError, nearest
 from subtr.scoring import Row
 from subtr.study import Study
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int64
 
-from subtr.errors import StudyError, StudyWarning
 from subtr.metrics.bold import known_deviation, known_mean
+from subtr.params import StudyError, StudyWarning
 
 # Two volumes may be alike by rounding; so many in a row, up to the end of a run, are filled in.
 LEAST_HELD_TRS = 5

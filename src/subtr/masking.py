@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool
 from torch import Generator, Tensor
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 # Patches of a running cell: two by two neighbours of a picture, four neighbouring ranges of bands.
 PATCHES_PER_CELL = 4

@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from subtr.errors import SettingsError
 from subtr.items import Stimulus
 from subtr.joint_stream import JointStream, PictureStreamParams
+from subtr.params import SettingsError
 from subtr.readout_params import ReadoutParams
 from subtr.readouts import BoldReadout
 from subtr.streams import EncoderPart, Part, Stream, StreamParams

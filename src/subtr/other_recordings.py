@@ -12,15 +12,15 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.clock import Clock
-from subtr.errors import SettingsError, StudyError
-from subtr.items import Batch, WindowBatches, consecutive
+from subtr.items import Batch, WindowBatches
+from subtr.params import SettingsError, StudyError, StudyWarning
 from subtr.perturbation import perturbed
 from subtr.stimulus.cache import file_digest
-from subtr.stimulus.media import probe
+from subtr.stimulus.container import probe
 from subtr.stimulus.mel import log_mel_of_media
 from subtr.stimulus.same_sound import KnownSound
-from subtr.study import Study, StudyWarning
+from subtr.study import Study
+from subtr.timeline import Clock, consecutive
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -1,24 +1,71 @@
-"""Parameter files: YAML in, validated models out; a wrong key or value stops a run at once.
-
-A parameter set is a folder of YAML files: ``study_<name>.yaml`` says what is measured and how,
-``system_<name>.yaml`` says what is trained. ``smoke``, ``gallery`` and ``full`` come with the
-repository. A file may begin with ``base: smoke`` and then says only what differs from the file of
-the same name in that set, see `layers_of`.
-"""
+"""Parameter files: YAML to validated models, registries of names, errors, files written whole."""
 
 import difflib
 import hashlib
 import inspect
 import os
+import subprocess
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from subtr.errors import SettingsError
+
+def git_hash() -> str:
+    """Short hash of the commit of this code, "-dirty" behind it after changes; or "unknown"."""
+    here = Path(__file__).resolve()
+    describe = ["describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        for command in (["ls-files", "--error-unmatch", here.name], describe):
+            git = ["git", "-C", str(here.parent), *command]
+            done = subprocess.run(git, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
+class SubtrError(Exception):
+    """Something the user gave cannot be used; the message says what, why and what to do."""
+
+
+class SettingsError(SubtrError, ValueError):
+    """A parameter is unknown, misspelt, of the wrong unit or out of range."""
+
+
+class StudyError(SubtrError, ValueError):
+    """The stimulus and the BOLD of a study do not fit together, or a part of it is missing."""
+
+
+class StudyWarning(UserWarning):
+    """A part of a study is unusable and was masked or left out; the message names it."""
+
+
+@contextmanager
+def whole_file(file: Path) -> Iterator[Path]:
+    """A place beside ``file`` to write to, which takes its name when the block ends without error.
+
+    Otherwise, Ctrl-C included, what was written vanishes and ``file`` stays as it was. An OSError
+    of the writing is left to the caller, who knows the remedy.
+    """
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, file)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+# Parameter files: YAML in, validated models out; a wrong key or value stops a run at once.
+#
+# A parameter set is a folder of YAML files: ``study_<name>.yaml`` says what is measured and how,
+# ``system_<name>.yaml`` says what is trained. ``smoke``, ``gallery`` and ``full`` come with the
+# repository. A file may begin with ``base: smoke`` and then says only what differs from the file of
+# the same name in that set, see `layers_of`.
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -239,3 +286,39 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
         found = (_model_in(part) for part in get_args(annotation))
         return next((part for part in found if part), None)
     return None
+
+
+class Registry:
+    """The parts of one kind, by name.
+
+    Arguments
+        kind: what the parts are, for messages: "encoder", "aggregator".
+        parts: name to class or function. Its positional arguments come from the program, the
+            keyword-only ones are options of the params file.
+    """
+
+    def __init__(self, kind: str, parts: dict[str, Callable[..., Any]]):
+        self.kind, self.parts = kind, dict(parts)
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        if name not in self.parts:
+            raise SettingsError(
+                f"{name!r} is no known {self.kind}{nearest(name, sorted(self.parts))}"
+            )
+        return self.parts[name]
+
+    def check(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
+        """The options of the part called ``name``, checked and converted.
+
+        Raises
+            SettingsError: unknown name or option, with the nearest right one; or a bad value.
+        """
+        return check_options(self[name], options, f"{self.kind} {name!r}")
+
+    def build(self, name: str, *given: Any, **options: Any) -> Any:
+        """A part made from what the program gives and the user's options.
+
+        Raises
+            SettingsError: as `check`.
+        """
+        return self[name](*given, **self.check(name, options))

@@ -6,7 +6,7 @@ from einops import repeat
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from subtr.errors import SettingsError
 from subtr.models import BoldPredictor
+from subtr.params import SettingsError
 
 
 def peak_times_s(predictor: BoldPredictor) -> Float64[np.ndarray, "member parcel"]:

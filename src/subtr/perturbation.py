@@ -8,8 +8,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from subtr.errors import SettingsError
-from subtr.params import Strict
+from subtr.params import SettingsError, Strict
 
 
 class PerturbationParams(Strict):
@@ -33,7 +32,7 @@ def perturbed(
 
     Arguments
         frames: the stimulus, on the clock.
-        stretches: consecutive TRs each, of training alone, see `subtr.items.consecutive`.
+        stretches: consecutive TRs each, of training alone, see `subtr.timeline.consecutive`.
 
     Returns
         The original frames are untouched and come first. A copy at another speed is resampled

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from pydantic import model_validator
 from torch import Tensor
 
-from subtr.errors import SettingsError
 from subtr.judges.lpips_network import LpipsNetwork, lpips_from, lpips_weights
 from subtr.losses import Diagnostics
+from subtr.params import SettingsError
 from subtr.stimulus.flow import consistent_pixels, optical_flow
 from subtr.training_loss import TrainingLoss, Weight
 

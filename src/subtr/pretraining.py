@@ -9,15 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from subtr.errors import SettingsError
 from subtr.fitting import Fitting
-from subtr.items import EPOCHS_APART, Batch, WindowBatches, consecutive, epoch_seed
+from subtr.items import EPOCHS_APART, Batch, WindowBatches, epoch_seed
 from subtr.masked_autoencoder import MaskedAutoencoder
 from subtr.masking import dual_masks
+from subtr.params import SettingsError
 from subtr.patches import Patches
 from subtr.pretraining_params import PretrainingParams
 from subtr.streams import EncoderPart
 from subtr.study import Fold
+from subtr.timeline import consecutive
 from subtr.training import fit
 
 __all__ = ["PretrainingParams", "pretrain", "pretrain_members"]

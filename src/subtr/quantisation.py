@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from vector_quantize_pytorch import ResidualVQ
 
-from subtr.errors import SettingsError, SubtrError
 from subtr.losses import Diagnostics
+from subtr.params import SettingsError, SubtrError
 from subtr.quantiser_params import QuantiserParams
 
 

@@ -5,11 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from subtr.errors import SettingsError
-from subtr.params import Strict
+from subtr.params import SettingsError, Strict, StudyWarning
 from subtr.responses import RESPONSES
 from subtr.streams import Part
-from subtr.study import Study, StudyWarning
+from subtr.study import Study
 
 _TRs = Annotated[int, Field(ge=0, le=64)]
 

@@ -11,14 +11,12 @@ from torch import Tensor
 
 from subtr.autoencoder import Autoencoder
 from subtr.autoencoder_training import LessonBatches, train_autoencoder
-from subtr.errors import SettingsError
 from subtr.export import StreamSpec
 from subtr.feature_error import FeatureError
-from subtr.items import consecutive, epoch_seed, window_batches
+from subtr.items import epoch_seed, window_batches
 from subtr.other_recordings import OtherWindows, mixed_windows
-from subtr.params import params_hash
+from subtr.params import SettingsError, git_hash, params_hash
 from subtr.perturbation import PerturbationParams, perturbed
-from subtr.results import git_hash
 from subtr.saved_autoencoder import (
     AUTOENCODER_FILE,
     AutoencoderSpec,
@@ -29,6 +27,7 @@ from subtr.saved_autoencoder import (
 )
 from subtr.starts import start_model
 from subtr.study import Fold
+from subtr.timeline import consecutive
 
 
 def train_sound(fold: Fold) -> Autoencoder:

@@ -9,7 +9,7 @@ import pandas as pd
 from lightning.pytorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-from subtr.whole_files import whole_file
+from subtr.params import whole_file
 
 
 class Record(Callback):

@@ -3,9 +3,10 @@
 import numpy as np
 from jaxtyping import Float32
 
-from subtr.figures.stimulus import Trs
-from subtr.stimulus.media import probe, sound_spans
+from subtr.stimulus.container import probe
+from subtr.stimulus.sound import sound_spans
 from subtr.study import Study
+from subtr.timeline import Trs
 
 
 def recorded(study: Study, trs: Trs) -> tuple[Float32[np.ndarray, " sample"] | None, int | None]:

@@ -11,11 +11,12 @@ from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor
 
-from subtr.bold.hrf import HRF_DURATION_S, HRF_MODELS, hrf, hrf_kernel
+from subtr.bold.hrf import HRF_MODELS, hrf, hrf_kernel
 from subtr.bold.lags import bin_kernel, lag_kernel
 from subtr.double_gamma_layer import DoubleGammaLayer
 from subtr.hrf_layer import HrfLayer
-from subtr.registry import Registry
+from subtr.params import Registry
+from subtr.timeline import HRF_DURATION_S
 
 __all__ = ["RESPONSES", "AppliedLayer", "BinLayer", "CanonicalLayer", "FirLayer", "LagLayer"]
 

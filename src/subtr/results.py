@@ -1,19 +1,18 @@
 """Tidy results: one CSV a system and seed, one row a score."""
 
 import os
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from subtr.errors import SettingsError, SubtrError
-from subtr.params import nearest
-from subtr.whole_files import whole_file
+from subtr.params import SettingsError, SubtrError, git_hash, nearest, whole_file
 
 _NUMBERS = ("floats_per_tr", "value", "low", "high", "floor", "ceiling")
+
 _WHOLE = ("seed", "fold")
+
 COLUMNS = (
     *("study", "system", "seed", "fold", "modality", "floats_per_tr", "metric", "group"),
     *("value", "low", "high", "floor", "ceiling", "git", "params_hash"),
@@ -97,19 +96,6 @@ def read_table(file: Path) -> pd.DataFrame:
             "Expected a file of write_results: remake it, or move it to another folder."
         )
     return _typed(table[list(COLUMNS)], file)
-
-
-def git_hash() -> str:
-    """Short hash of the commit of this code, "-dirty" behind it after changes; or "unknown"."""
-    here = Path(__file__).resolve()
-    describe = ["describe", "--always", "--dirty", "--exclude", "*"]
-    try:
-        for command in (["ls-files", "--error-unmatch", here.name], describe):
-            git = ["git", "-C", str(here.parent), *command]
-            done = subprocess.run(git, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip() or "unknown"
 
 
 def check_writable(folder: Path | str) -> Path:

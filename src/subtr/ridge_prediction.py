@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from subtr.baselines import FirRidge, canonical_features, mean_mel, onset_flux, sound_power
-from subtr.errors import SettingsError
+from subtr.baselines.canonical import canonical_features
+from subtr.baselines.features import mean_mel, onset_flux, sound_power
+from subtr.baselines.ridge import FirRidge
 from subtr.held_out_bold import cleaned_bold
+from subtr.params import SettingsError
 from subtr.study import Fold, Study
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from subtr.baselines import lanczos_rival, mean_rival, nearest_rival
-from subtr.items import consecutive
-from subtr.prediction import ridge_features, ridge_prediction
-from subtr.splits import Split
+from subtr.baselines.reconstruction import lanczos_rival, mean_rival, nearest_rival
+from subtr.ridge_prediction import ridge_features, ridge_prediction
 from subtr.stimulus.mel import log_mel_of_sound
 from subtr.study import Fold, Study
+from subtr.timeline import Split, consecutive
 from subtr.training_windows import fit_pca, holds_components
-from subtr.vocoders import GriffinLim, Vocoder
+from subtr.vocoders.griffin_lim import GriffinLim
+from subtr.vocoders.vocoder import Vocoder
 
 
 class Rival(NamedTuple):

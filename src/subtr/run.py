@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from subtr.errors import SettingsError, SubtrError
+from subtr.params import SettingsError, SubtrError
 from subtr.results import check_writable, is_gallery, run_folder
 
 
@@ -60,9 +60,9 @@ def _checked(given: argparse.Namespace, film: str) -> str:
     # Imported late: the models behind the parameters take seconds to import.
     from subtr.datasets import STUDIES
     from subtr.experiment_params import StudyParams, SystemParams
-    from subtr.identifiability import identifiability_params
+    from subtr.identifiability.sweeps import identifiability_params
     from subtr.params import load_params, params_folder
-    from subtr.stimulus.media import probe
+    from subtr.stimulus.container import probe
 
     if given.study == "film" and not film:
         raise SettingsError("study = 'film' needs a film: make run FILM=path/to/film.mp4")

@@ -13,12 +13,12 @@ from pydantic import Field
 from torch import Tensor
 
 from subtr.decoders import DECODERS, PICTURE_DECODERS
-from subtr.errors import SettingsError
 from subtr.export import StreamSpec
 from subtr.fitting_vectors import NO_FIT, VectorFitParams, fitted_vectors
-from subtr.models import Part, Stream, TemporalAutoencoder
-from subtr.params import Strict, validate
+from subtr.models import TemporalAutoencoder
+from subtr.params import SettingsError, Strict, validate
 from subtr.stimulus.mel import MelSettings
+from subtr.streams import Part, Stream
 from subtr.tensor_files import read_tensors, write_tensors
 
 # In the folder of its training.

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from subtr.metrics import (
-    block_bootstrap,
+from subtr.metrics.bold import known_mean
+from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.temporal import (
     frame_correlation,
     frame_correlations,
-    known_mean,
     mel_correlation,
-    motion_sums,
     preservation_sums,
     preservation_sums_by_band,
 )
+from subtr.metrics.video import motion_sums
 
 Row = dict[str, Any]
 BLOCK_S = 15.0

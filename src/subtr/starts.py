@@ -6,9 +6,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.baselines import BlockPCARival
-from subtr.errors import SettingsError
+from subtr.baselines.blocks import BlockPCARival
 from subtr.models import TemporalAutoencoder
+from subtr.params import SettingsError
 from subtr.training_windows import fit_pca
 
 

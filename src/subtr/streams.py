@@ -11,10 +11,8 @@ from torch import Tensor, nn
 
 from subtr.aggregators import AGGREGATORS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
-from subtr.errors import SettingsError
-from subtr.params import Strict
+from subtr.params import Registry, SettingsError, Strict
 from subtr.positions import POSITIONS
-from subtr.registry import Registry
 
 
 class Part(Strict):

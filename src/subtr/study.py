@@ -10,13 +10,11 @@ import pandas as pd
 from jaxtyping import Float, Float32, Float64, Int64, UInt8
 from pydantic import BaseModel
 
-from subtr.bold.hrf import HRF_DURATION_S
-from subtr.clock import Clock
-from subtr.errors import StudyError, StudyWarning
 from subtr.masked_bold import masked_bold
 from subtr.metrics.bold import known_mean, standardised
-from subtr.splits import Split, block_splits
+from subtr.params import StudyError, StudyWarning
 from subtr.stimulus.mel import MelSettings
+from subtr.timeline import HRF_DURATION_S, Clock, Split, block_splits
 
 __all__ = [
     "Fold",

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from subtr.clock import Clock
-from subtr.errors import StudyError
+from subtr.params import StudyError
 from subtr.stimulus.speech_features import SpeechFeatureParams, speech_features_of_media
 from subtr.stimulus.speech_models import open_speech_model
 from subtr.study import Study
+from subtr.timeline import Clock
 
 
 def with_speech_features(study: Study, params: SpeechFeatureParams) -> Study:

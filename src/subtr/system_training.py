@@ -8,10 +8,10 @@ import pandas as pd
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.bold_params import BoldParams
 from subtr.bold_scores import bold_rows, control_rows, subject_rows
-from subtr.errors import SettingsError
 from subtr.experiment_data import ExperimentData
-from subtr.metrics import temporal_preservation
+from subtr.metrics.temporal import temporal_preservation
 from subtr.new_subjects import leave_one_subject_out
+from subtr.params import SettingsError
 from subtr.prediction import predict_bold
 from subtr.quantised_training import QuantisedSound, coded, reconstruct_quantised
 from subtr.reconstruction import reconstruct_pictures, reconstruct_sound

@@ -6,8 +6,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from subtr.errors import SettingsError
-from subtr.whole_files import whole_file
+from subtr.params import SettingsError, whole_file
 
 
 def write_tensors(file: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> Path:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from subtr.autoencoder import Autoencoder
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.errors import SettingsError
 from subtr.experiment_data import ExperimentData
+from subtr.params import SettingsError
 from subtr.reconstruction import train_pictures, train_sound
 from subtr.saved_autoencoder import AUTOENCODER_FILE
 from subtr.study import Fold

@@ -5,7 +5,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from subtr.baselines import PCARival, sliding_windows, window_moments
+from subtr.baselines.reconstruction import PCARival, sliding_windows
+from subtr.baselines.window_moments import window_moments
 
 # Values of a window up to which its covariance is kept whole: 8 192 of log-mel take 270 MB.
 _COVARIANCE_UP_TO = 12_000

@@ -7,15 +7,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32
 
-from subtr.baselines import lanczos_rival, mean_rival, nearest_rival
+from subtr.baselines.reconstruction import lanczos_rival, mean_rival, nearest_rival
 from subtr.experiment_data import ExperimentData
-from subtr.items import consecutive
-from subtr.metrics import ModulationTransfer, modulation_transfer
-from subtr.metrics.modulation import System
+from subtr.metrics.modulation import ModulationTransfer, System, modulation_transfer
 from subtr.reconstruction import reconstruct_sound
-from subtr.splits import Split
 from subtr.study import Study
 from subtr.system_training import training_folds
+from subtr.timeline import Split, consecutive
 from subtr.training_windows import fit_pca, holds_components
 
 N_TRS = 8

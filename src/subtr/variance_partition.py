@@ -6,10 +6,10 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float, Float64
 
-from subtr.baselines import BandedRidge
-from subtr.errors import SettingsError
+from subtr.baselines.banded import BandedRidge
 from subtr.held_out_bold import cleaned_bold, held_out_bold
-from subtr.metrics import r2_score
+from subtr.metrics.bold import r2_score
+from subtr.params import SettingsError
 from subtr.study import Fold
 
 Spaces = Mapping[str, Float[np.ndarray, "tr _"]]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from subtr.aggregators import AGGREGATORS
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 def built(dims=(3,), frames=(64,), dim=5, **options):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from subtr.aggregators import AGGREGATORS
 from subtr.aggregators.multiscale import bin_averages
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 def test_bins_are_averages_of_their_own_frames_in_order():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from subtr.aggregators import AGGREGATORS
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 DIMS, FRAMES, DIM = [6, 4], [24, 12], 5
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from subtr.baselines import BlockPCARival
+from subtr.baselines.blocks import BlockPCARival
 from subtr.blocks import Blocks
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 BLOCKS = Blocks(2, 3, 4, 6, 2, 3)
 TRAIN = [np.arange(10), np.arange(14, 40)]

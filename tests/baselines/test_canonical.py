@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from subtr.baselines import FirRidge, canonical_features
+from subtr.baselines.canonical import canonical_features
+from subtr.baselines.ridge import FirRidge
 from subtr.bold.hrf import hrf_kernel
 
 

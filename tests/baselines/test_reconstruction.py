@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from subtr.baselines import (
+from subtr.baselines.reconstruction import (
     PCARival,
     lanczos_rival,
     mean_rival,
     nearest_rival,
     sliding_windows,
 )
-from subtr.errors import SettingsError
-from subtr.metrics import temporal_preservation
+from subtr.metrics.temporal import temporal_preservation
+from subtr.params import SettingsError
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from subtr.baselines.ridge import FirRidge, delayed, nested_blocks
-from subtr.errors import SettingsError
-from subtr.metrics import pearson_r
+from subtr.metrics.bold import pearson_r
+from subtr.params import SettingsError
 
 
 def planted(n_trs=300, n_parcels=3, noise=0.5, seed=0):

@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtr.baselines import PCARival, window_moments
-from subtr.errors import SettingsError
+from subtr.baselines.reconstruction import PCARival
+from subtr.baselines.window_moments import window_moments
+from subtr.params import SettingsError
 
 
 def explicit(streams, n_frames):

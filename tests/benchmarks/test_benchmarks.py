@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks.__main__ import main, questions
 from benchmarks.tables import NotMeasured, by_table, named, published, write_table
+from subtr.params import git_hash
 from subtr.result_tables import summary
-from subtr.results import git_hash, read_results
+from subtr.results import read_results
 
 REDUCED_COST = ("sizes=[6,16,1.5,4,2]", "repeats=1", "encoders=[linear]")
 REDUCED_COST += ("aggregators=[mean,linear]",)

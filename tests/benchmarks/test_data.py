@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 from benchmarks.data import load_speech, read_manifest, speech_windows
-from subtr.baselines import PCARival, sliding_windows
-from subtr.errors import StudyError
-from subtr.metrics import temporal_preservation
+from subtr.baselines.reconstruction import PCARival, sliding_windows
+from subtr.metrics.temporal import temporal_preservation
+from subtr.params import StudyError
 from subtr.stimulus.container import MediaError
 from subtr.stimulus.mel import MelSettings
 

@@ -3,10 +3,9 @@
 import pytest
 
 from benchmarks.encoders import matched_width
-from subtr.cost import count_parameters
-from subtr.errors import SettingsError
-from subtr.models import Stream, StreamParams
-from subtr.params import validate
+from subtr.cost.measuring import count_parameters
+from subtr.params import SettingsError, validate
+from subtr.streams import Stream, StreamParams
 
 SIZES = (16, 32, 8)
 

@@ -2,13 +2,8 @@ import numpy as np
 import pytest
 
 from benchmarks.generated_tracks import generated_tracks
-from subtr.clock import Clock
-from subtr.datasets.generated_pictures import (
-    HEIGHT,
-    WIDTH,
-    iter_generated_pictures,
-    picture_scenes,
-)
+from subtr.datasets.generated_pictures import HEIGHT, WIDTH, iter_generated_pictures, picture_scenes
+from subtr.timeline import Clock
 
 DURATION_S, SEED = 60.0, 3
 

@@ -6,7 +6,7 @@ from planted import order_study
 
 from benchmarks.pretraining import gains
 from subtr.held_out_bold import held_out_bold
-from subtr.metrics import pearson_r, standardise_by_fold
+from subtr.metrics.bold import pearson_r, standardise_by_fold
 
 
 def test_gains_are_differences_of_r():

@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 
 from benchmarks.streaming_ridge import StreamingRidge
 from subtr.baselines.ridge import delayed, nested_blocks
-from subtr.errors import StudyError
+from subtr.params import StudyError
 
 ALPHAS = (0.1, 10.0, 1000.0)
 TRAIN, TEST = np.arange(120), np.arange(130, 200)

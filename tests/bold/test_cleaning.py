@@ -5,8 +5,8 @@ import pytest
 from leaks import assert_fitted_on_train
 
 from subtr.bold.cleaning import Cleaner
-from subtr.errors import SettingsError, StudyError
-from subtr.splits import block_splits
+from subtr.params import SettingsError, StudyError
+from subtr.timeline import block_splits
 
 N_TRS = 400
 SPLIT = block_splits(np.zeros(N_TRS, np.int64), 1.5)[2]

@@ -9,8 +9,8 @@ from sklearn.linear_model import Ridge
 
 from subtr.bold.deconvolution import Deconvolution
 from subtr.bold.hrf import HRF_MODELS, convolve_hrf, hrf_kernel
-from subtr.errors import SettingsError, StudyError
-from subtr.splits import block_splits
+from subtr.params import SettingsError, StudyError
+from subtr.timeline import block_splits
 
 TR_S = 1.5
 

@@ -10,8 +10,9 @@ from nilearn.glm.first_level import glover_hrf, spm_hrf
 from scipy.integrate import quad
 from scipy.stats import gamma
 
-from subtr.bold.hrf import HRF_DURATION_S, HRF_MODELS, convolve_hrf, hrf, hrf_kernel
-from subtr.errors import SettingsError
+from subtr.bold.hrf import HRF_MODELS, convolve_hrf, hrf, hrf_kernel
+from subtr.params import SettingsError
+from subtr.timeline import HRF_DURATION_S
 
 MODELS = sorted(HRF_MODELS)
 TRS = st.sampled_from([0.5, 1.0, 1.49, 1.5, 2.0, 3.0])

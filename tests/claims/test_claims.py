@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted_results import row, table
 
-from subtr.claims import Setting, claims_table, read_claims, styled_claims
 from subtr.claims.__main__ import main
-from subtr.claims.claim import FILE, Claim
+from subtr.claims.claim import FILE, Claim, read_claims
+from subtr.claims.configurations import Setting
 from subtr.claims.measurements import MEASUREMENTS, Measured
-from subtr.claims.table import COLUMNS, RULE, verdict
-from subtr.errors import SettingsError
+from subtr.claims.table import COLUMNS, RULE, claims_table, styled_claims, verdict
+from subtr.params import SettingsError
 from subtr.results import write_results
 
 SMALL = Setting(height=9, width=16, rounds=0)

@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from subtr.claims import Setting
-from subtr.claims.configurations import STREAM_DIMS, averaging_of, parts_of, stream
+from subtr.claims.configurations import STREAM_DIMS, Setting, averaging_of, parts_of, stream
 from subtr.claims.measurements import MEASUREMENTS, measure
 from subtr.claims.multiplications import CURRENT_PARAMETERS, stream_flops
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 SMALL = Setting(n_mels=16, height=9, width=16, batch=2, memory_batch=2, rounds=1)
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from subtr.errors import SettingsError
-from subtr.figures import colour_of, cost_benefit
+from subtr.figures.cost import cost_benefit
+from subtr.figures.style import colour_of
+from subtr.params import SettingsError
 from subtr.results import COLUMNS
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from subtr.cost import count_parameters, forward_flops, kept_for_backward, median_ms
+from subtr.cost.measuring import count_parameters, forward_flops, kept_for_backward, median_ms
 from subtr.encoders.attention import SoftmaxAttention
 
 

@@ -6,10 +6,12 @@ import math
 import pytest
 import torch
 
-from subtr.cost import FRONT, Timing, cost_table, front_table, stream_cost
+from subtr.cost.front import FRONT, front_table
+from subtr.cost.measuring import Timing
+from subtr.cost.streams import cost_table, stream_cost
 from subtr.encoders import ENCODERS
-from subtr.errors import SettingsError
-from subtr.models import Part, StreamParams
+from subtr.params import SettingsError
+from subtr.streams import Part, StreamParams
 
 FEATURES, FRAMES, TR_S, DIM, BATCH = 6, 16, 1.5, 5, 3
 

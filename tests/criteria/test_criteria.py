@@ -1,10 +1,9 @@
 import pandas as pd
 import pytest
 
-from subtr.criteria import criteria_table, read_criteria
-from subtr.criteria.criterion import Criterion
-from subtr.criteria.table import verdict
-from subtr.judges import JudgeMissing
+from subtr.criteria.criterion import Criterion, read_criteria
+from subtr.criteria.table import criteria_table, verdict
+from subtr.judges.judge import JudgeMissing
 from subtr.results import COLUMNS
 
 

@@ -9,13 +9,12 @@ import soundfile
 
 from subtr.bold.cleaning import Cleaner
 from subtr.bold.hrf import convolve_hrf
-from subtr.clock import Clock
 from subtr.datasets import load_study
 from subtr.datasets.alice import read_motion
 from subtr.datasets.words import read_words, word_rate
-from subtr.errors import StudyError
-from subtr.metrics import split_half_ceiling
-from subtr.study import StudyWarning
+from subtr.metrics.ceilings import split_half_ceiling
+from subtr.params import StudyError, StudyWarning
+from subtr.timeline import Clock
 
 
 @pytest.fixture(scope="module")

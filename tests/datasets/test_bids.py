@@ -7,12 +7,11 @@ import pandas as pd
 import pytest
 from bids_tree import MEL, OPTIONS, RUNS, TR_S, first_volume, signal, write_tree
 
-from subtr.clock import Clock
 from subtr.datasets import load_study
-from subtr.errors import StudyError
 from subtr.held_out_bold import cleaned_bold
+from subtr.params import StudyError, StudyWarning
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
-from subtr.study import StudyWarning
+from subtr.timeline import Clock
 
 IMAGES = ["volume", "surface", "cifti"]
 

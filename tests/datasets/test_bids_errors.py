@@ -11,8 +11,7 @@ import pytest
 from bids_tree import OPTIONS, RUNS, SPACE, signal, write_tree
 
 from subtr.datasets import load_study
-from subtr.errors import SettingsError, StudyError
-from subtr.study import StudyWarning
+from subtr.params import SettingsError, StudyError, StudyWarning
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from subtr.datasets import load_study
-from subtr.errors import StudyError
 from subtr.held_out_bold import cleaned_bold
+from subtr.params import StudyError
 
 ADULT, CHILD = "sub-pixar123", "sub-pixar001"
 N_TRS = 168

@@ -12,7 +12,7 @@ from subtr.datasets import open_studies
 from subtr.datasets.download import ResumableDownloader, part_file
 from subtr.datasets.locate import fetch, find_data
 from subtr.datasets.open_studies import OPEN_STUDIES, fetch_study, registry_file, write_registry
-from subtr.errors import SettingsError, StudyError
+from subtr.params import SettingsError, StudyError
 from subtr.stimulus.cache import cache_dir
 
 CONTENT = np.random.default_rng(0).bytes(400_000)

@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 
 from subtr.datasets import load_study
-from subtr.errors import SettingsError, StudyError
+from subtr.params import SettingsError, StudyError, StudyWarning
 from subtr.stimulus.container import MediaError
-from subtr.stimulus.media import write_film
-from subtr.study import StudyWarning
+from subtr.stimulus.film_writing import write_film
 
 RATE_HZ = 16_000
 SMALL = {"frames_per_tr": 8, "pictures": {"width": 16, "height": 9, "frames_per_tr": 2}}

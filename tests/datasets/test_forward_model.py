@@ -13,7 +13,7 @@ from subtr.datasets.forward_model import (
     without_mean_sound,
 )
 from subtr.datasets.simulated_bold import bold_noise, noise_free_bold, subject_bold
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 TR_S, N_TRS, N_FRAMES = 1.5, 20, 64
 FRAME_HZ = N_FRAMES / TR_S

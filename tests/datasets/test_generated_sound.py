@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from subtr.clock import Clock
 from subtr.datasets.generated_carriers import CARRIERS, RATE_HZ, carrier_sound
 from subtr.datasets.generated_sound import (
     MODULATION_HZ,
@@ -11,8 +10,9 @@ from subtr.datasets.generated_sound import (
     sound_scenes,
 )
 from subtr.datasets.generated_speech import VOICES, Line, speak
-from subtr.errors import StudyError
+from subtr.params import StudyError
 from subtr.stimulus.mel import log_mel_of_sound
+from subtr.timeline import Clock
 
 TR_S = 1.5
 

@@ -9,7 +9,7 @@ import pytest
 
 from subtr.datasets import STUDIES, load_study
 from subtr.datasets.locate import fetch, find_data
-from subtr.errors import SettingsError, StudyError
+from subtr.params import SettingsError, StudyError
 from subtr.stimulus.cache import cache_dir
 
 

@@ -14,7 +14,7 @@ from subtr.datasets.sherlock_annotations import (
     annotation_trs,
     read_segments,
 )
-from subtr.errors import StudyError
+from subtr.params import StudyError
 
 
 @pytest.fixture(scope="module")

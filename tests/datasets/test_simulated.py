@@ -13,13 +13,13 @@ from subtr.datasets.forward_model import (
 )
 from subtr.datasets.generated_pictures import iter_generated_pictures, picture_scenes
 from subtr.datasets.simulated import generated_film, load_simulated
-from subtr.errors import SettingsError, StudyError
 from subtr.metrics.bold import pearson_r
-from subtr.params import check_options
-from subtr.stimulus.media import pictures_at, probe, write_film
+from subtr.params import SettingsError, StudyError, StudyWarning, check_options
+from subtr.stimulus.container import probe
+from subtr.stimulus.film_writing import write_film
 from subtr.stimulus.mel import MelSettings
+from subtr.stimulus.pictures import pictures_at
 from subtr.stimulus.video import PictureSettings
-from subtr.study import StudyWarning
 
 DURATION_S = 90
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from subtr.baselines import PCARival
+from subtr.baselines.reconstruction import PCARival
 from subtr.decoders import DECODERS
 
 DIM, N_FRAMES, N_FEATURES = 5, 24, 6

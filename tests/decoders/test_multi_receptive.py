@@ -5,7 +5,7 @@ import torch
 
 from subtr.decoders import DECODERS
 from subtr.decoders.multi_receptive import DilatedResiduals, MultiReceptiveField
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 N_FRAMES, N_FEATURES = 48, 8
 

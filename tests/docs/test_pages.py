@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from benchmarks.pages.__main__ import PAGES, RESULTS, findings, page, with_findings
 from benchmarks.pages.parameters import parameters_page
 from subtr.encoders import ENCODERS
-from subtr.errors import SettingsError
 from subtr.judges import JUDGES
+from subtr.params import SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

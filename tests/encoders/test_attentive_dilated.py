@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from subtr.encoders.attentive_dilated import AttentiveDilatedEncoder
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 KINDS = ["time", "channel", "estimate", "none"]
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from subtr.encoders.conv_transformer import ConvTransformerEncoder
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 WAV2VEC = {"kernel_frames": (10, 3, 3, 3, 3, 2, 2), "strides": (5, 2, 2, 2, 2, 2, 2)}
 BASE = WAV2VEC | {

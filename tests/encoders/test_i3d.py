@@ -6,7 +6,7 @@ from torch import nn
 
 from subtr.encoders.frame2d import Frame2dEncoder
 from subtr.encoders.i3d import I3dEncoder, inflated
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 @pytest.mark.parametrize("kernel_frames", [1, 2, 3, 7])

@@ -7,7 +7,7 @@ from torch import nn
 from subtr.encoders.i3d import I3dInceptionEncoder
 from subtr.encoders.inception import InceptionBlock, Unit, VideoPooling
 from subtr.encoders.s3d import S3dInceptionEncoder
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 PUBLISHED = {
     "time_strides": (2, 2, 2),

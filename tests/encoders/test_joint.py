@@ -9,7 +9,7 @@ from torch import nn
 from subtr.aggregators import AGGREGATORS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
 from subtr.encoders.joint import JointEncoder, at_times
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 def joint(sound_per_tr=24, pictures_per_tr=8, picture="s3d", strides=(1, 2), fusion_dim=0):

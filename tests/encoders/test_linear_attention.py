@@ -10,7 +10,7 @@ from subtr.encoders.linear_attention import (
     LinearAttentionEncoder,
     decayed_sums,
 )
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 def recurrence(queries, keys, values, log_gates=None):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from subtr.encoders.convolutions import separable_convolution
 from subtr.encoders.multiscale import MultiscaleConvolution, MultiscaleEncoder
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 odd = st.integers(0, 6).map(lambda half: 2 * half + 1)
 

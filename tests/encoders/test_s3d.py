@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from subtr.encoders.s3d import S3dEncoder
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 REPORT = {
     "channels": (64, 128, 256, 512),

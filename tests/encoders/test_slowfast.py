@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from subtr.encoders.slowfast import SlowfastEncoder
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 R50 = {
     "blocks": (3, 4, 6, 3),

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from subtr.encoders.timesformer import DividedBlock, TimesformerEncoder
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 def count(module):

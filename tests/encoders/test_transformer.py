@@ -8,7 +8,7 @@ from torch import nn
 
 from subtr.encoders.attention import SoftmaxAttention, rotated, sinusoids
 from subtr.encoders.transformer import TransformerEncoder
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 def plain_attention(attention, frames):

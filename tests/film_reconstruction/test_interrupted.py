@@ -12,7 +12,7 @@ from tiny_films import film_of, model_file, reconstructed
 
 from subtr.film_reconstruction import drawing, parts, whole_film
 from subtr.film_reconstruction.parts import PartsError
-from subtr.vocoders import GriffinLim
+from subtr.vocoders.griffin_lim import GriffinLim
 
 REFINED = {"name": "refined", "hidden_dim": 4, "depth": 1}
 HERE = Path(__file__).parent

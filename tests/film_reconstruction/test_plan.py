@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from tiny_films import QUICK, film_of, model_file, reconstructed
 
-from subtr.errors import SettingsError, StudyWarning
-from subtr.film_reconstruction import plan_film
+from subtr.film_reconstruction.plan import plan_film
 from subtr.fitting_vectors import VectorFitParams
-from subtr.params import validate
-from subtr.stimulus.media import MediaError, probe
-from subtr.vocoders import VocoderParams
+from subtr.params import SettingsError, StudyWarning, validate
+from subtr.stimulus.container import MediaError, probe
+from subtr.vocoders.choice import VocoderParams
 
 
 @pytest.fixture

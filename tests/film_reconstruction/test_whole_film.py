@@ -7,12 +7,14 @@ import pytest
 from tiny_films import MEL, SIZE, ends_s, event_s, film_of, model_file, reconstructed
 
 from subtr.feature_error import FeatureParams
-from subtr.film_reconstruction import drawing, plan_film
+from subtr.film_reconstruction import drawing
 from subtr.film_reconstruction.parts import Parts
+from subtr.film_reconstruction.plan import plan_film
 from subtr.fitting_vectors import VectorFitParams
 from subtr.saved_autoencoder import load_autoencoder
-from subtr.stimulus.media import iter_pictures, probe
+from subtr.stimulus.container import probe
 from subtr.stimulus.mel import log_mel_of_media
+from subtr.stimulus.pictures import iter_pictures
 from subtr.stimulus.speech_models import SpeechModelError
 from subtr.stimulus.video import PictureSettings, pictures_of_media
 

@@ -8,12 +8,14 @@ import torch
 from media_files import whole_sound
 
 from subtr.export import StreamSpec
-from subtr.film_reconstruction import plan_film, reconstruct_film
-from subtr.models import Part, StreamParams
+from subtr.film_reconstruction.plan import plan_film
+from subtr.film_reconstruction.whole_film import reconstruct_film
 from subtr.saved_autoencoder import AutoencoderSpec, SavedAutoencoder
-from subtr.stimulus.media import iter_pictures, write_film
+from subtr.stimulus.film_writing import write_film
 from subtr.stimulus.mel import MelSettings
-from subtr.vocoders import VocoderParams
+from subtr.stimulus.pictures import iter_pictures
+from subtr.streams import Part, StreamParams
+from subtr.vocoders.choice import VocoderParams
 
 RATE_HZ, PICTURE_HZ = 8000, 24
 MEL = MelSettings(rate_hz=RATE_HZ, n_mels=12, window_samples=256, fmax_hz=4000)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from subtr.datasets.generated_speech import VOICES, Line, speak
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
 
 RATE_HZ = 16000
 

@@ -5,9 +5,10 @@ from typing import ClassVar
 
 import pytest
 
-from subtr.errors import SettingsError, SubtrError
-from subtr.judges import JUDGES, Judge, JudgeMissing, judge_table, load_judge
+from subtr.judges import JUDGES, judge_table, load_judge
 from subtr.judges.__main__ import main
+from subtr.judges.judge import Judge, JudgeMissing
+from subtr.params import SettingsError, SubtrError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,12 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from subtr.errors import SettingsError
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
 from subtr.judges.frames import FrameQuality
+from subtr.judges.judge import JudgeMissing
 from subtr.judges.lpips_network import LpipsNetwork, lpips_from
 from subtr.judges.perceptual import Lpips
+from subtr.params import SettingsError
 
 HIGHER_IS_BETTER = {"frame correlation": 1, "ssim": 1, "psnr": 1, "lpips": -1, "vmaf": 1}
 PERFECT = {"frame correlation": 1.0, "ssim": 1.0, "psnr": 100.0, "lpips": 0.0, "vmaf": 98.5}

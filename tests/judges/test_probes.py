@@ -11,11 +11,12 @@ from subtr.datasets.generated_pictures import (
     background,
     object_positions,
 )
-from subtr.errors import SettingsError
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
 from subtr.judges.actions import FlowActions
+from subtr.judges.judge import JudgeMissing
 from subtr.judges.probes import chance
 from subtr.judges.scenes import ColourScenes, FolderScenes
+from subtr.params import SettingsError
 
 
 def judge_at_hand(name):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 RATE_HZ = 16000
 # Judge, its measure, and what a perfect copy gets.

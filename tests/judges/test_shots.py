@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from subtr.datasets.generated_pictures import SCENES, background
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
 from subtr.judges.shots import ShotDetector, boundary_agreement
 
 CUTS = np.array([20, 45, 60])

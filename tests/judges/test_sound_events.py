@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from onnx_file import write_listener
 
-from subtr.errors import SettingsError
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
+from subtr.params import SettingsError
 
 RATE_HZ = 16000
 

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from subtr.datasets.generated_speech import VOICES, Line, speak
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 RATE_HZ = 8000
 

@@ -8,7 +8,8 @@ import soundfile
 
 import subtr.judges.whisper_weights as weights
 from benchmarks.data import read_manifest
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
 from subtr.judges.word_errors import word_errors
 from subtr.stimulus.cache import CacheError
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from subtr.errors import SettingsError
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
 from subtr.judges.tensorflow_checkpoint import read_checkpoint
+from subtr.params import SettingsError
 
 RATE_HZ = 16000
 # Of musicnn 0.1.0 with tensorflow-cpu 2.15.1 and librosa 0.10.2, for `chord`: the likeliest tags.

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from subtr.errors import SettingsError
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
 from subtr.judges.tracking import Followed, ObjectTracker
+from subtr.params import SettingsError
 from subtr.tracks import Track
 
 N_TRS, PER_TR, SIDE = 3, 8, 10

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from subtr.errors import SettingsError
-from subtr.metrics import block_bootstrap
+from subtr.metrics.bootstrap import block_bootstrap
+from subtr.params import SettingsError
 
 pytest.importorskip("jiwer", reason="jiwer is not installed: `make judges`")
 pytest.importorskip("whisper_normalizer", reason="whisper_normalizer is not installed")

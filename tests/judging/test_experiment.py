@@ -6,9 +6,10 @@ import pytest
 from tiny_experiment import STUDY, SYSTEM, write
 
 from subtr.experiment import Experiment
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
 from subtr.judging import experiment as judging
-from subtr.judging import judge_reconstructions
+from subtr.judging.experiment import judge_reconstructions
 
 
 @pytest.fixture

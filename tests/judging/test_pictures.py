@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from subtr.clock import Clock
 from subtr.datasets.simulated import generated_film, scene_labels
-from subtr.judging import Films, judged_pictures
+from subtr.judging.pictures import Films, judged_pictures
 from subtr.stimulus.video import pictures_of_media
+from subtr.timeline import Clock
 
 TR_S, DURATION_S = 1.5, 60.0
 

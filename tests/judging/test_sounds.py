@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from subtr.datasets.generated_speech import VOICES, Line, speak
-from subtr.errors import SettingsError
-from subtr.judges import JUDGES, JudgeMissing, load_judge
+from subtr.judges import JUDGES, load_judge
+from subtr.judges.judge import JudgeMissing
 from subtr.judges.speech_recognition import Recogniser
-from subtr.judging import Pieces, judged_sounds
 from subtr.judging import sounds as judging
+from subtr.judging.sounds import Pieces, judged_sounds
+from subtr.params import SettingsError
 
 RATE_HZ = 16000
 

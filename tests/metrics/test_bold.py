@@ -3,7 +3,6 @@ import pytest
 from scipy import stats
 from sklearn.metrics import r2_score as r2_of_sklearn
 
-from subtr.errors import SettingsError
 from subtr.metrics.bold import (
     calibrated,
     check_lag,
@@ -12,6 +11,7 @@ from subtr.metrics.bold import (
     r2_score,
     standardise_by_fold,
 )
+from subtr.params import SettingsError
 
 
 def test_pearson_equals_scipy_and_leaves_out_nan_per_parcel():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from subtr.errors import SettingsError
 from subtr.metrics.bootstrap import block_bootstrap, block_indices
+from subtr.params import SettingsError
 
 
 def test_resamples_are_whole_blocks_of_consecutive_trs():

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from planted import subjects_of
 
-from subtr.errors import SettingsError
-from subtr.metrics import pearson_r
+from subtr.metrics.bold import pearson_r
 from subtr.metrics.ceiling_intervals import intersubject_interval, split_half_interval
 from subtr.metrics.ceilings import (
     intersubject_ceiling,
     intersubject_correlation,
     split_half_ceiling,
 )
+from subtr.params import SettingsError
 
 
 @pytest.mark.parametrize("n_subjects", [4, 7])

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from planted import smooth_series
 from scipy import stats
 
-from subtr.metrics import mel_correlation, pearson_r
+from subtr.metrics.bold import pearson_r
 from subtr.metrics.controls import (
     cross_subject_r,
     false_discovery_q,
@@ -17,6 +17,7 @@ from subtr.metrics.controls import (
     wrong_subject_p,
     wrong_subject_scores,
 )
+from subtr.metrics.temporal import mel_correlation
 
 
 def test_shuffling_keeps_what_a_tr_holds_and_breaks_its_order():

@@ -3,8 +3,8 @@ import pytest
 from planted import smooth_series
 from scipy import stats
 
-from subtr.errors import SettingsError
-from subtr.metrics import cut_segments, identify
+from subtr.metrics.identification import cut_segments, identify
+from subtr.params import SettingsError
 
 
 def planted(rng, n_trs=240, noise=1.0, n_parcels=6, segment_trs=6):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from subtr.baselines import lanczos_rival, mean_rival, nearest_rival
-from subtr.clock import Clock
-from subtr.errors import SettingsError
+from subtr.baselines.reconstruction import lanczos_rival, mean_rival, nearest_rival
 from subtr.metrics.modulation import averaging_gain, modulation_spectrum, modulation_transfer
+from subtr.params import SettingsError
+from subtr.timeline import Clock
 
 CLOCK = Clock(tr_s=1.5, n_trs=40)
 

@@ -4,8 +4,7 @@ from planted import smooth_series
 from scipy import stats
 from scipy.spatial.distance import pdist, squareform
 
-from subtr.errors import SettingsError
-from subtr.metrics import cut_segments
+from subtr.metrics.identification import cut_segments
 from subtr.metrics.spatial import (
     comparable_pairs,
     dissimilarities,
@@ -14,6 +13,7 @@ from subtr.metrics.spatial import (
     representational_similarity,
     segment_patterns,
 )
+from subtr.params import SettingsError
 
 
 def test_dissimilarity_is_scipys_and_its_rank_correlation_too():

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from subtr.errors import SettingsError
-from subtr.metrics import block_bootstrap, motion_sums
-from subtr.metrics.video import flow_sums
+from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.video import flow_sums, motion_sums
+from subtr.params import SettingsError
 from subtr.stimulus.flow import optical_flow
 
 HEIGHT, WIDTH, N_TRS = 36, 64, 8

@@ -7,10 +7,11 @@ import pytest
 import soundfile
 from media_files import grey
 
-from subtr.clock import Clock
-from subtr.stimulus.media import iter_resampled, resample, sound_spans, write_film
+from subtr.stimulus.film_writing import write_film
 from subtr.stimulus.mel import MelSettings, iter_log_mel, log_mel_of_media
+from subtr.stimulus.sound import iter_resampled, resample, sound_spans
 from subtr.stimulus.video import PictureSettings, iter_picture_trs, pictures_of_media
+from subtr.timeline import Clock
 
 CLOCK = Clock(1.49, 11, onset_s=-0.3, frames_per_tr=24)
 FIRST_AND_SIZE = [(0, 4), (0, 30), (4, 4), (7, 3), (10, 1)]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from subtr.clock import Clock
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
+from subtr.timeline import Clock
 
 # So long that a hop which is wrong by half a sample would end frames away.
 LENGTH_S = 1210

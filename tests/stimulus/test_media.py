@@ -5,18 +5,13 @@ import pytest
 import soundfile
 from media_files import beep, grey, onset_s, whole_sound, write_media
 
-from subtr.clock import Clock
-from subtr.stimulus.media import (
-    MediaError,
-    iter_pictures,
-    iter_sound,
-    pictures_at,
-    probe,
-    resample,
-    write_film,
-)
+from subtr.stimulus.container import MediaError, probe
+from subtr.stimulus.film_writing import write_film
 from subtr.stimulus.mel import log_mel_of_media
+from subtr.stimulus.pictures import iter_pictures, pictures_at
+from subtr.stimulus.sound import iter_sound, resample
 from subtr.stimulus.video import PictureSettings, pictures_of_media
+from subtr.timeline import Clock
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 import soundfile
 from pydantic import ValidationError
 
-from subtr.clock import Clock
 from subtr.stimulus.mel import LOG_FLOOR, MelSettings, log_mel_of_media, log_mel_of_sound
+from subtr.timeline import Clock
 
 RATE = 16000
 

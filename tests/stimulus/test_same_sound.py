@@ -10,9 +10,9 @@ from gliding_tones import RATE_HZ, gliding_tones
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtr.clock import Clock
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.stimulus.same_sound import KnownSound
+from subtr.timeline import Clock
 
 TR_S = 1.5
 SETTINGS = MelSettings(n_mels=40)

@@ -7,9 +7,9 @@ import pytest
 import soundfile
 from tiny_speech_models import save_tiny
 
-from subtr.clock import Clock
 from subtr.stimulus.speech_features import SpeechFeatureParams, speech_features_of_media
 from subtr.stimulus.speech_models import FrameGrid, SpeechModel, SpeechModelError, open_speech_model
+from subtr.timeline import Clock
 
 RATE_HZ = 16_000
 

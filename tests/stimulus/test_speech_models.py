@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_speech_models import save_tiny
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 from subtr.stimulus.speech_models import FrameGrid, SpeechModelError, open_speech_model
 
 needs_transformers = pytest.mark.skipif(

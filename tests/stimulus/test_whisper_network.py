@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 from subtr.stimulus.speech_models import SpeechModelError, open_speech_model
 from subtr.stimulus.whisper_network import WhisperNetwork, read_weights
 

@@ -1,10 +1,13 @@
 import pytest
 
-from subtr.errors import SettingsError
-from subtr.params import validate
+from subtr.params import SettingsError, validate
 from subtr.stimulus.mel import MelSettings
-from subtr.vocoders import HIFI_GAN_MEL, GriffinLim, VocoderParams, WeightsError, choice
-from subtr.vocoders import choose_vocoder as choose
+from subtr.vocoders import choice
+from subtr.vocoders.choice import VocoderParams
+from subtr.vocoders.choice import choose_vocoder as choose
+from subtr.vocoders.griffin_lim import GriffinLim
+from subtr.vocoders.hifi_gan import HIFI_GAN_MEL
+from subtr.vocoders.weights import WeightsError
 
 
 class Fitting(GriffinLim):

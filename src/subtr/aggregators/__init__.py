@@ -14,7 +14,7 @@ from subtr.aggregators.mean import MeanAggregator, NearestAggregator
 from subtr.aggregators.multiscale import MultiScaleAggregator
 from subtr.aggregators.parcel_kernels import ParcelKernelAggregator
 from subtr.aggregators.pyramid import PyramidAggregator
-from subtr.registry import Registry
+from subtr.params import Registry
 
 AGGREGATORS = Registry(
     "aggregator",

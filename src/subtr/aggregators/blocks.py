@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from subtr.aggregators.conv import ConvReduction
 from subtr.blocks import Blocks
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 Side = Annotated[int, Field(ge=1, le=4096)]
 

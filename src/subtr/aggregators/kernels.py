@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 def time_cosines(

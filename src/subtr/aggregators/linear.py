@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.aggregators.conv import ConvReduction
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 class LinearAggregator(nn.Module):

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.aggregators.kernels import time_cosines
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 class ParcelKernelAggregator(nn.Module):

@@ -10,8 +10,8 @@ from himalaya.kernel_ridge import MultipleKernelRidgeCV
 from jaxtyping import Float64, Int, Shaped
 
 from subtr.baselines.ridge import DEFAULT_ALPHAS, delayed, known_patterns, nested_blocks
-from subtr.errors import SettingsError
 from subtr.metrics.bold import known_deviation, known_mean
+from subtr.params import SettingsError
 
 Spaces = Mapping[str, Shaped[np.ndarray, "tr _"]]
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Float32
 from sklearn.decomposition import PCA
 
 from subtr.baselines.window_moments import WindowMoments
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 # Values of a window up to which all components are found, not the wanted ones alone.
 _EXACT_UP_TO = 2048

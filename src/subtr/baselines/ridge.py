@@ -11,8 +11,8 @@ from himalaya.kernel_ridge import KernelRidgeCV
 from himalaya.ridge import RidgeCV
 from jaxtyping import Float64, Int, Shaped
 
-from subtr.errors import SettingsError
 from subtr.metrics.bold import known_deviation, known_mean, parcels_alike
+from subtr.params import SettingsError
 
 DEFAULT_ALPHAS = tuple(10.0**power for power in range(-1, 7))
 

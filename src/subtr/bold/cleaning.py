@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
-from subtr.errors import SettingsError, StudyError
 from subtr.metrics.bold import parcels_alike
+from subtr.params import SettingsError, StudyError
 
 
 class Cleaner:

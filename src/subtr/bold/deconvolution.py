@@ -15,9 +15,10 @@ from jaxtyping import Float, Float64, Int
 from scipy.linalg import toeplitz
 from sklearn.linear_model import LassoLarsIC
 
-from subtr.bold.hrf import HRF_DURATION_S, hrf, hrf_kernel
-from subtr.errors import SettingsError
+from subtr.bold.hrf import hrf, hrf_kernel
 from subtr.metrics.bold import parcels_alike
+from subtr.params import SettingsError
+from subtr.timeline import HRF_DURATION_S
 
 # Variance of the noise over that of the activity; of these the likeliest is chosen.
 _RATIOS = np.logspace(-3.5, 2.5, 61)

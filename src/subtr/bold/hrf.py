@@ -13,11 +13,8 @@ from jaxtyping import Float, Float64
 from scipy.signal import upfirdn
 from scipy.stats import gamma
 
-from subtr.errors import SettingsError
-
-# After 24 s the SPM response is within 1.5 % of its peak. A longer kernel would widen, by as much,
-# every gap between train and test, which a 10-minute study can ill afford.
-HRF_DURATION_S = 24.0
+from subtr.params import SettingsError
+from subtr.timeline import HRF_DURATION_S
 
 # A volume's slices are acquired all through its TR; their mean time is its middle, which is also
 # what slice timing correction refers to by default in fMRIPrep.

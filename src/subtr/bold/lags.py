@@ -5,8 +5,8 @@ import math
 import numpy as np
 from jaxtyping import Float64
 
-from subtr.bold.hrf import HRF_DURATION_S
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
+from subtr.timeline import HRF_DURATION_S
 
 
 def lag_kernel(lag_s: float | int, tr_s: float | int) -> Float64[np.ndarray, " lag"]:

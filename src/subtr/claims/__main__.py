@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from subtr.claims import RULE, Setting, claims_table
-from subtr.errors import SubtrError
-from subtr.params import validate
+from subtr.claims.configurations import Setting
+from subtr.claims.table import RULE, claims_table
+from subtr.params import SubtrError, validate
 from subtr.results import check_writable, read_results
 
 

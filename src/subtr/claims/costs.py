@@ -19,7 +19,7 @@ from subtr.claims.configurations import (
     stream,
 )
 from subtr.claims.multiplications import stream_flops
-from subtr.cost import count_parameters, kept_for_backward, median_ms
+from subtr.cost.measuring import count_parameters, kept_for_backward, median_ms
 
 # Weights, their gradients and two moments of AdamW, in float32.
 _BYTES_A_PARAMETER = 16

@@ -11,8 +11,7 @@ from subtr.claims.costs import MEMORY, ON_GRAPHICS_CARDS, ORDER, TIMES, middle
 from subtr.claims.multiplications import FLOPS
 from subtr.claims.sizes import PARAMETERS, SEPARABLE, SPANS
 from subtr.cost.measuring import Timing, check_steps
-from subtr.errors import SettingsError
-from subtr.params import nearest
+from subtr.params import SettingsError, nearest
 
 COUNTED = PARAMETERS | SEPARABLE | SPANS | FLOPS | MEMORY | ORDER
 REPORT = Setting()

@@ -5,16 +5,9 @@ import functools
 import torch
 from torch import nn
 
-from subtr.claims.configurations import (
-    Setting,
-    averaging_of,
-    encoder,
-    frames_for,
-    parts_of,
-    stream,
-)
+from subtr.claims.configurations import Setting, averaging_of, encoder, frames_for, parts_of, stream
 from subtr.claims.sizes import Count, weights
-from subtr.cost import forward_flops
+from subtr.cost.measuring import forward_flops
 from subtr.encoders.attention import SoftmaxAttention, TransformerBlock
 from subtr.encoders.linear_attention import LinearAttention
 from subtr.encoders.timesformer import DividedBlock

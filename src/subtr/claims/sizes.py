@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from subtr.claims.configurations import Setting, encoder, fused_hierarchy, stream
-from subtr.cost import count_parameters
+from subtr.cost.measuring import count_parameters
 from subtr.encoders.convolutions import separable_convolution
 from subtr.encoders.multiscale import MultiscaleConvolution, MultiscaleEncoder
 from subtr.positions import POSITIONS

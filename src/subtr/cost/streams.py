@@ -15,7 +15,7 @@ from subtr.cost.measuring import (
     kept_for_backward,
     median_ms,
 )
-from subtr.models import Part, Stream, StreamParams
+from subtr.streams import Part, Stream, StreamParams
 
 
 @dataclass(frozen=True)

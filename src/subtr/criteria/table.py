@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from subtr.criteria.criterion import LEVELS, Criterion, read_criteria
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
 from subtr.result_tables import summary
 
 COLUMNS = (

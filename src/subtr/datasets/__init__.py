@@ -9,7 +9,7 @@ from subtr.datasets.development_fmri import load_development_fmri
 from subtr.datasets.film import load_film
 from subtr.datasets.sherlock import load_sherlock
 from subtr.datasets.simulated import load_simulated
-from subtr.registry import Registry
+from subtr.params import Registry
 from subtr.study import Study
 
 STUDIES = Registry(

@@ -13,13 +13,13 @@ import pandas as pd
 from jaxtyping import Float64
 from pydantic import Field
 
-from subtr.clock import Clock
 from subtr.datasets.locate import find_data
 from subtr.datasets.words import read_words, word_rate
-from subtr.errors import StudyError
-from subtr.stimulus.media import probe
+from subtr.params import StudyError, StudyWarning
+from subtr.stimulus.container import probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
-from subtr.study import Study, StudyWarning
+from subtr.study import Study
+from subtr.timeline import Clock
 
 # Columns of the time courses, from the README of the data: anterior temporal (left, right), left
 # posterior temporal, inferior parietal, premotor, inferior frontal.

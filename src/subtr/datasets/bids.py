@@ -10,7 +10,6 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from subtr.clock import Clock
 from subtr.datasets.bids_atlas import read_atlas
 from subtr.datasets.bids_bold import ConfoundSettings, joined_confounds
 from subtr.datasets.bids_events import run_mel, run_pictures
@@ -23,11 +22,12 @@ from subtr.datasets.bids_files import (
     repetition_time_s,
 )
 from subtr.datasets.bids_runs import JoinedRun, read_run, said, shown_to
-from subtr.errors import SettingsError, StudyError
-from subtr.stimulus.media import probe
+from subtr.params import SettingsError, StudyError
+from subtr.stimulus.container import probe
 from subtr.stimulus.mel import MelSettings
 from subtr.stimulus.video import PictureSettings
 from subtr.study import Study
+from subtr.timeline import Clock
 
 
 def load_bids(

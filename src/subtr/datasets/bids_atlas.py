@@ -12,7 +12,7 @@ from nilearn.image import resample_to_img
 from nilearn.surface import load_surf_data
 
 from subtr.datasets.bids_files import RunFiles
-from subtr.errors import StudyError
+from subtr.params import StudyError
 
 _BACKGROUND = re.compile(r"\?\?\?|unknown|background|medial.?wall|corpuscallosum", re.IGNORECASE)
 

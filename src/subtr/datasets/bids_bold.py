@@ -20,7 +20,7 @@ from subtr.datasets.bids_atlas import (
     parcels_of_volume,
 )
 from subtr.datasets.bids_files import Images, RunFiles
-from subtr.errors import StudyError
+from subtr.params import StudyError
 from subtr.stimulus.cache import cached_array, file_digest
 
 Component = Literal[

@@ -10,7 +10,7 @@ from typing import Literal
 import nibabel
 from nilearn.interfaces.bids import parse_bids_filename
 
-from subtr.errors import StudyError
+from subtr.params import StudyError
 
 Images = Literal["volume", "surface", "cifti"]
 RunKey = tuple[str, str]

@@ -11,8 +11,7 @@ from subtr.datasets.bids_atlas import Atlas
 from subtr.datasets.bids_bold import ConfoundSettings, parcel_bold, run_confounds
 from subtr.datasets.bids_events import Shown, first_and_last, shown_in
 from subtr.datasets.bids_files import Images, RunFiles, RunKey
-from subtr.errors import StudyError
-from subtr.study import StudyWarning
+from subtr.params import StudyError, StudyWarning
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from subtr.errors import StudyError
+from subtr.params import StudyError
 
 PARCELS_FILE = "parcels.csv"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 
-from subtr.errors import StudyError
+from subtr.params import StudyError
 from subtr.stimulus.cache import CacheError
 
 _CHUNK_BYTES = 1 << 16

@@ -8,13 +8,13 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from subtr.clock import Clock
 from subtr.datasets.bold_folder import read_bold_folder
-from subtr.errors import SettingsError, StudyError
-from subtr.stimulus.media import MediaError, MediaInfo, probe
+from subtr.params import SettingsError, StudyError, StudyWarning
+from subtr.stimulus.container import MediaError, MediaInfo, probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
 from subtr.stimulus.video import PictureSettings, pictures_of_media
-from subtr.study import Study, StudyWarning
+from subtr.study import Study
+from subtr.timeline import Clock
 
 
 def load_film(

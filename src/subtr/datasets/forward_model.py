@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Float, Float64, UInt8
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 RATES_HZ = (2, 4, 8)
 SUB_TR_SOUND = (*(f"rate {rate} Hz" for rate in RATES_HZ), "order", "onset")

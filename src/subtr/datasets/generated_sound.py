@@ -12,10 +12,10 @@ import pandas as pd
 from jaxtyping import Float, Float32
 from scipy.signal.windows import tukey
 
-from subtr.clock import Clock
 from subtr.datasets.generated_carriers import CARRIERS, RATE_HZ, carrier_sound
 from subtr.datasets.generated_speech import VOICES, Line, sentence, speak
 from subtr.stimulus.mel import log_mel_of_sound
+from subtr.timeline import Clock
 
 MODULATION_HZ = (0.0, 2.0, 4.0, 8.0)
 MOST_ONSETS = 4

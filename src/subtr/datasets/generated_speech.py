@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from subtr.errors import StudyError
-from subtr.stimulus.media import resample
+from subtr.params import StudyError
+from subtr.stimulus.sound import resample
 
 VOICES = ("en-us+m3", "en-us+f2", "en-gb-scotland+m7", "en-029+f3", "en-gb-x-rp+f4", "en-029+m1")
 

@@ -7,7 +7,7 @@ import pooch
 
 from subtr.datasets.download import ResumableDownloader, explained
 from subtr.datasets.open_studies import OPEN_STUDIES, fetch_study
-from subtr.errors import StudyError, SubtrError
+from subtr.params import StudyError, SubtrError
 from subtr.stimulus.cache import cache_dir
 
 # Where a person gets what may not, or need not, come with the package.

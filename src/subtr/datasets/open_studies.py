@@ -14,7 +14,7 @@ import pooch
 from tqdm.auto import tqdm
 
 from subtr.datasets.download import ResumableDownloader, explained
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 from subtr.stimulus.cache import cache_dir
 
 

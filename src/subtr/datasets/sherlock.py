@@ -15,7 +15,6 @@ from jaxtyping import Float64
 from pydantic import Field
 
 from subtr.bold.hrf import convolve_hrf
-from subtr.clock import Clock
 from subtr.datasets.locate import find_data
 from subtr.datasets.sherlock_annotations import (
     RUN_TRS,
@@ -24,11 +23,12 @@ from subtr.datasets.sherlock_annotations import (
     annotation_trs,
     read_segments,
 )
-from subtr.errors import StudyError
-from subtr.stimulus.media import probe
+from subtr.params import StudyError
+from subtr.stimulus.container import probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
 from subtr.stimulus.video import PictureSettings, pictures_of_media
 from subtr.study import Study
+from subtr.timeline import Clock
 
 # Name in the files' names -> region. a1_rev comes without series, though there is a file of it.
 REGIONS = {

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Float64
 
-from subtr.errors import StudyError
+from subtr.params import StudyError
 
 TR_S = 1.5
 RUN_TRS = (946, 1030)

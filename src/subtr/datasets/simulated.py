@@ -9,21 +9,19 @@ import pandas as pd
 from pydantic import Field
 from tqdm.auto import tqdm
 
-from subtr.clock import Clock
-from subtr.datasets.forward_model import (
-    parcel_drives,
-    stimulus_drives,
-)
+from subtr.datasets.forward_model import parcel_drives, stimulus_drives
 from subtr.datasets.generated_carriers import RATE_HZ
 from subtr.datasets.generated_pictures import PICTURE_HZ, iter_generated_pictures, picture_scenes
 from subtr.datasets.generated_sound import render_sound, sound_scenes
 from subtr.datasets.simulated_bold import HRF_PEAKS_S, noise_free_bold, subject_bold
-from subtr.errors import StudyError
+from subtr.params import StudyError, StudyWarning
 from subtr.stimulus.cache import CacheError, cache_dir
-from subtr.stimulus.media import probe, write_film
+from subtr.stimulus.container import probe
+from subtr.stimulus.film_writing import write_film
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
 from subtr.stimulus.video import PictureSettings, pictures_of_media
-from subtr.study import Study, StudyWarning
+from subtr.study import Study
+from subtr.timeline import Clock
 
 # Raise it when the generated film changes.
 FORMAT = 3

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from subtr.clock import Clock
-from subtr.errors import StudyError
+from subtr.params import StudyError
+from subtr.timeline import Clock
 
 _PAUSES = ("", "sp")
 

@@ -8,7 +8,7 @@ from subtr.decoders.mel import HeldDecoder, LinearDecoder
 from subtr.decoders.multi_receptive import MultiReceptiveDecoder
 from subtr.decoders.pictures import LinearPictureDecoder, PictureDecoder
 from subtr.decoders.refined import RefinedDecoder
-from subtr.registry import Registry
+from subtr.params import Registry
 
 DECODERS = Registry(
     "decoder",

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.decoders.refined import RedrawnDecoder, SpectrogramRefinement
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 _SLOPE = 0.1
 _FREQUENCY_KERNEL = 3

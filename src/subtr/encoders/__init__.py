@@ -19,7 +19,7 @@ from subtr.encoders.slowfast import SlowfastEncoder
 from subtr.encoders.timesformer import TimesformerEncoder
 from subtr.encoders.transformer import TransformerEncoder
 from subtr.encoders.two_stream import TwoStreamEncoder
-from subtr.registry import Registry
+from subtr.params import Registry
 
 ENCODERS = Registry(
     "encoder",

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from subtr.encoders.convolutions import activation_layer
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 def sinusoids(n_frames: int, like: Float[Tensor, "... dim"]) -> Float[Tensor, "frame dim"]:

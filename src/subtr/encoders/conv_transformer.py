@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from subtr.encoders.attention import SoftmaxAttention, transformer_blocks
 from subtr.encoders.convolutions import FrameConvolution, FrameNorm, receptive_frames
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 Frames = Annotated[
     tuple[Annotated[int, Field(ge=1, le=512)], ...], Field(min_length=1, max_length=16)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 class FrameNorm(nn.Module):

@@ -14,7 +14,7 @@ from subtr.encoders.convolutions import (
     norm_layer,
     receptive_frames,
 )
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 class HierarchicalEncoder(nn.Module):

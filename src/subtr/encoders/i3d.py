@@ -12,7 +12,7 @@ from subtr.encoders.convolutions import receptive_frames
 from subtr.encoders.frame2d import Frame2dEncoder
 from subtr.encoders.inception import InceptionEncoder
 from subtr.encoders.video_convolutions import PictureNorm, PictureVector, VideoConvolution, halved
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 def inflated(convolution: nn.Conv2d, kernel_frames: int) -> VideoConvolution:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from subtr.encoders.convolutions import activation_layer
 from subtr.encoders.video_convolutions import PictureVector, VideoConvolution, halved, video_norm
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 # Features of each block's branches: 1 x 1; 1 x 1 then 3 x 3, twice; 1 x 1 after pooling.
 # Szegedy et al. 2015 (GoogLeNet), table 1. A number is a pooling over so many pixels and frames.

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 def at_times(

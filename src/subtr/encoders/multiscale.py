@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.encoders.convolutions import activation_layer, norm_layer, separable_convolution
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 class MultiscaleConvolution(nn.Module):

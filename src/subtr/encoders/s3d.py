@@ -12,7 +12,7 @@ from subtr.encoders.convolutions import activation_layer, receptive_frames
 from subtr.encoders.inception import InceptionEncoder
 from subtr.encoders.two_stream import differences
 from subtr.encoders.video_convolutions import PictureVector, VideoConvolution, halved, video_norm
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 # Pictures of a film differ from the ones before by about a fifth of how they differ in space.
 _GAIN = 5.0

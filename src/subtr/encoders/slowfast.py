@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from subtr.encoders.convolutions import activation_layer
 from subtr.encoders.video_convolutions import PictureVector, VideoConvolution, halved, video_norm
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 EXPANSION = 4
 

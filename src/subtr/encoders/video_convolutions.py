@@ -8,7 +8,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 class VideoConvolution(nn.Module):

@@ -17,11 +17,7 @@ from subtr.figures.haemodynamics import deconvolution_gain, peak_recovery
 from subtr.figures.headline import headline
 from subtr.figures.identifiability import recoverable_map, recoverable_rates
 from subtr.figures.levels import without_parts
-from subtr.figures.modulation import (
-    modulation_spectra,
-    modulation_transfer,
-    transfer_by_training,
-)
+from subtr.figures.modulation import modulation_spectra, modulation_transfer, transfer_by_training
 from subtr.figures.quality import quality_by_floats
 from subtr.figures.score_map import score_map
 from subtr.figures.scores import (

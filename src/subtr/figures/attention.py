@@ -5,9 +5,9 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from subtr.clock import Clock
-from subtr.errors import SettingsError
 from subtr.figures.style import colour_of, panels, styled
+from subtr.params import SettingsError
+from subtr.timeline import Clock
 
 
 @styled

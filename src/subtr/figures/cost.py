@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from subtr.errors import SettingsError
 from subtr.figures.style import GREY, colour_of, panels, some, styled
+from subtr.params import SettingsError
 from subtr.result_tables import summary
 
 _AXES = {

@@ -7,8 +7,8 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from subtr.errors import SettingsError
 from subtr.figures.style import GREY, WIDTH_IN, colour_of, label_ends, panels, some, styled
+from subtr.params import SettingsError
 
 COORDINATES = ("x_mm", "y_mm", "z_mm")
 

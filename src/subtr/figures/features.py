@@ -5,10 +5,10 @@ from einops import rearrange
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from subtr.clock import Clock
-from subtr.errors import SettingsError
-from subtr.figures.stimulus import Trs, checked_trs
+from subtr.figures.stimulus import checked_trs
 from subtr.figures.style import panels, styled
+from subtr.params import SettingsError
+from subtr.timeline import Clock, Trs
 
 
 @styled

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from subtr.figures.intervals import with_intervals
 from subtr.figures.style import GREY, colour_of, label_ends, label_points, panels, some, styled
-from subtr.metrics import BANDS_HZ
+from subtr.metrics.temporal import BANDS_HZ
 from subtr.result_tables import summary
 
 _PRESERVED = "temporal preservation"

@@ -1,20 +1,19 @@
 """Figures of the stimulus within a TR, and of what systems make of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import librosa
 import numpy as np
 from einops import rearrange
-from jaxtyping import Float, Float64, Int, UInt8
+from jaxtyping import Float, Float64, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from subtr.clock import Clock
-from subtr.errors import SettingsError
 from subtr.figures.style import WIDTH_IN, colour_of, panels, styled
+from subtr.params import SettingsError
 from subtr.stimulus.mel import MelSettings
+from subtr.timeline import Clock, Trs
 
-Trs = Sequence[int] | range | Int[np.ndarray, " n"]
 _CMAP = "magma"
 
 

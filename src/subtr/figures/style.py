@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 WIDTH_IN = 9.0
 GREY = "#666666"

@@ -5,16 +5,16 @@ import sys
 import time
 from pathlib import Path
 
-from subtr.errors import SettingsError, SubtrError
-from subtr.params import validate
-from subtr.vocoders import VocoderParams
+from subtr.params import SettingsError, SubtrError, validate
+from subtr.vocoders.choice import VocoderParams
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Finds or trains the system, reconstructs the film, and says how long that took."""
     given, begin_s = _parse(arguments), time.monotonic()
     # Imported late: the models take seconds to import.
-    from subtr.film_reconstruction import plan_film, reconstruct_film
+    from subtr.film_reconstruction.plan import plan_film
+    from subtr.film_reconstruction.whole_film import reconstruct_film
     from subtr.fitting_vectors import VectorFitParams
 
     try:

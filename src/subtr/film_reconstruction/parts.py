@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-from subtr.errors import SubtrError
-from subtr.whole_files import whole_file
+from subtr.params import SubtrError, whole_file
 
 _JOB = "job.json"
 

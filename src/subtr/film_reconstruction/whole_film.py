@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from tqdm.auto import tqdm
 
-from subtr.errors import SettingsError
 from subtr.film_reconstruction.drawing import draw_blocks
 from subtr.film_reconstruction.parts import Parts
 from subtr.film_reconstruction.plan import FilmPlan
-from subtr.stimulus.film_writing import AAC_HZ
-from subtr.stimulus.media import iter_resampled, write_film
+from subtr.params import SettingsError
+from subtr.stimulus.film_writing import AAC_HZ, write_film
+from subtr.stimulus.sound import iter_resampled
 
 _PIECES = "pieces"
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from subtr.bold.hrf import HRF_DURATION_S
 from subtr.bold_decoder import BoldDecoder
 from subtr.identifiability.simulation import Recording
-from subtr.metrics import held_out_shift_null
-from subtr.splits import block_splits
+from subtr.metrics.shifts import held_out_shift_null
+from subtr.timeline import HRF_DURATION_S, block_splits
 
 # Volumes up to this long after a TR tell of it; what comes later is undershoot.
 WINDOW_S = 16.0

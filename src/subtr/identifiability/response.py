@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from scipy.special import lambertw
 
 from subtr.bold.hrf import HRF_MODELS, DoubleGamma
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 # Of the peak time; beyond, the gamma hardly has a peak, or most of it comes after 24 s.
 _WIDTHS = (0.1, 1.8)

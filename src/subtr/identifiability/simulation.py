@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Complex128, Float64
 from scipy.fft import ifft, next_fast_len
 
-from subtr.bold.hrf import HRF_DURATION_S, VOLUME_FRACTION, convolve_hrf
+from subtr.bold.hrf import VOLUME_FRACTION, convolve_hrf
 from subtr.datasets.simulated_bold import bold_noise
-from subtr.errors import SettingsError
 from subtr.identifiability.scan import KINDS, Scan
+from subtr.params import SettingsError
+from subtr.timeline import HRF_DURATION_S
 
 _LONGEST_STEP_S = 0.05
 _STEPS_PER_CYCLE = 8

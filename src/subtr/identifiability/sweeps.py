@@ -14,10 +14,9 @@ from subtr.identifiability.recovery import recover
 from subtr.identifiability.scan import KINDS, Scan
 from subtr.identifiability.simulation import simulate
 from subtr.identifiability.wiener import expected_r
-from subtr.metrics import jackknife_interval
-from subtr.params import Strict, load_params, params_folder, params_hash
+from subtr.metrics.bootstrap import jackknife_interval
+from subtr.params import Strict, load_params, params_folder, params_hash, whole_file
 from subtr.results import check_writable
-from subtr.whole_files import whole_file
 
 Axis = Literal["tr_s", "snr", "hrf_fwhm_s", "n_parcels", "duration_s", "noise_correlation"]
 AXES = ("tr_s", "snr", "hrf_fwhm_s", "n_parcels", "duration_s", "noise_correlation")

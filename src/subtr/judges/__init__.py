@@ -24,7 +24,7 @@ from subtr.judges.speakers import SpeakerRecogniser
 from subtr.judges.speech_recognition import WhisperBase, WhisperTiny
 from subtr.judges.tags import GenreTagger, MusicTagger
 from subtr.judges.tracking import ObjectTracker
-from subtr.registry import Registry
+from subtr.params import Registry
 
 __all__ = ["JUDGES", "Judge", "JudgeMissing", "judge_table", "load_judge"]
 

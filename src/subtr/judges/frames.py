@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from subtr.judges.pictures import PictureJudge
-from subtr.metrics import frame_correlations, known_mean
+from subtr.metrics.bold import known_mean
+from subtr.metrics.temporal import frame_correlations
 
 _LEAST_ERROR = 255**2 * 1e-10
 

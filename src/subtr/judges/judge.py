@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar
 
-from subtr.errors import SubtrError
+from subtr.params import SubtrError
 
 
 class JudgeMissing(SubtrError, ImportError):  # noqa: N818

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from subtr.errors import SettingsError
 from subtr.judges.installed import package_folder
+from subtr.params import SettingsError
 
 # in, out, kernel, stride, padding of AlexNet's convolutions; max pooling comes before the marked.
 _CONVOLUTIONS = (

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, Shaped, UInt8
 
-from subtr.errors import SettingsError
 from subtr.judges.judge import Judge
-from subtr.metrics import known_mean
+from subtr.metrics.bold import known_mean
+from subtr.params import SettingsError
 
 Film = Shaped[np.ndarray, "tr picture height width 3"]
 # Of any size, which is then checked with an error that says what to do.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
-from subtr.errors import SettingsError
 from subtr.judges.judge import Judge
 from subtr.judges.pictures import Film, as_bytes
+from subtr.params import SettingsError
 
 
 @dataclass(frozen=True, kw_only=True)

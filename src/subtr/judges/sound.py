@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Float32
 
-from subtr.errors import SettingsError
 from subtr.judges.judge import Judge
-from subtr.stimulus.media import resample
+from subtr.params import SettingsError
+from subtr.stimulus.sound import resample
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float, Float32
 
-from subtr.errors import SettingsError
 from subtr.judges.sound import SoundJudge, sound_at
+from subtr.params import SettingsError
 
 
 @dataclass(frozen=True, kw_only=True)

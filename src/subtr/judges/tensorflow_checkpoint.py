@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER_BYTES = 48

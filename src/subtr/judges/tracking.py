@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float64, Int64, Shaped
 
-from subtr.errors import SettingsError
 from subtr.judges.judge import Judge
 from subtr.judges.pictures import as_bytes, enlarged, enlargement
+from subtr.params import SettingsError
 from subtr.stimulus.flow import consistent_pixels, next_flow, optical_flow
 from subtr.tracks import Track, overlaps
 

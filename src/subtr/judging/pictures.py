@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Shaped, UInt8
 
-from subtr.judges import JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import JudgeMissing
 from subtr.judges.shots import paired_boundaries
 from subtr.judging.sounds import AVERAGED, ORIGINAL
-from subtr.metrics import block_bootstrap, known_mean
+from subtr.metrics.bold import known_mean
+from subtr.metrics.bootstrap import block_bootstrap
 from subtr.scoring import Row, block_trs
 
 # Criterion -> the probe that is asked, and the column of a generated film's labels.

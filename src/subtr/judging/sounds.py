@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Float, Float64
 from tqdm.auto import tqdm
 
-from subtr.errors import SettingsError
-from subtr.judges import Judge, JudgeMissing, load_judge
+from subtr.judges import load_judge
+from subtr.judges.judge import Judge, JudgeMissing
 from subtr.judges.sound import SoundJudge
 from subtr.judges.word_errors import word_errors
-from subtr.metrics import block_bootstrap
+from subtr.metrics.bootstrap import block_bootstrap
+from subtr.params import SettingsError
 from subtr.scoring import Row
 
 ORIGINAL, ROUND_TRIP, AVERAGED = "original", "round trip", "mean"

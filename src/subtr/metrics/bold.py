@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64, Shaped
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 def pearson_r(

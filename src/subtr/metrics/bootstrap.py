@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int, Int64
 from scipy import stats
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Float64
 
-from subtr.errors import SettingsError
 from subtr.metrics.bold import known_mean, pearson_r, standardised
+from subtr.params import SettingsError
 
 Subjects = Mapping[str, Float[np.ndarray, "tr parcel"]] | Float[np.ndarray, "subject tr parcel"]
 LARGEST_R = 1 - 1e-9

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float, Float64, Int, Shaped
 from scipy import stats
 
-from subtr.errors import SettingsError
 from subtr.metrics.bold import known_mean, pearson_r, scored_on
+from subtr.params import SettingsError
 
 
 def shuffle_frames(

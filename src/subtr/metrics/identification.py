@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int, Int64, Shaped
 
-from subtr.errors import SettingsError
 from subtr.metrics.bootstrap import Interval, block_bootstrap
 from subtr.metrics.controls import permutation_p
+from subtr.params import SettingsError
 
 
 def cut_segments(
@@ -17,7 +17,7 @@ def cut_segments(
     """TRs of consecutive segments of equal length; a shorter rest of a stretch is not used.
 
     Arguments
-        stretches: consecutive TRs each, such as test blocks, see `subtr.items.consecutive`.
+        stretches: consecutive TRs each, such as test blocks, see `subtr.timeline.consecutive`.
         segment_trs: TRs of a segment.
 
     Raises

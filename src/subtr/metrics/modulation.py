@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Float64, Shaped
 from scipy.fft import rfft, rfftfreq
 
-from subtr.clock import Clock
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
+from subtr.timeline import Clock
 
 System = Callable[[np.ndarray], np.ndarray]
 

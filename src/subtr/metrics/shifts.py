@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 from scipy import fft
 
-from subtr.errors import SettingsError
 from subtr.metrics.bold import standardise_by_fold
+from subtr.params import SettingsError
 
 # What a moved prediction must not share with the volume is the response, which is over by then.
 LEAST_SHIFT_S = 16.0

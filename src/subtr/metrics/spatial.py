@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 from scipy import stats
 
-from subtr.errors import SettingsError
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.bootstrap import Interval, block_indices
+from subtr.params import SettingsError
 
 LEAST_PARCELS = 3
 

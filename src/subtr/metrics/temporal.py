@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
-from subtr.errors import SettingsError
 from subtr.metrics.bold import known_mean
+from subtr.params import SettingsError
 
 # Half-open bands in hertz. The lowest takes every frequency from one cycle a TR upward (0.67 Hz at
 # a TR of 1.5 s), so that the bands together hold all of the within-TR energy.

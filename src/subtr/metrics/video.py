@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 from subtr.stimulus.flow import consistent_pixels, optical_flow
 
 

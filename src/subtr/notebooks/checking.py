@@ -3,8 +3,7 @@
 import ast
 from collections.abc import Sequence
 
-from subtr.errors import SettingsError
-from subtr.params import nearest
+from subtr.params import SettingsError, nearest
 
 # How papermill begins the cell that it puts behind the one tagged `parameters`.
 _INJECTED = "# Parameters\n"

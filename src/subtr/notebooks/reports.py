@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from subtr import figures
 from subtr.experiment import Experiment
+from subtr.figures import bold, scores, stimulus
 from subtr.notebooks.showing import histories, quoted, say, show
 from subtr.results import COLUMNS
 
@@ -67,14 +67,14 @@ class SystemReport:
             for name, history in histories(self.experiment, system, self.seed).items():
                 if any(f"_{modality}" in name for modality in self.modalities):
                     say(f"**{name.replace('_', ' ')}**")
-                    show(self.experiment, figures.training_curves(history), f"{self.number}_{name}")
+                    show(self.experiment, scores.training_curves(history), f"{self.number}_{name}")
 
     def bands(self) -> None:
         """Temporal preservation of sound by band of modulation."""
         if not self.has("sound"):
             self._lacks("sound")
             return
-        drawn = figures.preservation_by_band(self.rows, "sound")
+        drawn = scores.preservation_by_band(self.rows, "sound")
         self.show(drawn, "preservation_by_band")
 
     def kept(self) -> None:
@@ -94,7 +94,7 @@ class SystemReport:
         if not chosen:
             self._lacks("pictures")
             return
-        drawn = figures.picture_strips(chosen, min(tr, len(chosen["original"]) - 1))
+        drawn = stimulus.picture_strips(chosen, min(tr, len(chosen["original"]) - 1))
         self.show(drawn, "pictures")
 
     def bold(self) -> None:
@@ -102,7 +102,7 @@ class SystemReport:
         if not self.has("bold", "r"):
             say(f"No BOLD was predicted: {self.experiment.study.name} lacks BOLD or sound.")
             return
-        self.show(figures.bold_by_group(self.rows, self.bold_metric), "bold_by_group")
+        self.show(bold.bold_by_group(self.rows, self.bold_metric), "bold_by_group")
         say(f"Held-out r: {quoted(self.rows, 'bold', 'r')}; with frames shuffled within each TR:")
         say(quoted(self.rows, "bold", "r, frames shuffled"))
 

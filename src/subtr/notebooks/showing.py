@@ -10,13 +10,13 @@ from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 
 from subtr.experiment import Experiment
-from subtr.figures.stimulus import Trs, checked_trs
-from subtr.items import consecutive
+from subtr.figures.stimulus import checked_trs
 from subtr.recording import recorded
 from subtr.result_tables import summary
 from subtr.study import Study
-from subtr.viewing import Gallery
-from subtr.vocoders import Chosen
+from subtr.timeline import Trs, consecutive
+from subtr.viewing.gallery import Gallery
+from subtr.vocoders.choice import Chosen
 
 
 def say(text: str) -> None:

@@ -6,13 +6,13 @@ says how many features a frame has then. What was there stays first; codes are a
 any number of frames and any TR, also others than those of training.
 """
 
+from subtr.params import Registry
 from subtr.positions.elapsed import ElapsedTime
 from subtr.positions.erpe import RelativePosition
 from subtr.positions.none import NoPosition
 from subtr.positions.sinusoidal import Sinusoidal, TimeAware
 from subtr.positions.tape import LengthScaledPosition
 from subtr.positions.time2vec import Time2Vec
-from subtr.registry import Registry
 
 POSITIONS = Registry(
     "position",

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 from subtr.positions.channels import TimeChannels
 
 

@@ -13,8 +13,7 @@ import numpy as np
 import platformdirs
 from jaxtyping import Shaped
 
-from subtr.errors import SubtrError
-from subtr.whole_files import whole_file
+from subtr.params import SubtrError, whole_file
 
 # Raise it when what is computed from the same file and settings changes.
 FORMAT = 1

@@ -9,7 +9,7 @@ import av
 import av.error
 from av.stream import Disposition
 
-from subtr.errors import SubtrError
+from subtr.params import SubtrError
 
 # Broadcast containers count time from an arbitrary second (AVFMT_TS_DISCONT in libavformat).
 _ARBITRARY_ZERO = 0x0200

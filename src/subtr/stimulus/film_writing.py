@@ -8,8 +8,8 @@ import av
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from subtr.params import whole_file
 from subtr.stimulus.container import MediaError
-from subtr.whole_files import whole_file
 
 # Samples per second that AAC knows and players play.
 AAC_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)

@@ -8,12 +8,12 @@ from jaxtyping import Float32
 from pydantic import Field
 from tqdm.auto import tqdm
 
-from subtr.clock import Clock
 from subtr.params import Strict
 from subtr.stimulus.cache import cached_array
 from subtr.stimulus.container import checked_path
-from subtr.stimulus.media import sound_spans
+from subtr.stimulus.sound import sound_spans
 from subtr.stimulus.speech_models import FrameGrid, SpeechModel
+from subtr.timeline import Clock
 
 # Raise it when the same model gives other features.
 _FORMAT = 1

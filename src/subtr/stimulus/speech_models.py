@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from subtr.errors import SettingsError, SubtrError
-from subtr.params import nearest
+from subtr.params import SettingsError, SubtrError, nearest
 from subtr.stimulus.cache import file_digest
 
 _WHISPER_NAMES = ("whisper-base", "whisper-tiny.en")

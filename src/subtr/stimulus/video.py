@@ -9,10 +9,10 @@ from jaxtyping import UInt8
 from pydantic import BaseModel, ConfigDict, Field
 from tqdm.auto import tqdm
 
-from subtr.clock import Clock
 from subtr.stimulus.cache import cached_array, write_array
 from subtr.stimulus.container import checked_path
-from subtr.stimulus.media import pictures_at
+from subtr.stimulus.pictures import pictures_at
+from subtr.timeline import Clock
 
 
 class PictureSettings(BaseModel):

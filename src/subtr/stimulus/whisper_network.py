@@ -10,7 +10,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 
 # CTranslate2's numbers of types of values.
 _TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}

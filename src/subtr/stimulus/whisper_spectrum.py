@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from subtr.clock import Clock
-from subtr.stimulus.media import resample
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
+from subtr.stimulus.sound import resample
+from subtr.timeline import Clock
 
 _RATE_HZ, _HOP, _WINDOW, _N_MELS = 16_000, 160, 400, 80
 _FRAME_HZ = _RATE_HZ / _HOP

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from IPython import get_ipython
 from IPython.display import display
 
-from subtr.errors import SubtrError
+from subtr.params import SubtrError
 
 
 def live_widgets():

@@ -15,18 +15,18 @@ import numpy as np
 from IPython.display import HTML, Audio, Video, display
 from jaxtyping import Float, Float32, UInt8
 
-from subtr.clock import Clock
-from subtr.errors import SettingsError
-from subtr.figures.stimulus import Trs, checked_trs, reconstructions
+from subtr.figures.stimulus import checked_trs, reconstructions
 from subtr.figures.style import colour_of
-from subtr.params import nearest
+from subtr.params import SettingsError, nearest
 from subtr.results import check_writable
-from subtr.stimulus.media import resample
 from subtr.stimulus.mel import MelSettings
+from subtr.stimulus.sound import resample
+from subtr.timeline import Clock, Trs
 from subtr.viewing.explorer import live_widgets, show_widgets
 from subtr.viewing.film import film_of
 from subtr.viewing.sounds import recorded, remade
-from subtr.vocoders import Chosen, choose_vocoder, write_sound
+from subtr.vocoders.choice import Chosen, choose_vocoder
+from subtr.vocoders.sound_file import write_sound
 
 RECORDING = "original recording"
 # What is embedded swells the notebook file.

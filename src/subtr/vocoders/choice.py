@@ -4,8 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from subtr.errors import SettingsError
-from subtr.params import Strict
+from subtr.params import SettingsError, Strict
 from subtr.stimulus.mel import MelSettings
 from subtr.vocoders.griffin_lim import GriffinLim
 from subtr.vocoders.hifi_gan import HifiGan

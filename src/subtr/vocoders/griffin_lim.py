@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import Field
 
-from subtr.clock import Clock
 from subtr.stimulus.mel import MelSettings
+from subtr.timeline import Clock
 from subtr.vocoders.hops import Block, Hops
 from subtr.vocoders.magnitudes import magnitudes_of_mel
 from subtr.vocoders.vocoder import Vocoder

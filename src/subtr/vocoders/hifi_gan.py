@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from subtr.clock import Clock
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 from subtr.stimulus.mel import LOG_FLOOR, MelSettings
+from subtr.timeline import Clock
 from subtr.vocoders.generator import GeneratorConfig
 from subtr.vocoders.hops import Block, Hops
 from subtr.vocoders.vocoder import Vocoder

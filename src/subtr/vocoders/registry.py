@@ -1,6 +1,6 @@
 """Vocoders by name."""
 
-from subtr.registry import Registry
+from subtr.params import Registry
 from subtr.vocoders.griffin_lim import GriffinLim
 from subtr.vocoders.hifi_gan import HifiGan
 

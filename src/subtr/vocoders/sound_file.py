@@ -7,8 +7,7 @@ import numpy as np
 import soundfile
 from jaxtyping import Float
 
-from subtr.errors import SubtrError
-from subtr.whole_files import whole_file
+from subtr.params import SubtrError, whole_file
 
 
 class SoundError(SubtrError, OSError):

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Float32
 
-from subtr.clock import Clock
-from subtr.errors import SettingsError
+from subtr.params import SettingsError
 from subtr.stimulus.mel import MelSettings
+from subtr.timeline import Clock
 from subtr.vocoders.hops import Block, Hops, overlapping
 
 

@@ -8,8 +8,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from subtr.errors import SubtrError
-from subtr.params import read_yaml
+from subtr.params import SubtrError, read_yaml
 from subtr.vocoders.generator import Generator, GeneratorConfig
 
 PACKAGED = {"universal": "generator_universal.pth.tar", "ljspeech": "generator_LJSpeech.pth.tar"}
