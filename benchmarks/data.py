@@ -17,10 +17,9 @@ from subtr.datasets.locate import find_data
 from subtr.datasets.simulated import generated_film
 from subtr.judges import load_judge
 from subtr.params import StudyError
-from subtr.stimulus.container import MediaError, probe
+from subtr.stimulus.media import MediaError, probe, resample
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
-from subtr.stimulus.sound import resample
-from subtr.stimulus.video import pictures_of_media
+from subtr.stimulus.pictures import pictures_of_media
 from subtr.study import Study
 from subtr.timeline import Clock, Split
 from subtr.vocoders.griffin_lim import GriffinLim

@@ -8,7 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks.tables import published
-from subtr.figures import bold, haemodynamics, headline, modulation, quality, score_map, scores
+from subtr.figures import bold, haemodynamics, modulation, quality, scores
+from subtr.figures.headline import headline
+from subtr.figures.score_map import score_map
 
 # Tables of results, which stand there as means over seeds.
 _SUMMARISED = (

@@ -23,8 +23,8 @@ from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
 from subtr.judges.word_errors import word_errors
 from subtr.metrics.controls import shuffle_frames
+from subtr.stimulus.media import iter_sound, resample
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
-from subtr.stimulus.sound import iter_sound, resample
 from subtr.timeline import Clock
 from subtr.vocoders.griffin_lim import GriffinLim
 

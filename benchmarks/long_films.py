@@ -25,8 +25,8 @@ import soundfile
 
 from benchmarks.tables import Row, named
 from subtr.experiment import Experiment
+from subtr.stimulus.media import sound_spans
 from subtr.stimulus.pictures import iter_pictures
-from subtr.stimulus.sound import sound_spans
 from subtr.trained_systems import autoencoder_file
 
 MINUTES = (3, 48)
@@ -73,7 +73,7 @@ import json, sys, time
 from pathlib import Path
 from subtr.timeline import Clock
 from subtr.stimulus.mel import log_mel_of_media
-from subtr.stimulus.video import PictureSettings, pictures_of_media
+from subtr.stimulus.pictures import PictureSettings, pictures_of_media
 
 film, length_s = sys.argv[1], float(sys.argv[2])
 clock = Clock.covering(length_s, 1.5)

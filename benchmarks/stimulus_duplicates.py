@@ -18,10 +18,10 @@ import soundfile
 
 from benchmarks.data import FILMS, TR_S, film_file, folder_of, music_files, read_manifest
 from benchmarks.tables import Row
+from subtr.stimulus.duplicates import PROBE_S, KnownSound, best_r, slopes
+from subtr.stimulus.duplicates import RATE_HZ as STEPS_HZ
+from subtr.stimulus.media import iter_sound, resample
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
-from subtr.stimulus.same_sound import PROBE_S, KnownSound, best_r, slopes
-from subtr.stimulus.same_sound import RATE_HZ as STEPS_HZ
-from subtr.stimulus.sound import iter_sound, resample
 from subtr.timeline import Clock
 
 RATE_HZ = 16_000

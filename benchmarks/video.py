@@ -29,7 +29,6 @@ from benchmarks.generated_tracks import generated_tracks
 from benchmarks.motion import BLOCK, N_BLOCKS
 from benchmarks.tables import Row, share
 from subtr.baselines.blocks import BlockPCARival
-from subtr.blocks import Blocks
 from subtr.datasets.generated_pictures import picture_scenes
 from subtr.datasets.simulated import scene_labels
 from subtr.judges import load_judge
@@ -41,8 +40,8 @@ from subtr.metrics.bootstrap import block_bootstrap
 from subtr.metrics.video import motion_sums
 from subtr.saved_autoencoder import frames_of_pictures, pictures_of_frames
 from subtr.scoring import block_trs
-from subtr.stimulus.container import probe
-from subtr.stimulus.video import pictures_of_media
+from subtr.stimulus.media import probe
+from subtr.stimulus.pictures import Blocks, pictures_of_media
 from subtr.study import Study
 from subtr.timeline import Clock, Split, consecutive
 

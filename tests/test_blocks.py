@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtr.blocks import Blocks
+from subtr.stimulus.pictures import Blocks
 
 sides = st.integers(1, 9)
 

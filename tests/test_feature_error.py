@@ -12,7 +12,7 @@ from subtr.fitting_vectors import VectorFitParams, fitted_vectors
 from subtr.params import SettingsError, validate
 from subtr.reconstruction import reconstruct_sound
 from subtr.stimulus.mel import MelSettings
-from subtr.stimulus.speech_models import SpeechModelError
+from subtr.stimulus.speech import SpeechModelError
 from subtr.study import Fold, Study
 from subtr.timeline import Clock, Split
 
@@ -104,7 +104,7 @@ def test_missing_weights_are_said_before_the_training(tmp_path, monkeypatch):
     def missing(model, layer=-1):
         raise SpeechModelError(f"{model}: its weights are not installed.")
 
-    monkeypatch.setattr("subtr.fitting_vectors.WhisperEncoder", missing)
+    monkeypatch.setattr("subtr.stimulus.speech.WhisperEncoder", missing)
     params = SoundParams.model_validate({"fit_steps": 2, "fit_features": {}})
     study = Study("s", Clock(1.5, 6, 0.0, N_FRAMES), mel=torch.randn(6, N_FRAMES, 4).numpy())
     trs = torch.arange(6).numpy()

@@ -20,7 +20,7 @@ from subtr.params import SettingsError, load_params, params_folder
 from subtr.positions import POSITIONS
 from subtr.responses import RESPONSES
 from subtr.results import COLUMNS
-from subtr.stimulus.speech_models import SpeechModelError
+from subtr.stimulus.speech import SpeechModelError
 
 FILES = sorted(params_folder("gallery").glob("*.yaml"))
 SYSTEMS = [file for file in FILES if file.stem.startswith("system_")]

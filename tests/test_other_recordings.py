@@ -18,7 +18,7 @@ from subtr.other_recordings import OtherWindows, mixed_windows, with_other_recor
 from subtr.params import SettingsError, StudyError, params_hash, validate
 from subtr.perturbation import PerturbationParams
 from subtr.reconstruction import reconstruct_sound
-from subtr.stimulus.container import MediaError
+from subtr.stimulus.media import MediaError
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.study import Fold, Study
 from subtr.timeline import Clock

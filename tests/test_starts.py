@@ -7,9 +7,9 @@ import torch
 from subtr.aggregators import AGGREGATORS
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.baselines.blocks import BlockPCARival
-from subtr.blocks import Blocks
 from subtr.params import SettingsError, validate
 from subtr.reconstruction import reconstruct_pictures
+from subtr.stimulus.pictures import Blocks
 from subtr.study import Fold, Study
 from subtr.timeline import Clock, consecutive
 

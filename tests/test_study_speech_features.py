@@ -8,8 +8,7 @@ import soundfile
 
 from subtr.experiment import Experiment
 from subtr.params import SettingsError, StudyError
-from subtr.stimulus.speech_features import SpeechFeatureParams
-from subtr.stimulus.speech_models import FrameGrid, SpeechModel
+from subtr.stimulus.speech import FrameGrid, SpeechFeatureParams, SpeechModel
 from subtr.study import Study
 from subtr.study_speech_features import with_speech_features
 from subtr.timeline import Clock
@@ -32,9 +31,7 @@ class Loudness(SpeechModel):
 @pytest.fixture(autouse=True)
 def _loudness(monkeypatch, tmp_path):
     monkeypatch.setenv("SUBTR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(
-        "subtr.study_speech_features.open_speech_model", lambda model, layer: Loudness()
-    )
+    monkeypatch.setattr("subtr.stimulus.speech.open_speech_model", lambda model, layer: Loudness())
 
 
 def ramp(path, start):

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from subtr.params import SettingsError, SubtrError
+from subtr.stimulus.media import iter_sound
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
-from subtr.stimulus.sound import iter_sound
 from subtr.timeline import Clock
 from subtr.viewing import gallery
 from subtr.viewing.explorer import live_widgets

@@ -12,7 +12,7 @@ from subtr.joint_stream import PictureStreamParams
 from subtr.params import Strict, unhashed_default
 from subtr.pretraining_params import PretrainingParams
 from subtr.readout_params import ReadoutParams
-from subtr.stimulus.speech_features import SpeechFeatureParams
+from subtr.stimulus.speech import SpeechFeatureParams
 from subtr.streams import StreamParams
 from subtr.training_params import TrainingParams
 

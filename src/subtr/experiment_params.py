@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from subtr.autoencoder_params import PictureParams, SoundParams
 from subtr.bold_params import BoldParams
 from subtr.params import SettingsError, Strict, unhashed_default, validate
-from subtr.stimulus.speech_features import SpeechFeatureParams
+from subtr.stimulus.speech import SpeechFeatureParams
 from subtr.study import Study
 from subtr.timeline import HRF_DURATION_S, Split
 from subtr.vocoders.choice import VocoderParams
@@ -18,7 +18,7 @@ class StudyParams(Strict):
     """What is loaded, how time is split, and what everything is compared with.
 
     ``load``: options of the study's loader. ``speech_features``: of a speech model, which systems
-    may be shown or asked for, see `subtr.stimulus.speech_features`; None for none.
+    may be shown or asked for, see `subtr.stimulus.speech`; None for none.
     ``other_recordings``: a folder of sound that systems with ``others_share`` learn from too, see
     `subtr.other_recordings`; None for none.
     ``gap_s``: seconds between training and test; None for the length of the haemodynamic response

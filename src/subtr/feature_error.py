@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from subtr.params import Strict
 from subtr.stimulus.mel import MelSettings
-from subtr.stimulus.speech_models import WhisperEncoder
-from subtr.stimulus.whisper_network import WhisperNetwork
-from subtr.stimulus.whisper_spectrum import WhisperSpectrum
+from subtr.stimulus.pretrained import WhisperNetwork, WhisperSpectrum
+from subtr.stimulus.speech import WhisperEncoder
 
 Frames = Float[Tensor, "tr frame mel"]
 ErrorOfTrs = Callable[[Frames], Float[Tensor, " tr"]]

@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from subtr.feature_error import FeatureError, FeatureParams
 from subtr.params import Strict
 from subtr.stimulus.mel import MelSettings
-from subtr.stimulus.speech_models import WhisperEncoder
+from subtr.stimulus.speech import WhisperEncoder
 
 
 class VectorFitParams(Strict):

@@ -13,7 +13,7 @@ import pandas as pd
 from subtr.comparison import LOSSES, QUALITY, measure_costs, trainings
 from subtr.experiment import Experiment
 from subtr.params import SettingsError
-from subtr.stimulus.speech_models import SpeechModelError
+from subtr.stimulus.speech import SpeechModelError
 
 # Scores nearer than this count as alike; one seed cannot tell them apart.
 _ALIKE = 0.02

@@ -16,9 +16,9 @@ from subtr.items import Batch, WindowBatches
 from subtr.params import SettingsError, StudyError, StudyWarning
 from subtr.perturbation import perturbed
 from subtr.stimulus.cache import file_digest
-from subtr.stimulus.container import probe
+from subtr.stimulus.duplicates import KnownSound
+from subtr.stimulus.media import probe
 from subtr.stimulus.mel import log_mel_of_media
-from subtr.stimulus.same_sound import KnownSound
 from subtr.study import Study
 from subtr.timeline import Clock, consecutive
 
@@ -42,7 +42,7 @@ def with_other_recordings(study: Study, folder: Path) -> Study:
     """The study with the log-mel of every recording of a folder, whole TRs of each, and a note.
 
     Recordings shorter than a TR are left out, and so is what is heard in the study too, in whatever
-    format, see `subtr.stimulus.same_sound`: a warning says how much of which file.
+    format, see `subtr.stimulus.duplicates`: a warning says how much of which file.
 
     Raises
         StudyError: see `files_of`; the study has no sound; one of the recordings is the study's

@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float
 from pydantic import model_validator
 from torch import Tensor
 
-from subtr.judges.lpips_network import LpipsNetwork, lpips_from, lpips_weights
 from subtr.losses import Diagnostics
 from subtr.params import SettingsError
 from subtr.stimulus.flow import consistent_pixels, optical_flow
+from subtr.stimulus.pretrained import LpipsNetwork, lpips_from, lpips_weights
 from subtr.training_loss import TrainingLoss, Weight
 
 Film = Float[Tensor, "*batch picture rgb height width"]
@@ -126,7 +126,7 @@ def perceptual_loss(found: Film, wanted: Film) -> Float[Tensor, ""]:
     Raises
         SettingsError: its weights are not installed.
 
-    Source: see `subtr.judges.lpips_network`.
+    Source: see `subtr.stimulus.pretrained`.
     """
     flat = [rearrange(of, "... c h w -> (...) c h w") for of in (found, wanted)]
     return _lpips().to(found.device)(*flat).mean()

@@ -3,8 +3,7 @@
 import numpy as np
 from jaxtyping import Float32
 
-from subtr.stimulus.container import probe
-from subtr.stimulus.sound import sound_spans
+from subtr.stimulus.media import probe, sound_spans
 from subtr.study import Study
 from subtr.timeline import Trs
 

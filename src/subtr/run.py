@@ -62,7 +62,7 @@ def _checked(given: argparse.Namespace, film: str) -> str:
     from subtr.experiment_params import StudyParams, SystemParams
     from subtr.identifiability.sweeps import identifiability_params
     from subtr.params import load_params, params_folder
-    from subtr.stimulus.container import probe
+    from subtr.stimulus.media import probe
 
     if given.study == "film" and not film:
         raise SettingsError("study = 'film' needs a film: make run FILM=path/to/film.mp4")

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from subtr.params import StudyError
-from subtr.stimulus.speech_features import SpeechFeatureParams, speech_features_of_media
-from subtr.stimulus.speech_models import open_speech_model
+from subtr.stimulus.speech import SpeechFeatureParams, open_speech_model, speech_features_of_media
 from subtr.study import Study
 from subtr.timeline import Clock
 

@@ -6,8 +6,8 @@ import torch
 from sklearn.decomposition import PCA
 
 from subtr.baselines.blocks import BlockPCARival
-from subtr.blocks import Blocks
 from subtr.params import SettingsError
+from subtr.stimulus.pictures import Blocks
 
 BLOCKS = Blocks(2, 3, 4, 6, 2, 3)
 TRAIN = [np.arange(10), np.arange(14, 40)]

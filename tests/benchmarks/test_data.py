@@ -10,7 +10,7 @@ from benchmarks.data import load_speech, read_manifest, speech_windows
 from subtr.baselines.reconstruction import PCARival, sliding_windows
 from subtr.metrics.temporal import temporal_preservation
 from subtr.params import StudyError
-from subtr.stimulus.container import MediaError
+from subtr.stimulus.media import MediaError
 from subtr.stimulus.mel import MelSettings
 
 MEL = MelSettings(n_mels=32)

@@ -6,8 +6,8 @@ import pytest
 
 from subtr.datasets import load_study
 from subtr.params import SettingsError, StudyError, StudyWarning
-from subtr.stimulus.container import MediaError
-from subtr.stimulus.film_writing import write_film
+from subtr.stimulus.media import MediaError
+from subtr.stimulus.pictures import write_film
 
 RATE_HZ = 16_000
 SMALL = {"frames_per_tr": 8, "pictures": {"width": 16, "height": 9, "frames_per_tr": 2}}

@@ -15,11 +15,9 @@ from subtr.datasets.generated_pictures import iter_generated_pictures, picture_s
 from subtr.datasets.simulated import generated_film, load_simulated
 from subtr.metrics.bold import pearson_r
 from subtr.params import SettingsError, StudyError, StudyWarning, check_options
-from subtr.stimulus.container import probe
-from subtr.stimulus.film_writing import write_film
+from subtr.stimulus.media import probe
 from subtr.stimulus.mel import MelSettings
-from subtr.stimulus.pictures import pictures_at
-from subtr.stimulus.video import PictureSettings
+from subtr.stimulus.pictures import PictureSettings, pictures_at, write_film
 
 DURATION_S = 90
 

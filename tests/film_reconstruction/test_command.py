@@ -7,7 +7,7 @@ from tiny_films import film_of, model_file
 from subtr.film_reconstruction import whole_film
 from subtr.film_reconstruction.__main__ import main
 from subtr.saved_autoencoder import AUTOENCODER_FILE, load_autoencoder
-from subtr.stimulus.container import probe
+from subtr.stimulus.media import probe
 
 
 def test_a_system_is_trained_once_and_draws_any_film(tmp_path, capsys):

@@ -12,11 +12,10 @@ from subtr.film_reconstruction.parts import Parts
 from subtr.film_reconstruction.plan import plan_film
 from subtr.fitting_vectors import VectorFitParams
 from subtr.saved_autoencoder import load_autoencoder
-from subtr.stimulus.container import probe
+from subtr.stimulus.media import probe
 from subtr.stimulus.mel import log_mel_of_media
-from subtr.stimulus.pictures import iter_pictures
-from subtr.stimulus.speech_models import SpeechModelError
-from subtr.stimulus.video import PictureSettings, pictures_of_media
+from subtr.stimulus.pictures import PictureSettings, iter_pictures, pictures_of_media
+from subtr.stimulus.speech import SpeechModelError
 
 
 @pytest.mark.parametrize("n_trs", [1, 8, 9, 10, 14])
@@ -140,7 +139,7 @@ def test_features_whose_weights_are_missing_are_said_at_once(tmp_path, monkeypat
     def missing(model):
         raise SpeechModelError(f"{model}: its weights are not installed.")
 
-    monkeypatch.setattr("subtr.fitting_vectors.WhisperEncoder", missing)
+    monkeypatch.setattr("subtr.stimulus.speech.WhisperEncoder", missing)
     film = film_of(tmp_path / "film.mp4", 4.0)
     with pytest.raises(SpeechModelError, match=r"whisper-tiny\.en: its weights"):
         plan_film(

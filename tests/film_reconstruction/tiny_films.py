@@ -11,9 +11,8 @@ from subtr.export import StreamSpec
 from subtr.film_reconstruction.plan import plan_film
 from subtr.film_reconstruction.whole_film import reconstruct_film
 from subtr.saved_autoencoder import AutoencoderSpec, SavedAutoencoder
-from subtr.stimulus.film_writing import write_film
 from subtr.stimulus.mel import MelSettings
-from subtr.stimulus.pictures import iter_pictures
+from subtr.stimulus.pictures import iter_pictures, write_film
 from subtr.streams import Part, StreamParams
 from subtr.vocoders.choice import VocoderParams
 

@@ -8,9 +8,9 @@ from scipy.ndimage import gaussian_filter
 from subtr.judges import load_judge
 from subtr.judges.frames import FrameQuality
 from subtr.judges.judge import JudgeMissing
-from subtr.judges.lpips_network import LpipsNetwork, lpips_from
 from subtr.judges.perceptual import Lpips
 from subtr.params import SettingsError
+from subtr.stimulus.pretrained import LpipsNetwork, lpips_from
 
 HIGHER_IS_BETTER = {"frame correlation": 1, "ssim": 1, "psnr": 1, "lpips": -1, "vmaf": 1}
 PERFECT = {"frame correlation": 1.0, "ssim": 1.0, "psnr": 100.0, "lpips": 0.0, "vmaf": 98.5}

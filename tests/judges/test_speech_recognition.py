@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-import subtr.judges.whisper_weights as weights
+import subtr.stimulus.pretrained as weights
 from benchmarks.data import read_manifest
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
@@ -103,6 +103,6 @@ def test_a_release_without_weights_is_named(tmp_path, monkeypatch):
         (tmp_path / module / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     # A package that has been imported before is not looked for again.
-    monkeypatch.setattr("subtr.judges.moonshine.package_folder", lambda _: tmp_path)
+    monkeypatch.setattr("subtr.stimulus.pretrained.package_folder", lambda _: tmp_path)
     with pytest.raises(JudgeMissing, match=r"holds no weights.*pip install moonshine-voice==0"):
         load_judge("moonshine-tiny")

@@ -6,7 +6,7 @@ import pytest
 
 from subtr.datasets.simulated import generated_film, scene_labels
 from subtr.judging.pictures import Films, judged_pictures
-from subtr.stimulus.video import pictures_of_media
+from subtr.stimulus.pictures import pictures_of_media
 from subtr.timeline import Clock
 
 TR_S, DURATION_S = 1.5, 60.0

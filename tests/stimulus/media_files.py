@@ -65,7 +65,7 @@ def beep(at_s: float, duration_s: float, rate_hz: int = 16000, tone_hz: float = 
 
 
 def whole_sound(path: Path, rate_hz: int, duration_s: float) -> np.ndarray:
-    from subtr.stimulus.sound import sound_spans
+    from subtr.stimulus.media import sound_spans
 
     return next(sound_spans(path, rate_hz, [(0, round(duration_s * rate_hz))]))
 

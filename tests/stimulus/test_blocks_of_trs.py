@@ -7,10 +7,9 @@ import pytest
 import soundfile
 from media_files import grey
 
-from subtr.stimulus.film_writing import write_film
+from subtr.stimulus.media import iter_resampled, resample, sound_spans
 from subtr.stimulus.mel import MelSettings, iter_log_mel, log_mel_of_media
-from subtr.stimulus.sound import iter_resampled, resample, sound_spans
-from subtr.stimulus.video import PictureSettings, iter_picture_trs, pictures_of_media
+from subtr.stimulus.pictures import PictureSettings, iter_picture_trs, pictures_of_media, write_film
 from subtr.timeline import Clock
 
 CLOCK = Clock(1.49, 11, onset_s=-0.3, frames_per_tr=24)

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from media_files import beep, grey, onset_s, whole_sound, write_media
 
-from subtr.stimulus.container import MediaError, MediaWarning, probe
+from subtr.stimulus.media import MediaError, MediaWarning, probe
 from subtr.stimulus.mel import log_mel_of_media
-from subtr.stimulus.pictures import iter_pictures, pictures_at
-from subtr.stimulus.video import pictures_of_media
+from subtr.stimulus.pictures import iter_pictures, pictures_at, pictures_of_media
 from subtr.timeline import Clock
 
 CLOCK = Clock(tr_s=1.0, n_trs=4)

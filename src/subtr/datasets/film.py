@@ -10,9 +10,9 @@ from pydantic import Field
 
 from subtr.datasets.bold_folder import read_bold_folder
 from subtr.params import SettingsError, StudyError, StudyWarning
-from subtr.stimulus.container import MediaError, MediaInfo, probe
+from subtr.stimulus.media import MediaError, MediaInfo, probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
-from subtr.stimulus.video import PictureSettings, pictures_of_media
+from subtr.stimulus.pictures import PictureSettings, pictures_of_media
 from subtr.study import Study
 from subtr.timeline import Clock
 

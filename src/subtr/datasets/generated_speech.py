@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from subtr.params import StudyError
-from subtr.stimulus.sound import resample
+from subtr.stimulus.media import resample
 
 VOICES = ("en-us+m3", "en-us+f2", "en-gb-scotland+m7", "en-029+f3", "en-gb-x-rp+f4", "en-029+m1")
 

@@ -24,9 +24,9 @@ from subtr.datasets.sherlock_annotations import (
     read_segments,
 )
 from subtr.params import StudyError
-from subtr.stimulus.container import probe
+from subtr.stimulus.media import probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
-from subtr.stimulus.video import PictureSettings, pictures_of_media
+from subtr.stimulus.pictures import PictureSettings, pictures_of_media
 from subtr.study import Study
 from subtr.timeline import Clock
 

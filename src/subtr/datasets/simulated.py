@@ -16,10 +16,9 @@ from subtr.datasets.generated_sound import render_sound, sound_scenes
 from subtr.datasets.simulated_bold import HRF_PEAKS_S, noise_free_bold, subject_bold
 from subtr.params import StudyError, StudyWarning
 from subtr.stimulus.cache import CacheError, cache_dir
-from subtr.stimulus.container import probe
-from subtr.stimulus.film_writing import write_film
+from subtr.stimulus.media import probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
-from subtr.stimulus.video import PictureSettings, pictures_of_media
+from subtr.stimulus.pictures import PictureSettings, pictures_of_media, write_film
 from subtr.study import Study
 from subtr.timeline import Clock
 

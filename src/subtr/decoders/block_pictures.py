@@ -8,8 +8,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.blocks import Blocks
 from subtr.decoders.film_refinement import FilmRefinement
+from subtr.stimulus.pictures import Blocks
 
 Side = Annotated[int, Field(ge=1, le=4096)]
 
@@ -18,7 +18,7 @@ class BlockPictureDecoder(nn.Module):
     """Each block of pixels as a linear function of its numbers, then refined over the blocks.
 
     Arguments
-        dim: size of the vector, any; it is read in the order of `subtr.blocks.Blocks`.
+        dim: size of the vector, any; it is read in the order of `subtr.stimulus.pictures.Blocks`.
         n_pictures, height, width: pictures of a TR and their pixels.
         block: rows and columns of a block, which is as long as the TR.
         deviation_weight, grey_weight: see `subtr.baselines.BlockPCARival`, from which it can start.

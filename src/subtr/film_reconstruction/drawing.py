@@ -10,7 +10,7 @@ from subtr.film_reconstruction.parts import Parts
 from subtr.film_reconstruction.plan import FilmPlan
 from subtr.saved_autoencoder import SavedAutoencoder
 from subtr.stimulus.mel import iter_log_mel
-from subtr.stimulus.video import PictureSettings, iter_picture_trs
+from subtr.stimulus.pictures import PictureSettings, iter_picture_trs
 from subtr.vocoders.hops import overlapping
 
 # A decoder may draw a TR with the help of its neighbours' numbers.

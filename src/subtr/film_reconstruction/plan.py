@@ -11,7 +11,7 @@ from subtr.fitting_vectors import NO_FIT, VectorFitParams
 from subtr.params import SettingsError, StudyWarning
 from subtr.saved_autoencoder import SavedAutoencoder, load_autoencoder
 from subtr.stimulus.cache import file_digest
-from subtr.stimulus.container import MediaError, MediaInfo, probe
+from subtr.stimulus.media import MediaError, MediaInfo, probe
 from subtr.timeline import Clock
 from subtr.vocoders.choice import VocoderParams
 

@@ -12,8 +12,8 @@ from subtr.film_reconstruction.drawing import draw_blocks
 from subtr.film_reconstruction.parts import Parts
 from subtr.film_reconstruction.plan import FilmPlan
 from subtr.params import SettingsError
-from subtr.stimulus.film_writing import AAC_HZ, write_film
-from subtr.stimulus.sound import iter_resampled
+from subtr.stimulus.media import iter_resampled
+from subtr.stimulus.pictures import AAC_HZ, write_film
 
 _PIECES = "pieces"
 

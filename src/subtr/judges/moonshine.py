@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from subtr.judges.installed import package_folder
 from subtr.judges.sound import sound_at
 from subtr.judges.speech_recognition import Recogniser
+from subtr.stimulus.pretrained import package_folder
 
 _RATE_HZ = 16000
 _PACKAGE = "moonshine-voice==0.0.62"

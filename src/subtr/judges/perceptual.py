@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from subtr.judges.lpips_network import LEAST_PIXELS, LpipsNetwork, lpips_from, lpips_weights
 from subtr.judges.pictures import PictureJudge, enlarged
+from subtr.stimulus.pretrained import LEAST_PIXELS, LpipsNetwork, lpips_from, lpips_weights
 
 _CRITERION = "perceptual quality of pictures"
 

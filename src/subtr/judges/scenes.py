@@ -11,8 +11,8 @@ import torch
 from einops import rearrange, reduce
 from jaxtyping import Float
 
-from subtr.judges.installed import package_folder
 from subtr.judges.probes import Probe
+from subtr.stimulus.pretrained import package_folder
 
 _CRITERION = "scene"
 # ImageNet's, by which the network was trained to be given its pictures.

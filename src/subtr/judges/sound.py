@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32
 
 from subtr.judges.judge import Judge
 from subtr.params import SettingsError
-from subtr.stimulus.sound import resample
+from subtr.stimulus.media import resample
 
 
 @dataclass(frozen=True, kw_only=True)

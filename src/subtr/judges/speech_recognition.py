@@ -11,8 +11,8 @@ from jaxtyping import Float
 
 from subtr.judges.judge import Judge
 from subtr.judges.sound import sound_at
-from subtr.judges.whisper_weights import base_weights, missing_parts, tiny_weights
 from subtr.judges.word_errors import WordErrors, word_errors
+from subtr.stimulus.pretrained import base_weights, missing_parts, tiny_weights
 
 _RATE_HZ = 16000
 _FOLDER = "or give weights=, a folder with model.bin in CTranslate2's form"

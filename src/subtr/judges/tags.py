@@ -9,11 +9,11 @@ import librosa
 import numpy as np
 from jaxtyping import Float, Float64
 
-from subtr.judges.installed import package_folder
 from subtr.judges.music_tags import MAGNATAGATUNE, MILLION_SONGS
 from subtr.judges.musicnn_network import N_FRAMES, N_MELS, MusicNetwork
 from subtr.judges.sound import SoundJudge, sound_at
 from subtr.params import SettingsError
+from subtr.stimulus.pretrained import package_folder
 
 _HOP_SAMPLES = 256
 

@@ -12,7 +12,7 @@ from subtr.params import git_hash, params_hash
 from subtr.recording import recorded
 from subtr.results import COLUMNS, read_table, write_results
 from subtr.scoring import Row
-from subtr.stimulus.sound import resample
+from subtr.stimulus.media import resample
 from subtr.timeline import consecutive
 
 # Long enough for a sentence and for a tempo.

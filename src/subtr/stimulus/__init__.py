@@ -1,1 +1,3 @@
-"""A film or a sound, brought onto the clock of the scanner."""
+"""The stimulus on the scanner's clock: media files to log-mel, pictures, flow and speech
+features.
+"""

@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float, Float32, UInt8
 _LEAST_PIXELS = 72
 
 Pictures = UInt8[np.ndarray, "*batch picture height width rgb"]
+
 FloatPictures = Float[np.ndarray, "*batch picture height width rgb"]
+
 Flow = Float32[np.ndarray, "*batch picture height width xy"]
 
 

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tqdm.auto import tqdm
 
 from subtr.stimulus.cache import cached_array
-from subtr.stimulus.container import checked_path
-from subtr.stimulus.sound import resample, sound_spans
+from subtr.stimulus.media import checked_path, resample, sound_spans
 from subtr.timeline import Clock
 
 LOG_FLOOR = 1e-5
+
 _BLOCK_FRAMES = 2048
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from subtr.stimulus.film_writing import AAC_HZ, write_film
-from subtr.stimulus.sound import resample
+from subtr.stimulus.media import resample
+from subtr.stimulus.pictures import AAC_HZ, write_film
 from subtr.timeline import Clock
 
 _PICTURE_WIDTH = 240

@@ -19,8 +19,8 @@ from subtr.figures.stimulus import checked_trs, reconstructions
 from subtr.figures.style import colour_of
 from subtr.params import SettingsError, nearest
 from subtr.results import check_writable
+from subtr.stimulus.media import resample
 from subtr.stimulus.mel import MelSettings
-from subtr.stimulus.sound import resample
 from subtr.timeline import Clock, Trs
 from subtr.viewing.explorer import live_widgets, show_widgets
 from subtr.viewing.film import film_of

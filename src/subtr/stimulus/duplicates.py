@@ -8,14 +8,20 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 RATE_HZ = 10.0
+
 N_BANDS = 16
+
 PROBE_S = 6.0
+
 # What is shorter is not told from chance.
 LEAST_S = 3.0
+
 # Pearson r; see benchmarks/stimulus_duplicates.py for what unlike recordings come to, and copies.
 LEAST_R = 0.5
+
 # What changes less than this is silence, which is like nothing.
 _SILENT = 1e-3
+
 _PROBES_AT_ONCE = 128
 
 

