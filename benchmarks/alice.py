@@ -32,7 +32,7 @@ from subtr.datasets import load_study
 from subtr.experiment_params import SystemParams
 from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics.bold import pearson_r, standardise_by_fold
-from subtr.metrics.controls import shuffle_frames
+from subtr.metrics.inference import shuffle_frames
 from subtr.models import BoldPredictor
 from subtr.params import SettingsError, load_params, params_folder, params_hash, validate
 from subtr.prediction import predict_bold
@@ -157,7 +157,7 @@ def transferred_vectors(
         predictor, params: as trained.
         trained_frame_hz: frames a second of the study that it was trained on.
         change: of the frames of all TRs before they are shown, such as
-            `subtr.metrics.shuffle_frames`.
+            `subtr.metrics.inference.shuffle_frames`.
 
     Raises
         SettingsError: frames are more than 5 % longer or shorter than those it was trained on.

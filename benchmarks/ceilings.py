@@ -13,13 +13,17 @@ from scipy import stats
 from benchmarks.planted import smooth_series, subjects_of
 from benchmarks.tables import Row
 from subtr.datasets.simulated_bold import bold_noise, noise_free_bold
-from subtr.metrics.bold import pearson_r
-from subtr.metrics.bootstrap import block_indices
-from subtr.metrics.ceiling_intervals import intersubject_interval, split_half_interval
-from subtr.metrics.ceilings import intersubject_correlation, split_half_ceiling
-from subtr.metrics.controls import permutation_p, phase_null, wrong_subject_p
+from subtr.metrics.bold import intersubject_correlation, pearson_r, split_half_ceiling
 from subtr.metrics.identification import cut_segments, identify
-from subtr.metrics.shifts import shift_null
+from subtr.metrics.inference import (
+    block_indices,
+    intersubject_interval,
+    permutation_p,
+    phase_null,
+    shift_null,
+    split_half_interval,
+    wrong_subject_p,
+)
 
 N_SETS = 200
 N_TRS, TR_S = 240, 1.5

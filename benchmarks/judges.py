@@ -22,7 +22,7 @@ from subtr.baselines.reconstruction import mean_rival
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
 from subtr.judges.word_errors import word_errors
-from subtr.metrics.controls import shuffle_frames
+from subtr.metrics.inference import shuffle_frames
 from subtr.stimulus.media import iter_sound, resample
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock

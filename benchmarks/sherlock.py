@@ -18,7 +18,7 @@ from subtr.datasets.sherlock import SHIFT_TRS
 from subtr.experiment_params import StudyParams
 from subtr.held_out_bold import HeldOutBold, held_out_bold
 from subtr.metrics.bold import pearson_r
-from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.inference import block_bootstrap
 from subtr.params import load_params, params_folder, params_hash
 from subtr.prediction import predict_bold
 from subtr.ridge_prediction import ridge_prediction

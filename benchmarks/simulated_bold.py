@@ -15,7 +15,7 @@ from subtr.datasets import load_study
 from subtr.experiment_params import StudyParams, SystemParams
 from subtr.held_out_bold import HeldOutBold, held_out_bold
 from subtr.metrics.bold import pearson_r
-from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.inference import block_bootstrap
 from subtr.params import load_params, params_folder, params_hash
 from subtr.prediction import predict_bold
 from subtr.rivals import bold_rivals

@@ -14,7 +14,7 @@ from benchmarks.spoken import components, learned, spoken
 from benchmarks.tables import Row
 from subtr.baselines.reconstruction import mean_rival
 from subtr.judges import load_judge
-from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.inference import block_bootstrap
 
 SEEDS = (0, 1, 2)
 # Takes of each digit by which speakers are enrolled; the others are judged.

@@ -13,8 +13,7 @@ from subtr.baselines.ridge import delayed
 from subtr.bold.cleaning import Cleaner
 from subtr.bold_scores import groups_of, one_subject_rows, score_rows
 from subtr.metrics.bold import known_mean, pearson_r, scored_on, standardise_by_fold
-from subtr.metrics.bootstrap import block_bootstrap
-from subtr.metrics.shifts import held_out_shift_null
+from subtr.metrics.inference import block_bootstrap, held_out_shift_null
 from subtr.params import StudyError
 from subtr.scoring import Row, block_trs
 from subtr.study import Study
@@ -176,8 +175,8 @@ class StreamedCeiling:
     The variance of z-scored BOLD is split into what volumes have in common over subjects and what
     is left, as by an analysis of variance with one factor. The reliability of the subjects' mean
     that follows is Cronbach's alpha, the mean of the reliabilities by all split halves; so this is
-    what `subtr.metrics.split_half_ceiling` estimates, without a draw of halves and without a stack
-    of subjects.
+    what `subtr.metrics.bold.split_half_ceiling` estimates, without a draw of halves and without a
+    stack of subjects.
 
     Source: Hoyt 1941, Test reliability estimated by analysis of variance; Cronbach 1951,
     Coefficient alpha and the internal structure of tests.

@@ -17,7 +17,7 @@ from subtr.bold_training import fit_fold
 from subtr.datasets import load_study
 from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics.bold import pearson_r
-from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.inference import block_bootstrap
 from subtr.new_subjects import head_prediction, leave_one_subject_out, shared_of
 from subtr.params import params_hash, validate
 from subtr.prediction import predict_bold

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.inference import block_bootstrap
 from subtr.metrics.temporal import preservation_sums
 from subtr.params import SubtrError, whole_file
 from subtr.result_tables import summary

@@ -36,8 +36,8 @@ from subtr.judges.judge import JudgeMissing
 from subtr.judges.probes import chance
 from subtr.judges.shots import paired_boundaries
 from subtr.metrics import mean_known
-from subtr.metrics.bootstrap import block_bootstrap
-from subtr.metrics.video import motion_sums
+from subtr.metrics.inference import block_bootstrap
+from subtr.metrics.temporal import motion_sums
 from subtr.saved_autoencoder import frames_of_pictures, pictures_of_frames
 from subtr.scoring import block_trs
 from subtr.stimulus.media import probe

@@ -25,9 +25,8 @@ from benchmarks.video import tracks_of_generated
 from subtr.autoencoder_params import PictureParams
 from subtr.judges import load_judge
 from subtr.metrics.bold import known_mean
-from subtr.metrics.bootstrap import block_bootstrap
-from subtr.metrics.temporal import frame_correlations, preservation_sums
-from subtr.metrics.video import motion_sums
+from subtr.metrics.inference import block_bootstrap
+from subtr.metrics.temporal import frame_correlations, motion_sums, preservation_sums
 from subtr.params import params_hash, validate
 from subtr.reconstruction import reconstruct_pictures
 from subtr.saved_autoencoder import frames_of_pictures, pictures_of_frames

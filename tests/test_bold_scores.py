@@ -13,7 +13,7 @@ from subtr.bold.cleaning import Cleaner
 from subtr.bold_scores import bold_rows, ceiling_rows, control_rows, lag_rows, subject_rows
 from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics.bold import known_mean, pearson_r, scored_on, standardise_by_fold, standardised
-from subtr.metrics.controls import wrong_subject_scores
+from subtr.metrics.inference import wrong_subject_scores
 from subtr.params import StudyError, StudyWarning
 from subtr.study import Study
 from subtr.timeline import Clock, Split

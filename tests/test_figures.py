@@ -6,7 +6,7 @@ from whole_figures import assert_whole
 
 from subtr.figures import bold, modulation, scores, stimulus
 from subtr.figures.style import colour_of
-from subtr.metrics.modulation import averaging_gain, modulation_transfer
+from subtr.metrics.temporal import averaging_gain, modulation_transfer
 from subtr.params import SettingsError
 from subtr.stimulus.mel import MelSettings
 from subtr.timeline import Clock

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from subtr.figures.modulation import transfer_by_training
-from subtr.metrics.modulation import averaging_gain
+from subtr.metrics.temporal import averaging_gain
 from subtr.params import SettingsError
 
 RATES_HZ = (0.5, 1.0, 2.0, 4.0)

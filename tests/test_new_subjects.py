@@ -11,8 +11,7 @@ from subtr.alignment import FunctionalAlignment
 from subtr.bold_params import BoldParams, NewSubjectParams
 from subtr.bold_scores import subject_rows
 from subtr.held_out_bold import cleaned_bold, held_out_bold
-from subtr.metrics.bold import pearson_r
-from subtr.metrics.ceilings import split_half_ceiling
+from subtr.metrics.bold import pearson_r, split_half_ceiling
 from subtr.new_subjects import Shared, head_prediction, leave_one_subject_out
 from subtr.params import SettingsError, StudyError, validate
 from subtr.readouts import BoldReadout

@@ -10,7 +10,7 @@ from planted import low_rank_study
 from subtr import training
 from subtr.experiment import Experiment
 from subtr.experiment_params import StudyParams
-from subtr.metrics.modulation import averaging_gain
+from subtr.metrics.temporal import averaging_gain
 from subtr.transfer import sound_transfers
 
 SYSTEM = {

@@ -1,7 +1,7 @@
 """Scores of predicted BOLD with floor, ceiling and interval, as rows of a tidy table.
 
-All rows go through `HeldOutBold.scored` or `subtr.metrics.scored_on`: a prediction is masked where
-the BOLD it is compared with is missing, and then standardised by test block.
+All rows go through `HeldOutBold.scored` or `subtr.metrics.bold.scored_on`: a prediction is masked
+where the BOLD it is compared with is missing, and then standardised by test block.
 """
 
 import warnings
@@ -14,27 +14,38 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Float64, Int
 
 from subtr.held_out_bold import HeldOutBold
-from subtr.metrics.bold import check_lag, known_mean, lag_scan, pearson_r, r2_score
-from subtr.metrics.bootstrap import block_bootstrap
-from subtr.metrics.ceiling_intervals import intersubject_interval, split_half_interval
-from subtr.metrics.ceilings import intersubject_ceiling, split_half_ceiling
-from subtr.metrics.controls import (
-    cross_subject_r,
-    false_discovery_q,
-    permutation_p,
-    wrong_subject_p,
-    wrong_subject_scores,
+from subtr.metrics.bold import (
+    check_lag,
+    intersubject_ceiling,
+    known_mean,
+    lag_scan,
+    pearson_r,
+    r2_score,
+    split_half_ceiling,
 )
-from subtr.metrics.identification import Identified, cut_segments, identify
-from subtr.metrics.shifts import held_out_shift_null, shifted_r
-from subtr.metrics.spatial import (
+from subtr.metrics.identification import (
     LEAST_PARCELS,
+    Identified,
     comparable_pairs,
+    cut_segments,
     dissimilarities,
+    identify,
     pattern_correlation,
     representational_interval,
     representational_similarity,
     segment_patterns,
+)
+from subtr.metrics.inference import (
+    block_bootstrap,
+    cross_subject_r,
+    false_discovery_q,
+    held_out_shift_null,
+    intersubject_interval,
+    permutation_p,
+    shifted_r,
+    split_half_interval,
+    wrong_subject_p,
+    wrong_subject_scores,
 )
 from subtr.params import SettingsError
 from subtr.ridge_prediction import ridge_features
@@ -279,7 +290,8 @@ def pattern_rows(
 
 
 def identification_rows(found: Identified, prefix: str = "") -> list[Row]:
-    """Both scores of `subtr.metrics.Identified` with floor and interval, chance and p beside them.
+    """Both scores of `subtr.metrics.identification.Identified` with floor and interval, chance and
+    p beside them.
 
     Arguments
         prefix: before the names of the metrics.

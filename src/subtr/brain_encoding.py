@@ -13,9 +13,12 @@ from subtr.bold_training import Trained, fit_fold
 from subtr.experiment_data import ExperimentData
 from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.metrics.bold import known_mean, pearson_r
-from subtr.metrics.bootstrap import block_bootstrap
-from subtr.metrics.controls import false_discovery_q, permutation_p
-from subtr.metrics.shifts import held_out_shift_null
+from subtr.metrics.inference import (
+    block_bootstrap,
+    false_discovery_q,
+    held_out_shift_null,
+    permutation_p,
+)
 from subtr.models import BoldPredictor
 from subtr.params import SettingsError
 from subtr.prediction import bold_timeline

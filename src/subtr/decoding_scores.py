@@ -11,9 +11,8 @@ from jaxtyping import Float32, Shaped
 from subtr.bold_scores import IDENTIFIED, OVERLAP_S, SEGMENT_S, identification_rows
 from subtr.decoding import Decoded
 from subtr.metrics.bold import pearson_r, scored_on, standardise_by_fold
-from subtr.metrics.bootstrap import block_bootstrap
 from subtr.metrics.identification import Identified, cut_segments, identify
-from subtr.metrics.shifts import held_out_shift_null
+from subtr.metrics.inference import block_bootstrap, held_out_shift_null
 from subtr.scoring import Row, block_trs
 from subtr.study import Study
 from subtr.timeline import consecutive

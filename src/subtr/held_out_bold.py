@@ -7,8 +7,13 @@ import pandas as pd
 from jaxtyping import Float, Float64, Int
 
 from subtr.bold.cleaning import Cleaner
-from subtr.metrics.bold import centred_by_fold, masked_like, scored_on, standardise_by_fold
-from subtr.metrics.ceilings import split_half_ceiling
+from subtr.metrics.bold import (
+    centred_by_fold,
+    masked_like,
+    scored_on,
+    split_half_ceiling,
+    standardise_by_fold,
+)
 from subtr.study import Study
 from subtr.timeline import Split
 

@@ -8,7 +8,7 @@ import numpy as np
 from subtr.bold_scores import SEGMENT_S
 from subtr.decoding import Decoded, FittedFold, decode
 from subtr.decoding_scores import PREFIX, identified
-from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.inference import block_bootstrap
 from subtr.params import SettingsError, nearest
 from subtr.scoring import Row
 from subtr.study import Study

@@ -15,7 +15,7 @@ from subtr.deconvolved import bold_of_activity
 from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.labelled import labelled_bold, labelled_trs
 from subtr.metrics.bold import calibrated
-from subtr.metrics.controls import phase_randomised_frames, shuffle_frames
+from subtr.metrics.inference import phase_randomised_frames, shuffle_frames
 from subtr.models import BoldPredictor
 from subtr.ridge_prediction import ridge_features, ridge_prediction
 from subtr.study import Fold, Study

@@ -7,15 +7,15 @@ import numpy as np
 from jaxtyping import Shaped
 
 from subtr.metrics.bold import known_mean
-from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.inference import block_bootstrap
 from subtr.metrics.temporal import (
     frame_correlation,
     frame_correlations,
     mel_correlation,
+    motion_sums,
     preservation_sums,
     preservation_sums_by_band,
 )
-from subtr.metrics.video import motion_sums
 
 Row = dict[str, Any]
 BLOCK_S = 15.0

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32
 
 from subtr.baselines.reconstruction import lanczos_rival, mean_rival, nearest_rival
 from subtr.experiment_data import ExperimentData
-from subtr.metrics.modulation import ModulationTransfer, System, modulation_transfer
+from subtr.metrics.temporal import ModulationTransfer, System, modulation_transfer
 from subtr.reconstruction import reconstruct_sound
 from subtr.study import Study
 from subtr.system_training import training_folds

@@ -10,7 +10,7 @@ from subtr.bold_stimulus import bold_stimulus
 from subtr.bold_training import fit_fold
 from subtr.brain_encoding import tr_vectors
 from subtr.metrics.bold import pearson_r
-from subtr.metrics.controls import shuffle_frames
+from subtr.metrics.inference import shuffle_frames
 from subtr.params import SettingsError, validate
 from subtr.ridge_prediction import ridge_features, ridge_prediction
 from subtr.study import Fold, folds_of

@@ -11,8 +11,7 @@ from benchmarks.subject_stream import StreamedCeiling, fir_features, score_subje
 from subtr.baselines.ridge import FirRidge
 from subtr.datasets.bold_folder import read_bold_folder
 from subtr.held_out_bold import cleaned_bold, held_out_bold
-from subtr.metrics.bold import pearson_r, standardise_by_fold
-from subtr.metrics.ceilings import split_half_ceiling
+from subtr.metrics.bold import pearson_r, split_half_ceiling, standardise_by_fold
 from subtr.params import StudyError
 from subtr.study import Study
 from subtr.timeline import Clock

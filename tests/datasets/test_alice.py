@@ -12,7 +12,7 @@ from subtr.bold.hrf import convolve_hrf
 from subtr.datasets import load_study
 from subtr.datasets.alice import read_motion
 from subtr.datasets.words import read_words, word_rate
-from subtr.metrics.ceilings import split_half_ceiling
+from subtr.metrics.bold import split_half_ceiling
 from subtr.params import StudyError, StudyWarning
 from subtr.timeline import Clock
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.inference import block_bootstrap
 from subtr.params import SettingsError
 
 pytest.importorskip("jiwer", reason="jiwer is not installed: `make judges`")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from subtr.metrics.bootstrap import block_bootstrap, block_indices
+from subtr.metrics.inference import block_bootstrap, block_indices
 from subtr.params import SettingsError
 
 

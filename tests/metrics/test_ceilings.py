@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from planted import subjects_of
 
-from subtr.metrics.bold import pearson_r
-from subtr.metrics.ceiling_intervals import intersubject_interval, split_half_interval
-from subtr.metrics.ceilings import (
+from subtr.metrics.bold import (
     intersubject_ceiling,
     intersubject_correlation,
+    pearson_r,
     split_half_ceiling,
 )
+from subtr.metrics.inference import intersubject_interval, split_half_interval
 from subtr.params import SettingsError
 
 

@@ -6,7 +6,7 @@ from planted import smooth_series
 from scipy import stats
 
 from subtr.metrics.bold import pearson_r
-from subtr.metrics.controls import (
+from subtr.metrics.inference import (
     cross_subject_r,
     false_discovery_q,
     permutation_p,

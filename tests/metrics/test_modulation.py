@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from subtr.baselines.reconstruction import lanczos_rival, mean_rival, nearest_rival
-from subtr.metrics.modulation import averaging_gain, modulation_spectrum, modulation_transfer
+from subtr.metrics.temporal import averaging_gain, modulation_spectrum, modulation_transfer
 from subtr.params import SettingsError
 from subtr.timeline import Clock
 

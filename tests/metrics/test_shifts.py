@@ -4,8 +4,7 @@ from planted import smooth_series
 from scipy import stats
 
 from subtr.metrics.bold import pearson_r, scored_on, standardise_by_fold
-from subtr.metrics.controls import permutation_p
-from subtr.metrics.shifts import held_out_shift_null, shift_null, shifted_r
+from subtr.metrics.inference import held_out_shift_null, permutation_p, shift_null, shifted_r
 from subtr.params import SettingsError
 
 BLOCKS = [np.arange(0, 40), np.arange(40, 90), np.arange(90, 121)]

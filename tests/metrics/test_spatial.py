@@ -4,9 +4,9 @@ from planted import smooth_series
 from scipy import stats
 from scipy.spatial.distance import pdist, squareform
 
-from subtr.metrics.identification import cut_segments
-from subtr.metrics.spatial import (
+from subtr.metrics.identification import (
     comparable_pairs,
+    cut_segments,
     dissimilarities,
     pattern_correlation,
     representational_interval,

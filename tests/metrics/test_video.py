@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from subtr.metrics.bootstrap import block_bootstrap
-from subtr.metrics.video import flow_sums, motion_sums
+from subtr.metrics.inference import block_bootstrap
+from subtr.metrics.temporal import flow_sums, motion_sums
 from subtr.params import SettingsError
 from subtr.stimulus.flow import optical_flow
 

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from subtr.figures.style import GREY, colour_of, panels, some, styled
-from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.inference import block_bootstrap
 
 _COLOURS = {"sparse": "#D55E00", "wiener": "#0072B2"}
 

@@ -14,7 +14,7 @@ from subtr.identifiability.recovery import recover
 from subtr.identifiability.scan import KINDS, Scan
 from subtr.identifiability.simulation import simulate
 from subtr.identifiability.wiener import expected_r
-from subtr.metrics.bootstrap import jackknife_interval
+from subtr.metrics.inference import jackknife_interval
 from subtr.params import Strict, load_params, params_folder, params_hash, whole_file
 from subtr.results import check_writable
 

@@ -14,7 +14,7 @@ from subtr.judges.judge import JudgeMissing
 from subtr.judges.shots import paired_boundaries
 from subtr.judging.sounds import AVERAGED, ORIGINAL
 from subtr.metrics.bold import known_mean
-from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.inference import block_bootstrap
 from subtr.scoring import Row, block_trs
 
 # Criterion -> the probe that is asked, and the column of a generated film's labels.

@@ -13,7 +13,7 @@ from subtr.judges import load_judge
 from subtr.judges.judge import Judge, JudgeMissing
 from subtr.judges.sound import SoundJudge
 from subtr.judges.word_errors import word_errors
-from subtr.metrics.bootstrap import block_bootstrap
+from subtr.metrics.inference import block_bootstrap
 from subtr.params import SettingsError
 from subtr.scoring import Row
 

@@ -1,16 +1,21 @@
-"""How much of what happens inside a TR a reconstruction keeps.
+"""What is kept of time inside a TR: within-TR R², modulation transfer, motion."""
 
-A window is the stimulus of one TR: ``F`` frames of ``m`` features. "Within" means that each TR's
-own mean is taken out, feature by feature, so a constant per TR neither helps nor harms.
-"""
-
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float64, Shaped
+from scipy.fft import rfft, rfftfreq
 
 from subtr.metrics.bold import known_mean
 from subtr.params import SettingsError
+from subtr.stimulus.flow import consistent_pixels, optical_flow
+from subtr.timeline import Clock
+
+# How much of what happens inside a TR a reconstruction keeps.
+#
+# A window is the stimulus of one TR: ``F`` frames of ``m`` features. "Within" means that each TR's
+# own mean is taken out, feature by feature, so a constant per TR neither helps nor harms.
 
 # Half-open bands in hertz. The lowest takes every frequency from one cycle a TR upward (0.67 Hz at
 # a TR of 1.5 s), so that the bands together hold all of the within-TR energy.
@@ -152,3 +157,212 @@ def frame_correlations(
     a, b = a - a.mean(2, keepdims=True), b - b.mean(2, keepdims=True)
     norm = np.sqrt((a * a).sum(2) * (b * b).sum(2))
     return np.where(norm > 1e-12, (a * b).sum(2) / np.maximum(norm, 1e-12), np.nan)
+
+
+System = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class ModulationTransfer:
+    """Gains of a system by modulation rate; 1 is perfect.
+
+    gain: size of the response to the modulation, whatever the rate at which it comes out. For
+        averaging this is the |sinc| of the TR, aliases included.
+    faithful_gain: the part of the response at the driven rate and in its phase, so what a listener
+        would recognise. For averaging it is the square of ``gain``.
+    """
+
+    rates_hz: Float64[np.ndarray, " rate"]
+    gain: Float64[np.ndarray, " rate"]
+    faithful_gain: Float64[np.ndarray, " rate"]
+
+    @property
+    def gain_db(self) -> Float64[np.ndarray, " rate"]:
+        """``gain`` in decibel, no lower than -120."""
+        return 20 * np.log10(np.maximum(self.gain, 1e-6))
+
+
+def modulation_transfer(
+    system: System,
+    clock: Clock,
+    rates_hz: Sequence[float | int] | Shaped[np.ndarray, " rate"],
+    carrier: Float[np.ndarray, " feature"] | None = None,
+    depth: Float[np.ndarray, " feature"] | float | int = 1.0,
+    n_phases: int = 4,
+) -> ModulationTransfer:
+    """The modulation transfer function of any reconstruction, by driving it.
+
+    All features of consecutive windows move as ``carrier + depth cos(2 pi rate t + phase)``. The
+    gain compares the response, less the response to the plain carrier, with the drive, over all
+    TRs and phases.
+
+    Arguments
+        system: windows (n_trs, F, feature) -> windows of the same shape; linear or not.
+        clock: gives n_trs, F and the seconds of each frame.
+        rates_hz: modulation rates, each below half of ``clock.frame_hz``.
+        carrier: mean level of each feature, such as the training mean of the log-mel; 1 feature
+            at 0 by default.
+        depth: amplitude, one number or one a feature, in the carrier's unit.
+        n_phases: phases of each rate, at least 2, evenly over half a cycle so that their powers add
+            up to the same at every frame.
+
+    Raises
+        SettingsError: a rate that the frames cannot carry.
+    """
+    rates = np.asarray(rates_hz, dtype=np.float64)
+    if n_phases < 2:
+        raise SettingsError(f"n_phases = {n_phases}: expected at least 2.")
+    if rates.size and not (rates.min() > 0 and rates.max() < clock.frame_hz / 2):
+        raise SettingsError(
+            f"rates_hz from {rates.min():g} to {rates.max():g}: expected above 0 and below half of "
+            f"the frame rate ({clock.frame_hz / 2:g} Hz); use more frames per TR for faster rates."
+        )
+    carrier = np.zeros(1, np.float32) if carrier is None else carrier.astype(np.float32)
+    times_s = clock.frame_times_s()
+    plain = np.broadcast_to(carrier, (*times_s.shape, carrier.size)).copy()
+    rest = np.asarray(system(plain), dtype=np.float64)
+
+    gains, faithful = [], []
+    for rate_hz in rates:
+        drive_power = response_power = shared = 0.0
+        for phase in np.pi * np.arange(n_phases) / n_phases:
+            wave = np.cos(2 * np.pi * rate_hz * times_s + phase)[..., None]
+            drive = (wave * depth + 0 * carrier).astype(np.float32)
+            response = np.asarray(system(plain + drive), dtype=np.float64) - rest
+            drive_power += float((drive.astype(np.float64) ** 2).sum())
+            response_power += float((response**2).sum())
+            shared += float((drive * response).sum())
+        gains.append(np.sqrt(response_power / drive_power))
+        faithful.append(shared / drive_power)
+    return ModulationTransfer(rates, np.array(gains), np.array(faithful))
+
+
+def averaging_gain(
+    rates_hz: Shaped[np.ndarray, " rate"], tr_s: float, frames_per_tr: int
+) -> Float64[np.ndarray, " rate"]:
+    """The gain of a mean over ``frames_per_tr`` frames: |sin(pi f TR) / (F sin(pi f TR / F))|.
+
+    The sampled form of |sinc(f TR)|; exactly 0 at whole cycles a TR (2, 4 and 8 Hz at 1.5 s).
+    """
+    cycles = np.asarray(rates_hz, dtype=np.float64) * tr_s
+    small = frames_per_tr * np.sin(np.pi * cycles / frames_per_tr)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(np.abs(small) < 1e-12, 1.0, np.abs(np.sin(np.pi * cycles) / small))
+
+
+def modulation_spectrum(
+    frames: Float[np.ndarray, "frame feature"], frame_hz: float, window_s: float = 12.0
+) -> tuple[Float64[np.ndarray, " rate"], Float64[np.ndarray, " rate"]]:
+    """Mean amplitude of modulation by rate (Welch, Hann windows, half overlap, over features).
+
+    Arguments
+        frames: (n_frames, feature) consecutive frames, such as the log-mel.
+        window_s: length of a window in seconds; its inverse is the resolution in hertz.
+
+    Returns
+        rates_hz (n,), amplitude (n,) in the frames' unit; rate 0 is left out.
+    """
+    size = min(round(window_s * frame_hz), len(frames))
+    taper = np.hanning(size + 1)[:-1]
+    starts = range(0, len(frames) - size + 1, max(size // 2, 1))
+    power = 0.0
+    for start in starts:
+        piece = frames[start : start + size].astype(np.float64)
+        piece = (piece - piece.mean(0)) * taper[:, None]
+        power = power + (np.abs(rfft(piece, axis=0)) ** 2).mean(1)
+    amplitude = np.sqrt(power / len(starts)) * 2 / taper.sum()
+    return rfftfreq(size, 1 / frame_hz)[1:], amplitude[1:]
+
+
+# Whether what moves in a film moves alike in its reconstruction.
+#
+# Flow is taken between consecutive pictures of the same TR. None is taken across the border of two
+# TRs: held-out TRs need not follow each other, and each is rebuilt from numbers of its own.
+
+
+@dataclass(frozen=True)
+class MotionSums:
+    """Sums over the pixels of each TR, so that a bootstrap can resample TRs.
+
+    together: dot products of the two flows, in squared pixels.
+    original, reconstruction: squared lengths of each.
+    error, length: length of their difference, and of the original's flow, in pixels.
+    """
+
+    together: Float[np.ndarray, " tr"]
+    original: Float[np.ndarray, " tr"]
+    reconstruction: Float[np.ndarray, " tr"]
+    error: Float[np.ndarray, " tr"]
+    length: Float[np.ndarray, " tr"]
+
+    def coherence(self, trs: Shaped[np.ndarray, " n"] | None = None) -> float:
+        """Cosine of the two flows over all pixels of the chosen TRs (all by default).
+
+        1 for the same motion, however fast; 0 for a reconstruction that stands still or moves by
+        chance; -1 for motion that runs backwards. A pixel counts by how far it moves in both, so
+        ground that rightly stands still adds nothing, and ground that wrongly moves takes away.
+        NaN when nothing moves in the original.
+        """
+        trs = slice(None) if trs is None else trs
+        original, reconstruction = self.original[trs].sum(), self.reconstruction[trs].sum()
+        if original == 0:
+            return float("nan")
+        if reconstruction == 0:
+            return 0.0
+        return float(self.together[trs].sum() / np.sqrt(original * reconstruction))
+
+    def end_point_error(self, trs: Shaped[np.ndarray, " n"] | None = None) -> float:
+        """Mean length of the difference over that of the original's flow: 0 is perfect.
+
+        1 for a reconstruction that stands still, and above for one worse than that. NaN when
+        nothing moves in the original.
+        """
+        trs = slice(None) if trs is None else trs
+        length = self.length[trs].sum()
+        return float(self.error[trs].sum() / length) if length > 0 else float("nan")
+
+
+def flow_sums(
+    original: Float[np.ndarray, "tr *pixel xy"],
+    reconstruction: Float[np.ndarray, "tr *pixel xy"],
+) -> MotionSums:
+    """The sums of two flows in pixels per picture; pixels that must not count are 0 in both."""
+    original, reconstruction = original.astype(np.float64), reconstruction.astype(np.float64)
+    rest = tuple(range(1, original.ndim - 1))
+
+    def over_pixels(values):
+        return values.sum(axis=rest)
+
+    return MotionSums(
+        over_pixels((original * reconstruction).sum(-1)),
+        over_pixels((original**2).sum(-1)),
+        over_pixels((reconstruction**2).sum(-1)),
+        over_pixels(np.linalg.norm(reconstruction - original, axis=-1)),
+        over_pixels(np.linalg.norm(original, axis=-1)),
+    )
+
+
+def motion_sums(
+    original: Shaped[np.ndarray, "tr picture height width rgb"],
+    reconstruction: Shaped[np.ndarray, "tr picture height width rgb"],
+) -> MotionSums:
+    """Optical flow of two films compared, TR by TR.
+
+    Pixels count where the flow of the original leads back to where it came from
+    (`consistent_pixels`): not after a cut, nor where ground comes out from behind something. The
+    reconstruction has no say in which.
+
+    Arguments
+        original, reconstruction: pictures, 0 to 255 as integers or 0 to 1 as floats.
+
+    Raises
+        SettingsError: fewer than two pictures a TR, between which there is no motion to compare.
+    """
+    if original.shape[1] < 2:
+        raise SettingsError(
+            f"{original.shape[1]} picture a TR: expected at least 2 to see motion within a TR; "
+            "raise frames_per_tr of the pictures."
+        )
+    flow = optical_flow(original)
+    counted = consistent_pixels(original, flow)[..., None]
+    return flow_sums(flow * counted, optical_flow(reconstruction) * counted)
