@@ -13,8 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.tables import Row
 from subtr.bold.deconvolution import Deconvolution
-from subtr.bold.hrf import HRF_MODELS, hrf_kernel
-from subtr.bold.lags import lag_kernel
+from subtr.bold.hrf import HRF_MODELS, hrf_kernel, lag_kernel
 from subtr.metrics.bold import pearson_r
 
 TR_S, N_TRS, BEFORE, N_PARCELS = 1.5, 240, 40, 3

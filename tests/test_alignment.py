@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from subtr.alignment import FunctionalAlignment
+from subtr.bold.alignment import FunctionalAlignment
 from subtr.metrics.bold import pearson_r
 from subtr.params import SettingsError, StudyError
 

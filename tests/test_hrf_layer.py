@@ -6,8 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtr.bold.hrf import HRF_MODELS, DoubleGamma, hrf, hrf_kernel
-from subtr.bold.lags import bin_kernel, lag_kernel
+from subtr.bold.hrf import HRF_MODELS, DoubleGamma, bin_kernel, hrf, hrf_kernel, lag_kernel
 from subtr.double_gamma_layer import _SPEED
 from subtr.params import SettingsError
 from subtr.responses import RESPONSES

@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted import order_study
 
-from subtr.bold.cleaning import Cleaner
+from subtr.bold.cleaning import LEAST_HELD_TRS, Cleaner, held_at_the_end, spans
 from subtr.bold_scores import bold_rows
 from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.losses import bold_loss
-from subtr.masked_bold import LEAST_HELD_TRS, held_at_the_end, spans
 from subtr.params import StudyError, StudyWarning
 from subtr.study import Study
 from subtr.timeline import Clock

@@ -7,7 +7,7 @@ import pytest
 import torch
 from planted import order_study
 
-from subtr.alignment import FunctionalAlignment
+from subtr.bold.alignment import FunctionalAlignment
 from subtr.bold_params import BoldParams, NewSubjectParams
 from subtr.bold_scores import subject_rows
 from subtr.held_out_bold import cleaned_bold, held_out_bold

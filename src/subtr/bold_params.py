@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from subtr.alignment import AlignmentMethod
 from subtr.augmentation import AugmentationParams
+from subtr.bold.alignment import AlignmentMethod
 from subtr.deconvolved import DeconvolutionParams
 from subtr.distillation import DistillationParams
 from subtr.joint_stream import PictureStreamParams
@@ -22,7 +22,7 @@ class NewSubjectParams(Strict):
 
     ``head_fraction``: share of the training TRs, in blocks, that the new subject was scanned in.
     ``alignment``: besides the head, map the others' BOLD to the new subject's by how parcels
-    answer (see `subtr.alignment`); None leaves it out.
+    answer (see `subtr.bold.alignment`); None leaves it out.
     """
 
     head_fraction: float = Field(1.0, gt=0, le=1)

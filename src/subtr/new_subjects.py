@@ -13,8 +13,8 @@ from himalaya.backend import set_backend
 from himalaya.ridge import RidgeCV
 from jaxtyping import Float, Float64, Int64
 
-from subtr.alignment import FunctionalAlignment
 from subtr.baselines.ridge import DEFAULT_ALPHAS, nested_blocks
+from subtr.bold.alignment import FunctionalAlignment
 from subtr.bold_params import NewSubjectParams
 from subtr.bold_training import fit_fold
 from subtr.held_out_bold import cleaned_bold

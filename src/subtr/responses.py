@@ -11,8 +11,7 @@ from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor
 
-from subtr.bold.hrf import HRF_MODELS, hrf, hrf_kernel
-from subtr.bold.lags import bin_kernel, lag_kernel
+from subtr.bold.hrf import HRF_MODELS, bin_kernel, hrf, hrf_kernel, lag_kernel
 from subtr.double_gamma_layer import DoubleGammaLayer
 from subtr.hrf_layer import HrfLayer
 from subtr.params import Registry

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Float, Float32, Float64, Int64, UInt8
 from pydantic import BaseModel
 
-from subtr.masked_bold import masked_bold
+from subtr.bold.cleaning import masked_bold
 from subtr.metrics.bold import known_mean, standardised
 from subtr.params import StudyError, StudyWarning
 from subtr.stimulus.mel import MelSettings
@@ -63,8 +63,8 @@ class Study:
 
     Missing volumes, volumes that only repeat the last one of a scan that was cut short, and
     constant parcels are masked by NaN, and a subject of whom nothing remains is left out: each
-    with a ``StudyWarning`` and a note, see `subtr.masked_bold`. BOLD may lie on disk (np.memmap, as
-    `subtr.datasets.bold_folder` gives it); it is then read subject by subject.
+    with a ``StudyWarning`` and a note, see `subtr.bold.cleaning`. BOLD may lie on disk (np.memmap,
+    as `subtr.datasets.bold_folder` gives it); it is then read subject by subject.
 
     Raises
         StudyError: BOLD and stimulus differ in length, or subjects or tables in their parcels; or

@@ -1,1 +1,1 @@
-"""From neural activity to BOLD: the haemodynamic response, and the removal of drift and motion."""
+"""BOLD as arrays: response, cleaning, deconvolution and alignment."""

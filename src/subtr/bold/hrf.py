@@ -1,9 +1,4 @@
-"""The haemodynamic response: causal, in seconds, exact for activity that is constant in steps.
-
-The response to a box of activity is the difference of two integrals of the double gamma, and the
-integral of a gamma density is known. So a response sampled at the volumes' times does not depend
-on the step that activity is given in, nor on the TR.
-"""
+""""""
 
 import math
 from dataclasses import dataclass
@@ -15,6 +10,12 @@ from scipy.stats import gamma
 
 from subtr.params import SettingsError
 from subtr.timeline import HRF_DURATION_S
+
+# The haemodynamic response: causal, in seconds, exact for activity that is constant in steps.
+#
+# The response to a box of activity is the difference of two integrals of the double gamma, and the
+# integral of a gamma density is known. So a response sampled at the volumes' times does not depend
+# on the step that activity is given in, nor on the TR.
 
 # A volume's slices are acquired all through its TR; their mean time is its middle, which is also
 # what slice timing correction refers to by default in fMRIPrep.
@@ -195,3 +196,46 @@ def _step_weights(step_s, tr_s, model, duration_s, volume_fraction):
     since_start_s = since_latest_s + np.arange(-1, n_weights) * step_s
     risen = shape.integral(np.clip(since_start_s, 0.0, duration_s)) / total
     return np.diff(risen), n_ahead
+
+
+def lag_kernel(lag_s: float | int, tr_s: float | int) -> Float64[np.ndarray, " lag"]:
+    """Weights by which a delay of ``lag_s`` is split between the two whole lags around it.
+
+    Exact for activity that is constant within each TR and BOLD that averages each TR: of a TR
+    moved by lag_s, a part falls into one TR and the rest into the next.
+
+    Raises
+        SettingsError: a lag below 0 s or above the length of the response.
+    """
+    return bin_kernel(lag_s, lag_s, tr_s)
+
+
+def bin_kernel(
+    from_s: float | int, to_s: float | int, tr_s: float | int
+) -> Float64[np.ndarray, " lag"]:
+    """Weights of the mean over all delays from ``from_s`` to ``to_s``, each as in `lag_kernel`.
+
+    So it is the mean, over that time before a volume, of the TR values joined by straight lines,
+    whatever the TR. Element ``l`` is the weight of ``l`` TRs before.
+
+    Raises
+        SettingsError: a bin that begins before 0 s, ends before it begins or is not within the
+            response's length.
+    """
+    if not 0 <= from_s <= to_s <= HRF_DURATION_S:
+        said = f"lag_s = {from_s!r}" if from_s == to_s else f"from_s = {from_s!r}, to_s = {to_s!r}"
+        raise SettingsError(
+            f"{said}: expected seconds by which BOLD comes later than the stimulus, from 0 to "
+            f"{HRF_DURATION_S:g}, the first no later than the last. The future cannot cause BOLD."
+        )
+    lags = np.arange(math.ceil(to_s / tr_s - 1e-9) + 1)
+    if to_s - from_s < 1e-6:
+        return np.maximum(1 - np.abs(from_s / tr_s - lags), 0.0)
+    risen = _triangle_integral(to_s / tr_s - lags) - _triangle_integral(from_s / tr_s - lags)
+    return risen * tr_s / (to_s - from_s)
+
+
+def _triangle_integral(x: np.ndarray) -> np.ndarray:
+    """Integral up to x of max(1 - |x|, 0)."""
+    x = np.clip(x, -1.0, 1.0)
+    return np.where(x < 0, (1 + x) ** 2 / 2, 1 - (1 - x) ** 2 / 2)
