@@ -29,15 +29,15 @@ from subtr.bold_stimulus import bold_stimulus
 from subtr.bold_training import fit_fold
 from subtr.brain_encoding import tr_vectors
 from subtr.datasets import load_study
+from subtr.datasets.held_out import cleaned_bold, held_out_bold
+from subtr.datasets.study import Study
 from subtr.experiment_params import SystemParams
-from subtr.held_out_bold import cleaned_bold, held_out_bold
 from subtr.metrics.bold import pearson_r, standardise_by_fold
 from subtr.metrics.inference import shuffle_frames
 from subtr.models import BoldPredictor
 from subtr.params import SettingsError, load_params, params_folder, params_hash, validate
 from subtr.prediction import predict_bold
 from subtr.rivals import bold_rivals
-from subtr.study import Study
 from subtr.timeline import HRF_DURATION_S, Split
 
 Features = Float64[np.ndarray, "tr dim"]

@@ -12,7 +12,7 @@ from scipy import stats
 
 from benchmarks.planted import smooth_series, subjects_of
 from benchmarks.tables import Row
-from subtr.datasets.simulated_bold import bold_noise, noise_free_bold
+from subtr.datasets.simulated import bold_noise, noise_free_bold
 from subtr.metrics.bold import intersubject_correlation, pearson_r, split_half_ceiling
 from subtr.metrics.identification import cut_segments, identify
 from subtr.metrics.inference import (

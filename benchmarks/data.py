@@ -13,14 +13,14 @@ from jaxtyping import Float32, Int64
 
 from benchmarks.tables import NotMeasured
 from subtr.datasets import load_study
-from subtr.datasets.locate import find_data
+from subtr.datasets.fetch import find_data
 from subtr.datasets.simulated import generated_film
+from subtr.datasets.study import Study
 from subtr.judges import load_judge
 from subtr.params import StudyError
 from subtr.stimulus.media import MediaError, probe, resample
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.stimulus.pictures import pictures_of_media
-from subtr.study import Study
 from subtr.timeline import Clock, Split
 from subtr.vocoders.griffin_lim import GriffinLim
 from subtr.vocoders.hifi_gan import HIFI_GAN_MEL

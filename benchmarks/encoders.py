@@ -21,7 +21,7 @@ from subtr.bold_params import BoldParams
 from subtr.bold_scores import bold_rows
 from subtr.cost.measuring import count_parameters
 from subtr.datasets import load_study
-from subtr.held_out_bold import held_out_bold
+from subtr.datasets.held_out import held_out_bold
 from subtr.params import SettingsError, params_hash, validate
 from subtr.prediction import predict_bold
 from subtr.reconstruction import AutoencoderTask, reconstruct_sound

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from subtr.datasets.generated_pictures import (
+from subtr.datasets.simulated_film import (
     HEIGHT,
     PICTURE_HZ,
     WIDTH,

@@ -13,17 +13,17 @@ from benchmarks.tables import Row
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.bold_scores import OVERLAP_S, SEGMENT_S, bold_rows
 from subtr.datasets import load_study
+from subtr.datasets.held_out import held_out_bold
+from subtr.datasets.study import Fold, folds_of
 from subtr.decoding import decode, fit_decoders, with_bold_of
 from subtr.decoding_scores import PREFIX, decoding_rows, identified
 from subtr.experiment_params import SystemParams
-from subtr.held_out_bold import held_out_bold
 from subtr.metrics.identification import cut_segments, identify
 from subtr.params import load_params, params_folder, params_hash, validate
 from subtr.prediction import predict_bold
 from subtr.reconstruction import train_sound
 from subtr.rivals import bold_rivals
 from subtr.stimulus_codes import autoencoder_code, components_code
-from subtr.study import Fold, folds_of
 from subtr.timeline import consecutive
 
 SEEDS = (0, 1, 2)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from subtr.bold.hrf import HRF_MODELS, hrf_kernel
-from subtr.datasets.simulated_bold import noise_free_bold, subject_bold
-from subtr.study import Study
+from subtr.datasets.simulated import noise_free_bold, subject_bold
+from subtr.datasets.study import Study
 from subtr.timeline import Clock
 
 PEAKS_S = (4.0, 5.0, 6.0, 7.0)

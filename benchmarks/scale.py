@@ -31,9 +31,9 @@ import pandas as pd
 
 from benchmarks.subject_stream import fir_features, score_subjects
 from subtr.timeline import Clock
-from subtr.datasets.bold_folder import read_bold_folder
-from subtr.datasets.simulated_bold import noise_free_bold, subject_bold
-from subtr.study import Study
+from subtr.datasets.film import read_bold_folder
+from subtr.datasets.simulated import noise_free_bold, subject_bold
+from subtr.datasets.study import Study
 
 folder, n_subjects, n_parcels, n_trs, tr_s, most_gb = sys.argv[1:]
 folder, n_trs, tr_s = Path(folder), int(n_trs), float(tr_s)

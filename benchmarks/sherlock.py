@@ -14,9 +14,10 @@ from benchmarks.data import real_study
 from benchmarks.tables import Row
 from subtr.bold_params import BoldParams
 from subtr.bold_scores import bold_rows, control_rows
+from subtr.datasets.held_out import HeldOutBold, held_out_bold
 from subtr.datasets.sherlock import SHIFT_TRS
+from subtr.datasets.study import folds_of
 from subtr.experiment_params import StudyParams
-from subtr.held_out_bold import HeldOutBold, held_out_bold
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
 from subtr.params import load_params, params_folder, params_hash
@@ -24,7 +25,6 @@ from subtr.prediction import predict_bold
 from subtr.ridge_prediction import ridge_prediction
 from subtr.scoring import block_trs
 from subtr.streams import Part, StreamParams
-from subtr.study import folds_of
 from subtr.training_params import TrainingParams
 
 SEEDS = (0, 1, 2)

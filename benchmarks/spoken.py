@@ -9,13 +9,13 @@ import torch
 
 from benchmarks.data import N_VALIDATION, TR_S
 from subtr.baselines.reconstruction import PCARival
+from subtr.datasets.study import Fold, Study
 from subtr.decoders.mel import LinearDecoder
 from subtr.experiment_params import SystemParams
 from subtr.fitting_vectors import VectorFitParams, fitted_vectors
 from subtr.params import load_params, params_folder, params_hash
 from subtr.reconstruction import train_sound
 from subtr.stimulus.mel import log_mel_of_sound
-from subtr.study import Fold, Study
 from subtr.timeline import Clock, Split, consecutive
 from subtr.training_windows import fit_pca
 from subtr.vocoders.hifi_gan import HIFI_GAN_MEL

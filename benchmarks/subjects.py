@@ -15,7 +15,8 @@ from subtr.bold_params import BoldParams
 from subtr.bold_scores import groups_of, subject_rows
 from subtr.bold_training import fit_fold
 from subtr.datasets import load_study
-from subtr.held_out_bold import cleaned_bold, held_out_bold
+from subtr.datasets.held_out import cleaned_bold, held_out_bold
+from subtr.datasets.study import Fold, folds_of
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
 from subtr.new_subjects import head_prediction, leave_one_subject_out, shared_of
@@ -23,7 +24,6 @@ from subtr.params import params_hash, validate
 from subtr.prediction import predict_bold
 from subtr.ridge_prediction import ridge_features
 from subtr.scoring import block_trs
-from subtr.study import Fold, folds_of
 
 UNSEEN_FILM = 1
 SEEDS = (0, 1, 2)

@@ -29,8 +29,9 @@ from benchmarks.generated_tracks import generated_tracks
 from benchmarks.motion import BLOCK, N_BLOCKS
 from benchmarks.tables import Row, share
 from subtr.baselines.blocks import BlockPCARival
-from subtr.datasets.generated_pictures import picture_scenes
 from subtr.datasets.simulated import scene_labels
+from subtr.datasets.simulated_film import picture_scenes
+from subtr.datasets.study import Study
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
 from subtr.judges.probes import chance
@@ -42,7 +43,6 @@ from subtr.saved_autoencoder import frames_of_pictures, pictures_of_frames
 from subtr.scoring import block_trs
 from subtr.stimulus.media import probe
 from subtr.stimulus.pictures import Blocks, pictures_of_media
-from subtr.study import Study
 from subtr.timeline import Clock, Split, consecutive
 
 TABLE = "video_judges"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.planted import after_hrf, order_study, smooth_series, subjects_of
-from subtr.study import Study
+from subtr.datasets.study import Study
 from subtr.timeline import Clock
 
 __all__ = ["after_hrf", "order_study", "smooth_series", "subjects_of"]

@@ -8,10 +8,10 @@ from torch import nn
 
 from subtr.adversarial_training import AdversarialFitting, Adversary, Drawn
 from subtr.autoencoder_params import SoundParams
+from subtr.datasets.study import Fold
 from subtr.discriminator_params import DiscriminatorParams
 from subtr.params import validate
 from subtr.reconstruction import train_sound
-from subtr.study import Fold
 from subtr.training import fit
 from subtr.training_params import TrainingParams
 

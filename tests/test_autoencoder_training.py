@@ -11,11 +11,11 @@ from subtr.augmentation import AugmentationParams
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.autoencoder_training import LessonBatches
 from subtr.curriculum import CurriculumParams
+from subtr.datasets.study import Fold, Study
 from subtr.items import WindowBatches
 from subtr.metrics.temporal import temporal_preservation
 from subtr.params import SettingsError, validate
 from subtr.reconstruction import reconstruct_pictures, reconstruct_sound, train_sound
-from subtr.study import Fold, Study
 
 STUDY = low_rank_study()
 SPLIT = STUDY.splits(3, gap_s=6.0)[1]

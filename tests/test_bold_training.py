@@ -9,10 +9,10 @@ from planted import motion_study, order_study
 
 from subtr import bold_augmentation
 from subtr.bold_params import BoldParams
+from subtr.datasets.study import Fold, folds_of
 from subtr.metrics.bold import pearson_r
 from subtr.params import SettingsError, validate
 from subtr.prediction import predict_bold
-from subtr.study import Fold, folds_of
 
 MOTION = motion_study()
 SPLITS = MOTION.splits(2, gap_s=24.0, validation_fraction=0.15)[:1]

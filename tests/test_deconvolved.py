@@ -8,11 +8,10 @@ from planted import after_hrf, order_study
 
 from subtr.bold_params import BoldParams
 from subtr.bold_training import fit_fold
-from subtr.deconvolved import bold_of_activity, deconvolved_study
-from subtr.labelled import labelled_bold
+from subtr.datasets.held_out import bold_of_activity, deconvolved_study, labelled_bold
+from subtr.datasets.study import Fold, folds_of
 from subtr.params import SettingsError, validate
 from subtr.prediction import bold_timeline, predict_bold
-from subtr.study import Fold, folds_of
 
 STUDY = order_study(n_trs=240)
 SPLIT = STUDY.splits(2, gap_s=24.0, validation_fraction=0.15)[0]

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from subtr.autoencoder_params import PictureParams, SoundParams
+from subtr.datasets.study import Fold, Study
 from subtr.decoders import DECODERS
 from subtr.feature_error import FeatureError, FeatureParams
 from subtr.fitting_vectors import VectorFitParams, fitted_vectors
@@ -13,7 +14,6 @@ from subtr.params import SettingsError, validate
 from subtr.reconstruction import reconstruct_sound
 from subtr.stimulus.mel import MelSettings
 from subtr.stimulus.speech import SpeechModelError
-from subtr.study import Fold, Study
 from subtr.timeline import Clock, Split
 
 N_TRS, N_FRAMES, N_BANDS, DIM = 5, 8, 4, 3

@@ -8,10 +8,10 @@ import soundfile
 from gliding_tones import RATE_HZ, gliding_tones
 from test_other_recordings import SETTINGS, STUDY, recorded
 
+from subtr.datasets.study import Study
 from subtr.other_recordings import with_other_recordings
 from subtr.params import StudyError, StudyWarning
 from subtr.stimulus.mel import log_mel_of_sound
-from subtr.study import Study
 from subtr.timeline import Clock
 
 

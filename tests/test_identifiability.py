@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from subtr.bold.hrf import HRF_MODELS, hrf
-from subtr.datasets.simulated_bold import bold_noise, noise_autocovariance
+from subtr.datasets.simulated import bold_noise, noise_autocovariance
 from subtr.identifiability.recovery import recover
 from subtr.identifiability.response import response, transfer
 from subtr.identifiability.scan import KINDS, Scan

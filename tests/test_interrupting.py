@@ -12,9 +12,9 @@ import pytest
 from planted import low_rank_study
 
 from subtr.autoencoder_params import AutoencoderParams
+from subtr.datasets.study import Fold
 from subtr.params import validate
 from subtr.reconstruction import reconstruct_sound
-from subtr.study import Fold
 
 SETTINGS = {
     "stream": {"encoder": {"name": "linear", "hidden_dim": 0}, "aggregator": {"name": "linear"}},

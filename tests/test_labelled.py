@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted import order_study
 
-from subtr.held_out_bold import cleaned_bold
-from subtr.labelled import labelled_bold, labelled_trs
+from subtr.datasets.held_out import cleaned_bold, labelled_bold, labelled_trs
+from subtr.datasets.study import Fold
 from subtr.params import SettingsError
-from subtr.study import Fold
 from subtr.timeline import consecutive
 
 STUDY = order_study(n_runs=2)

@@ -12,10 +12,10 @@ from planted import order_study
 
 from subtr.bold.cleaning import LEAST_HELD_TRS, Cleaner, held_at_the_end, spans
 from subtr.bold_scores import bold_rows
-from subtr.held_out_bold import cleaned_bold, held_out_bold
+from subtr.datasets.held_out import cleaned_bold, held_out_bold
+from subtr.datasets.study import Study
 from subtr.losses import bold_loss
 from subtr.params import StudyError, StudyWarning
-from subtr.study import Study
 from subtr.timeline import Clock
 
 PARCELS = pd.DataFrame({"tuning": ["A1", "V1"]}, index=["left", "right"])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from planted import low_rank_study
 
 from subtr.autoencoder_params import AutoencoderParams, PictureParams
+from subtr.datasets.study import Fold, Study
 from subtr.experiment import Experiment
 from subtr.metrics.temporal import temporal_preservation
 from subtr.other_recordings import OtherWindows, mixed_windows, with_other_recordings
@@ -20,7 +21,6 @@ from subtr.perturbation import PerturbationParams
 from subtr.reconstruction import reconstruct_sound
 from subtr.stimulus.media import MediaError
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
-from subtr.study import Fold, Study
 from subtr.timeline import Clock
 
 RATE_HZ = 16_000

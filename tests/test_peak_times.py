@@ -9,12 +9,12 @@ from benchmarks.haemodynamics import fitted_peaks_s
 from benchmarks.planted import PEAKS_S, lowest_error_s, respond, responding_study
 from subtr.bold_params import BoldParams
 from subtr.bold_training import fit_fold
+from subtr.datasets.study import Fold
 from subtr.models import BoldPredictor
 from subtr.params import SettingsError, validate
 from subtr.peak_times import peak_time_map, peak_times_s
 from subtr.readout_params import ReadoutParams
 from subtr.streams import StreamParams
-from subtr.study import Fold
 from subtr.timeline import Split
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from tiny_prediction import AVERAGING, LONG, SPLITS, STUDY, held_out_r, params, predicted
 
-from subtr.labelled import labelled_trs
+from subtr.datasets.held_out import labelled_trs
+from subtr.datasets.study import Study
 from subtr.metrics.bold import pearson_r
 from subtr.params import SettingsError
-from subtr.study import Study
 
 
 def test_a_network_that_sees_order_finds_it_and_averaging_does_not(tmp_path):

@@ -7,8 +7,8 @@ from planted import order_study
 from tiny_prediction import SPLITS, STUDY, TINY, predicted
 
 from subtr import pretraining
+from subtr.datasets.study import Study
 from subtr.metrics.bold import pearson_r
-from subtr.study import Study
 
 PRETRAINING = {
     "mask": "random", "mask_ratio": 0.5, "patch_frames": 2, "decoder_dim": 8,

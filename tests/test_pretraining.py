@@ -6,12 +6,12 @@ import torch
 from tiny_pretraining import N_BANDS, N_FRAMES, SMALL, SPLIT, STUDY, stream
 
 from subtr import pretraining
+from subtr.datasets.study import Fold
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
 from subtr.fitting import TrainingError
 from subtr.params import SettingsError, validate
 from subtr.pretraining import pretrain, pretrain_members
 from subtr.pretraining_params import PretrainingParams
-from subtr.study import Fold
 from subtr.timeline import Split
 
 TINY = {

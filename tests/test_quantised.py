@@ -5,11 +5,11 @@ import pytest
 import torch
 from planted import low_rank_study
 
+from subtr.datasets.study import Fold, Study
 from subtr.metrics.temporal import temporal_preservation
 from subtr.params import SettingsError, validate
 from subtr.quantised import QuantisedAutoencoder, QuantisedParams
 from subtr.quantised_training import reconstruct_quantised
-from subtr.study import Fold, Study
 from subtr.timeline import Clock
 
 STUDY = low_rank_study()

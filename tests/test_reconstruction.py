@@ -8,10 +8,10 @@ from planted import low_rank_study
 from subtr import training_windows
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.baselines.reconstruction import PCARival
+from subtr.datasets.study import Fold, Study
 from subtr.metrics.temporal import temporal_preservation
 from subtr.params import SettingsError, validate
 from subtr.reconstruction import reconstruct_pictures, reconstruct_sound, train_sound
-from subtr.study import Fold, Study
 from subtr.timeline import Clock, consecutive
 from subtr.training_windows import fit_pca, holds_components, windows_of
 

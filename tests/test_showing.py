@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from subtr.datasets.study import Study
 from subtr.experiment import Experiment
 from subtr.notebooks.showing import reconstructed
-from subtr.study import Study
 from subtr.timeline import Clock
 
 

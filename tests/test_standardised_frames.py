@@ -6,9 +6,9 @@ from leaks import assert_fitted_on_train
 from tiny_prediction import SPLITS, STUDY
 
 from subtr.bold_stimulus import standardised_frames
-from subtr.held_out_bold import cleaned_bold
+from subtr.datasets.held_out import cleaned_bold
+from subtr.datasets.study import Study
 from subtr.params import SettingsError
-from subtr.study import Study
 from subtr.timeline import Split
 
 

@@ -7,10 +7,10 @@ import torch
 from subtr.aggregators import AGGREGATORS
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.baselines.blocks import BlockPCARival
+from subtr.datasets.study import Fold, Study
 from subtr.params import SettingsError, validate
 from subtr.reconstruction import reconstruct_pictures
 from subtr.stimulus.pictures import Blocks
-from subtr.study import Fold, Study
 from subtr.timeline import Clock, consecutive
 
 N_FLOATS = 10  # of 2 x 2 blocks: three of two, two of the others

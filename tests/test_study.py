@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from leaks import assert_fitted_on_train, assert_no_leak
 
+from subtr.datasets.study import Study, folds_of
 from subtr.params import SettingsError, StudyError, StudyWarning
-from subtr.study import Study, folds_of
 from subtr.timeline import HRF_DURATION_S, Clock, Split, block_splits
 
 PARCELS = pd.DataFrame({"tuning": ["A1", "V1"]}, index=["left", "right"])

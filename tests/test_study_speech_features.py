@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from subtr.datasets.study import Study, with_speech_features
 from subtr.experiment import Experiment
 from subtr.params import SettingsError, StudyError
 from subtr.stimulus.speech import FrameGrid, SpeechFeatureParams, SpeechModel
-from subtr.study import Study
-from subtr.study_speech_features import with_speech_features
 from subtr.timeline import Clock
 
 RATE_HZ = 16_000

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from subtr.datasets.study import Study
 from subtr.params import SettingsError
-from subtr.study import Study
 from subtr.timeline import Clock
 from subtr.variance_partition import partition, partition_name, partitioned
 

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from scipy.signal import butter, sosfiltfilt
 
+from subtr.datasets.study import Study
 from subtr.items import Stimulus, parts_of, stimulus_of, with_context
 from subtr.params import SettingsError
-from subtr.study import Study
 
 
 def altered(

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from subtr.datasets.study import Study
 from subtr.fitting_vectors import NO_FIT, VectorFitParams, fitted_vectors
 from subtr.items import window_batches
 from subtr.models import TemporalAutoencoder
-from subtr.study import Study
 from subtr.timeline import consecutive
 
 

@@ -13,6 +13,7 @@ from subtr.adversarial_training import AdversarialFitting, Adversary, Drawn
 from subtr.augmentation import AugmentationParams, augment
 from subtr.balancing import equal_gradient_weights
 from subtr.curriculum import CurriculumParams, target_at
+from subtr.datasets.study import Fold
 from subtr.distillation import Distiller, distillation_loss, follow_autoencoder
 from subtr.feature_error import FeatureError
 from subtr.fitting import Fitting
@@ -21,7 +22,6 @@ from subtr.losses import Diagnostics, reconstruction_loss
 from subtr.models import TemporalAutoencoder
 from subtr.other_recordings import MixedBatches
 from subtr.params import SettingsError
-from subtr.study import Fold
 from subtr.training import fit
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from subtr.augmentation import augment
+from subtr.datasets.study import Fold
 from subtr.items import Batch, Stimulus, epoch_seed, parts_of
-from subtr.study import Fold
 
 
 @dataclass

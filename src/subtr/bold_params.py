@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from subtr.augmentation import AugmentationParams
 from subtr.bold.alignment import AlignmentMethod
-from subtr.deconvolved import DeconvolutionParams
+from subtr.datasets.held_out import DeconvolutionParams
 from subtr.distillation import DistillationParams
 from subtr.joint_stream import PictureStreamParams
 from subtr.params import Strict, unhashed_default
@@ -52,8 +52,8 @@ class BoldParams(Strict):
     labels the teacher had is its own affair: give it the same ``labelled_fraction`` if the student
     is to be compared with others that had as few.
     ``deconvolve``: learn activity that is estimated from BOLD by undoing an assumed response, see
-    `subtr.deconvolved`, in the place of BOLD behind a response that is learned. What is predicted
-    goes through the response again, and is scored against measured BOLD like any other.
+    `subtr.datasets.held_out`, in the place of BOLD behind a response that is learned. What is
+    predicted goes through the response again, and is scored against measured BOLD like any other.
     ``new_subjects``: each subject is also left out in turn, and predicted by a trunk trained on the
     others; as many trainings more as there are subjects.
     """

@@ -13,7 +13,8 @@ import pandas as pd
 from einops import rearrange
 from jaxtyping import Bool, Float, Float64, Int
 
-from subtr.held_out_bold import HeldOutBold
+from subtr.datasets.held_out import HeldOutBold
+from subtr.datasets.study import Study
 from subtr.metrics.bold import (
     check_lag,
     intersubject_ceiling,
@@ -50,7 +51,6 @@ from subtr.metrics.inference import (
 from subtr.params import SettingsError
 from subtr.ridge_prediction import ridge_features
 from subtr.scoring import Row, block_trs
-from subtr.study import Study
 from subtr.timeline import consecutive
 
 # A share of less than this is noise divided by noise.

@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from subtr.bold_params import BoldParams
+from subtr.datasets.study import Study
 from subtr.items import SoundAndPictures, Stimulus, with_context
 from subtr.joint_stream import PictureStreamParams
 from subtr.models import BoldPredictor
 from subtr.params import SettingsError
 from subtr.readout_params import readout_of
-from subtr.study import Study
 from subtr.timeline import Split
 
 

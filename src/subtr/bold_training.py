@@ -17,16 +17,15 @@ from subtr.bold_stimulus import (
     standardised_frames,
     standardised_pictures,
 )
-from subtr.deconvolved import deconvolved_study
+from subtr.datasets.held_out import deconvolved_study, labelled_bold, labelled_trs
+from subtr.datasets.study import Fold, Study
 from subtr.distillation import Distiller, Pair, distillation_loss, follow_predictor
 from subtr.fitting import Fitting
 from subtr.items import Batch, Stimulus, parts_of, stimulus_of, timeline_batch
-from subtr.labelled import labelled_bold, labelled_trs
 from subtr.losses import Diagnostics, bold_loss
 from subtr.models import BoldPredictor
 from subtr.params import SettingsError
 from subtr.pretraining import pretrain_members
-from subtr.study import Fold, Study
 from subtr.timeline import Split, consecutive
 from subtr.training import fit
 

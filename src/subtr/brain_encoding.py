@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from subtr.altered_stimulus import altered, without_fast_changes
 from subtr.bold_training import Trained, fit_fold
+from subtr.datasets.study import Study
 from subtr.experiment_data import ExperimentData
 from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.metrics.bold import known_mean, pearson_r
@@ -24,7 +25,6 @@ from subtr.params import SettingsError
 from subtr.prediction import bold_timeline
 from subtr.ridge_prediction import ridge_features
 from subtr.scoring import block_trs
-from subtr.study import Study
 from subtr.system_training import training_folds
 from subtr.variance_partition import partition_name, partitioned
 

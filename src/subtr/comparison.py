@@ -14,6 +14,7 @@ from subtr.autoencoder_params import AutoencoderParams
 from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import bold_predictor, bold_stimulus
 from subtr.cost.measuring import count_parameters, forward_flops, kept_for_backward, median_ms
+from subtr.datasets.study import Study
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.experiment import Experiment
 from subtr.items import Stimulus, parts_of, stimulus_of
@@ -22,7 +23,6 @@ from subtr.quantised import QuantisedAutoencoder
 from subtr.quantised_training import coded
 from subtr.results import read_table, write_results
 from subtr.streams import Stream
-from subtr.study import Study
 from subtr.system_training import with_features_of
 
 COSTS = ("parameters", "MMAC a TR", "training memory_MB", "inference_ms a TR")

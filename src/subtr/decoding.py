@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
 
 from subtr.bold_decoder import WINDOW_S, BoldDecoder
-from subtr.held_out_bold import cleaned_bold
+from subtr.datasets.held_out import cleaned_bold
+from subtr.datasets.study import Fold, Study
 from subtr.params import SettingsError, nearest
 from subtr.stimulus_codes import StimulusCode
-from subtr.study import Fold, Study
 from subtr.timeline import Split
 
 GROUP = "mean"

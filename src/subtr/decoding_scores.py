@@ -9,12 +9,12 @@ from einops import rearrange
 from jaxtyping import Float32, Shaped
 
 from subtr.bold_scores import IDENTIFIED, OVERLAP_S, SEGMENT_S, identification_rows
+from subtr.datasets.study import Study
 from subtr.decoding import Decoded
 from subtr.metrics.bold import pearson_r, scored_on, standardise_by_fold
 from subtr.metrics.identification import Identified, cut_segments, identify
 from subtr.metrics.inference import block_bootstrap, held_out_shift_null
 from subtr.scoring import Row, block_trs
-from subtr.study import Study
 from subtr.timeline import consecutive
 
 PREFIX = "from BOLD: "

@@ -13,16 +13,15 @@ import pandas as pd
 from subtr import scoring
 from subtr.bold_scores import lag_rows
 from subtr.datasets import load_study
+from subtr.datasets.held_out import HeldOutBold, held_out_bold
+from subtr.datasets.study import Fold, Study, folds_of, with_speech_features
 from subtr.experiment_params import StudyParams, SystemParams
-from subtr.held_out_bold import HeldOutBold, held_out_bold
 from subtr.other_recordings import files_of, with_other_recordings
 from subtr.params import SettingsError, Strict, load_params, nearest, params_folder, params_hash
 from subtr.results import check_writable, read_results, read_table, run_folder, write_results
 from subtr.scoring import Row
 from subtr.stimulus.cache import file_digest
 from subtr.store import Store
-from subtr.study import Fold, Study, folds_of
-from subtr.study_speech_features import with_speech_features
 from subtr.timeline import Split
 from subtr.vocoders.choice import Chosen
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from subtr.bold_scores import SEGMENT_S
+from subtr.datasets.study import Study
 from subtr.decoding import Decoded, FittedFold, decode
 from subtr.decoding_scores import PREFIX, identified
 from subtr.metrics.inference import block_bootstrap
 from subtr.params import SettingsError, nearest
 from subtr.scoring import Row
-from subtr.study import Study
 
 WHOLE = "whole brain"
 

@@ -17,13 +17,12 @@ from subtr.baselines.ridge import DEFAULT_ALPHAS, nested_blocks
 from subtr.bold.alignment import FunctionalAlignment
 from subtr.bold_params import NewSubjectParams
 from subtr.bold_training import fit_fold
-from subtr.held_out_bold import cleaned_bold
+from subtr.datasets.held_out import cleaned_bold, labelled_trs
+from subtr.datasets.study import Fold, Study
 from subtr.items import Stimulus, parts_of, stimulus_of
-from subtr.labelled import labelled_trs
 from subtr.models import BoldPredictor
 from subtr.params import SettingsError, StudyError
 from subtr.prediction import bold_timeline
-from subtr.study import Fold, Study
 from subtr.timeline import Split
 
 # Departures from the shared head are penalised a hundred times as much as its gain.

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from subtr.autoencoder_params import AutoencoderParams
+from subtr.datasets.study import Study
 from subtr.items import Batch, WindowBatches
 from subtr.params import SettingsError, StudyError, StudyWarning
 from subtr.perturbation import perturbed
@@ -19,7 +20,6 @@ from subtr.stimulus.cache import file_digest
 from subtr.stimulus.duplicates import KnownSound
 from subtr.stimulus.media import probe
 from subtr.stimulus.mel import log_mel_of_media
-from subtr.study import Study
 from subtr.timeline import Clock, consecutive
 
 

@@ -11,14 +11,13 @@ from subtr.altered_stimulus import altered
 from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import standardised_frames
 from subtr.bold_training import fit_fold
-from subtr.deconvolved import bold_of_activity
+from subtr.datasets.held_out import bold_of_activity, labelled_bold, labelled_trs
+from subtr.datasets.study import Fold, Study
 from subtr.items import Stimulus, parts_of, stimulus_of
-from subtr.labelled import labelled_bold, labelled_trs
 from subtr.metrics.bold import calibrated
 from subtr.metrics.inference import phase_randomised_frames, shuffle_frames
 from subtr.models import BoldPredictor
 from subtr.ridge_prediction import ridge_features, ridge_prediction
-from subtr.study import Fold, Study
 
 __all__ = [
     "BoldParams",

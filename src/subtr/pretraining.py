@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from subtr.datasets.study import Fold
 from subtr.fitting import Fitting
 from subtr.items import EPOCHS_APART, Batch, WindowBatches, epoch_seed
 from subtr.masked_autoencoder import MaskedAutoencoder
@@ -17,7 +18,6 @@ from subtr.params import SettingsError
 from subtr.patches import Patches
 from subtr.pretraining_params import PretrainingParams
 from subtr.streams import EncoderPart
-from subtr.study import Fold
 from subtr.timeline import consecutive
 from subtr.training import fit
 

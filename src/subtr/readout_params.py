@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from subtr.datasets.study import Study
 from subtr.params import SettingsError, Strict, StudyWarning
 from subtr.responses import RESPONSES
 from subtr.streams import Part
-from subtr.study import Study
 
 _TRs = Annotated[int, Field(ge=0, le=64)]
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from subtr.autoencoder import Autoencoder
 from subtr.autoencoder_training import LessonBatches, train_autoencoder
+from subtr.datasets.study import Fold
 from subtr.export import StreamSpec
 from subtr.feature_error import FeatureError
 from subtr.items import epoch_seed, window_batches
@@ -26,7 +27,6 @@ from subtr.saved_autoencoder import (
     pictures_of_frames,
 )
 from subtr.starts import start_model
-from subtr.study import Fold
 from subtr.timeline import consecutive
 
 

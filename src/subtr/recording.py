@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float32
 
+from subtr.datasets.study import Study
 from subtr.stimulus.media import probe, sound_spans
-from subtr.study import Study
 from subtr.timeline import Trs
 
 

@@ -8,9 +8,9 @@ from jaxtyping import Float64
 from subtr.baselines.canonical import canonical_features
 from subtr.baselines.features import mean_mel, onset_flux, sound_power
 from subtr.baselines.ridge import FirRidge
-from subtr.held_out_bold import cleaned_bold
+from subtr.datasets.held_out import cleaned_bold
+from subtr.datasets.study import Fold, Study
 from subtr.params import SettingsError
-from subtr.study import Fold, Study
 
 
 def ridge_features(study: Study) -> dict[str, Float64[np.ndarray, "tr feature"]]:

@@ -9,8 +9,8 @@ from einops import rearrange
 from jaxtyping import Float, Float64, Int, Shaped
 
 from subtr.autoencoder import Autoencoder
+from subtr.datasets.study import Study
 from subtr.items import window_batches
-from subtr.study import Study
 from subtr.timeline import Split, consecutive
 from subtr.training_windows import fit_pca
 

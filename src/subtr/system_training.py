@@ -8,6 +8,7 @@ import pandas as pd
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.bold_params import BoldParams
 from subtr.bold_scores import bold_rows, control_rows, subject_rows
+from subtr.datasets.study import Fold, folds_of, with_speech_features
 from subtr.experiment_data import ExperimentData
 from subtr.metrics.temporal import temporal_preservation
 from subtr.new_subjects import leave_one_subject_out
@@ -16,8 +17,6 @@ from subtr.prediction import predict_bold
 from subtr.quantised_training import QuantisedSound, coded, reconstruct_quantised
 from subtr.reconstruction import reconstruct_pictures, reconstruct_sound
 from subtr.scoring import Row
-from subtr.study import Fold, folds_of
-from subtr.study_speech_features import with_speech_features
 
 PartParams = AutoencoderParams | BoldParams
 

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Float32
 
 from subtr.baselines.reconstruction import lanczos_rival, mean_rival, nearest_rival
+from subtr.datasets.study import Study
 from subtr.experiment_data import ExperimentData
 from subtr.metrics.temporal import ModulationTransfer, System, modulation_transfer
 from subtr.reconstruction import reconstruct_sound
-from subtr.study import Study
 from subtr.system_training import training_folds
 from subtr.timeline import Split, consecutive
 from subtr.training_windows import fit_pca, holds_components

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from subtr.baselines.banded import BandedRidge
-from subtr.held_out_bold import cleaned_bold, held_out_bold
+from subtr.datasets.held_out import cleaned_bold, held_out_bold
+from subtr.datasets.study import Fold
 from subtr.metrics.bold import r2_score
 from subtr.params import SettingsError
-from subtr.study import Fold
 
 Spaces = Mapping[str, Float[np.ndarray, "tr _"]]
 MOST_SPACES = 4

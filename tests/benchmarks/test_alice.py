@@ -9,11 +9,11 @@ from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import bold_stimulus
 from subtr.bold_training import fit_fold
 from subtr.brain_encoding import tr_vectors
+from subtr.datasets.study import Fold, folds_of
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import shuffle_frames
 from subtr.params import SettingsError, validate
 from subtr.ridge_prediction import ridge_features, ridge_prediction
-from subtr.study import Fold, folds_of
 
 PARAMS = {
     "stream": {"encoder": {"name": "linear", "hidden_dim": 4}, "aggregator": {"name": "linear"}},

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.generated_tracks import generated_tracks
-from subtr.datasets.generated_pictures import HEIGHT, WIDTH, iter_generated_pictures, picture_scenes
+from subtr.datasets.simulated_film import HEIGHT, WIDTH, iter_generated_pictures, picture_scenes
 from subtr.timeline import Clock
 
 DURATION_S, SEED = 60.0, 3

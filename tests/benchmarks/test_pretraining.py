@@ -5,7 +5,7 @@ import pytest
 from planted import order_study
 
 from benchmarks.pretraining import gains
-from subtr.held_out_bold import held_out_bold
+from subtr.datasets.held_out import held_out_bold
 from subtr.metrics.bold import pearson_r, standardise_by_fold
 
 

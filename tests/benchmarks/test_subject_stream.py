@@ -9,11 +9,11 @@ from planted import after_hrf, order_study
 
 from benchmarks.subject_stream import StreamedCeiling, fir_features, score_subjects
 from subtr.baselines.ridge import FirRidge
-from subtr.datasets.bold_folder import read_bold_folder
-from subtr.held_out_bold import cleaned_bold, held_out_bold
+from subtr.datasets.film import read_bold_folder
+from subtr.datasets.held_out import cleaned_bold, held_out_bold
+from subtr.datasets.study import Study
 from subtr.metrics.bold import pearson_r, split_half_ceiling, standardise_by_fold
 from subtr.params import StudyError
-from subtr.study import Study
 from subtr.timeline import Clock
 
 NOISE = 1.0

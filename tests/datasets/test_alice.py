@@ -10,8 +10,7 @@ import soundfile
 from subtr.bold.cleaning import Cleaner
 from subtr.bold.hrf import convolve_hrf
 from subtr.datasets import load_study
-from subtr.datasets.alice import read_motion
-from subtr.datasets.words import read_words, word_rate
+from subtr.datasets.alice import read_motion, read_words, word_rate
 from subtr.metrics.bold import split_half_ceiling
 from subtr.params import StudyError, StudyWarning
 from subtr.timeline import Clock

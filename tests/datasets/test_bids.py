@@ -8,7 +8,7 @@ import pytest
 from bids_tree import MEL, OPTIONS, RUNS, TR_S, first_volume, signal, write_tree
 
 from subtr.datasets import load_study
-from subtr.held_out_bold import cleaned_bold
+from subtr.datasets.held_out import cleaned_bold
 from subtr.params import StudyError, StudyWarning
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
 from subtr.timeline import Clock

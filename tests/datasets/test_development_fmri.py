@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from subtr.datasets import load_study
-from subtr.held_out_bold import cleaned_bold
+from subtr.datasets.held_out import cleaned_bold
 from subtr.params import StudyError
 
 ADULT, CHILD = "sub-pixar123", "sub-pixar001"

@@ -8,10 +8,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from subtr.datasets import open_studies
-from subtr.datasets.download import ResumableDownloader, part_file
-from subtr.datasets.locate import fetch, find_data
-from subtr.datasets.open_studies import OPEN_STUDIES, fetch_study, registry_file, write_registry
+from subtr.datasets import fetch as open_studies
+from subtr.datasets.fetch import (
+    OPEN_STUDIES,
+    ResumableDownloader,
+    fetch,
+    fetch_study,
+    find_data,
+    part_file,
+    registry_file,
+    write_registry,
+)
 from subtr.params import SettingsError, StudyError
 from subtr.stimulus.cache import cache_dir
 

@@ -2,17 +2,19 @@ import numpy as np
 import pytest
 
 from subtr.bold.hrf import HRF_MODELS, hrf_kernel
-from subtr.datasets.forward_model import (
+from subtr.datasets.simulated import (
     band_levels,
+    bold_noise,
     modulation_drive,
     motion_drive,
+    noise_free_bold,
     onset_drive,
     order_drive,
     parcel_drives,
     stimulus_drives,
+    subject_bold,
     without_mean_sound,
 )
-from subtr.datasets.simulated_bold import bold_noise, noise_free_bold, subject_bold
 from subtr.params import SettingsError
 
 TR_S, N_TRS, N_FRAMES = 1.5, 20, 64

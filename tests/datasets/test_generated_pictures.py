@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from subtr.datasets.generated_pictures import (
+from subtr.datasets.simulated_film import (
     ACTIONS,
     HEIGHT,
     SCENES,

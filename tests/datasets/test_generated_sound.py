@@ -1,15 +1,19 @@
 import numpy as np
 import pytest
 
-from subtr.datasets.generated_carriers import CARRIERS, RATE_HZ, carrier_sound
-from subtr.datasets.generated_sound import (
+from subtr.datasets.simulated_film import (
+    CARRIERS,
     MODULATION_HZ,
+    RATE_HZ,
+    VOICES,
+    Line,
+    carrier_sound,
     level_sound,
     log_gain,
     render_sound,
     sound_scenes,
+    speak,
 )
-from subtr.datasets.generated_speech import VOICES, Line, speak
 from subtr.params import StudyError
 from subtr.stimulus.mel import log_mel_of_sound
 from subtr.timeline import Clock

@@ -8,7 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from subtr.datasets import STUDIES, load_study
-from subtr.datasets.locate import fetch, find_data
+from subtr.datasets.fetch import fetch, find_data
 from subtr.params import SettingsError, StudyError
 from subtr.stimulus.cache import cache_dir
 

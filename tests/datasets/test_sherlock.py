@@ -12,9 +12,8 @@ from subtr.bold.hrf import convolve_hrf
 from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import bold_predictor
 from subtr.datasets import load_study
-from subtr.datasets.sherlock import SHIFT_TRS, through_hrf
-from subtr.datasets.sherlock_annotations import RUN_TRS, TR_S
-from subtr.held_out_bold import cleaned_bold
+from subtr.datasets.held_out import cleaned_bold
+from subtr.datasets.sherlock import RUN_TRS, SHIFT_TRS, TR_S, through_hrf
 from subtr.metrics.bold import check_lag, lag_scan
 from subtr.params import SettingsError, StudyError, StudyWarning
 from subtr.ridge_prediction import ridge_prediction

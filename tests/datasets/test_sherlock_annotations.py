@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtr.datasets.sherlock_annotations import (
+from subtr.datasets.sherlock import (
     RUN_TRS,
     TR_S,
     _means,

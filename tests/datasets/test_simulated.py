@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from subtr.baselines.ridge import FirRidge
-from subtr.datasets.forward_model import (
+from subtr.datasets.simulated import (
     CLASSES,
     broadband_level,
+    generated_film,
+    load_simulated,
     motion_drive,
     onset_drive,
     order_drive,
 )
-from subtr.datasets.generated_pictures import iter_generated_pictures, picture_scenes
-from subtr.datasets.simulated import generated_film, load_simulated
+from subtr.datasets.simulated_film import iter_generated_pictures, picture_scenes
 from subtr.metrics.bold import pearson_r
 from subtr.params import SettingsError, StudyError, StudyWarning, check_options
 from subtr.stimulus.media import probe

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from subtr.datasets.generated_speech import VOICES, Line, speak
+from subtr.datasets.simulated_film import VOICES, Line, speak
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from subtr.datasets.generated_pictures import SCENES, background
+from subtr.datasets.simulated_film import SCENES, background
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
 from subtr.judges.shots import ShotDetector, boundary_agreement

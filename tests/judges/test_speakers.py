@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from subtr.datasets.generated_speech import VOICES, Line, speak
+from subtr.datasets.simulated_film import VOICES, Line, speak
 from subtr.params import SettingsError
 
 RATE_HZ = 8000

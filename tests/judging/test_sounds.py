@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from subtr.datasets.generated_speech import VOICES, Line, speak
+from subtr.datasets.simulated_film import VOICES, Line, speak
 from subtr.judges import JUDGES, load_judge
 from subtr.judges.judge import JudgeMissing
 from subtr.judges.speech_recognition import Recogniser

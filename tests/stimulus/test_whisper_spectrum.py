@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from subtr.datasets.generated_speech import VOICES, Line, speak
+from subtr.datasets.simulated_film import VOICES, Line, speak
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.stimulus.pretrained import WhisperSpectrum
 from subtr.timeline import Clock

@@ -9,8 +9,8 @@ from subtr.datasets.development_fmri import load_development_fmri
 from subtr.datasets.film import load_film
 from subtr.datasets.sherlock import load_sherlock
 from subtr.datasets.simulated import load_simulated
+from subtr.datasets.study import Study
 from subtr.params import Registry
-from subtr.study import Study
 
 STUDIES = Registry(
     "study",

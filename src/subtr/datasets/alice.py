@@ -1,9 +1,6 @@
-"""Alice in Wonderland: 27 listeners of a 12-minute story, six regions, and every word's time.
+""""""
 
-Source: Brennan, Stabler, Van Wagenen, Luh and Hale 2016, Abstract linguistic structure correlates
-with temporal activity during naturalistic comprehension, Brain and Language 157-158 (CC BY 4.0).
-"""
-
+import re
 import warnings
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,25 +10,69 @@ import pandas as pd
 from jaxtyping import Float64
 from pydantic import Field
 
-from subtr.datasets.locate import find_data
-from subtr.datasets.words import read_words, word_rate
+from subtr.datasets.fetch import find_data
+from subtr.datasets.study import Study
 from subtr.params import StudyError, StudyWarning
 from subtr.stimulus.media import probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
-from subtr.study import Study
 from subtr.timeline import Clock
+
+_PAUSES = ("", "sp")
+
+
+def read_words(textgrid: Path) -> pd.DataFrame:
+    """Words of a Praat word tier: columns onset_s, offset_s (stimulus seconds) and word.
+
+    Raises
+        StudyError: the file is missing or holds no words.
+    """
+    try:
+        text = textgrid.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{textgrid} cannot be read: expected a Praat TextGrid.") from error
+    pattern = r'xmin = (\S+)\s+xmax = (\S+)\s+text = "((?:[^"]|"")*)"'
+    rows = [
+        (float(onset_s), float(offset_s), word.strip().replace('""', '"'))
+        for onset_s, offset_s, word in re.findall(pattern, text)
+        if word.strip() not in _PAUSES
+    ]
+    if not rows:
+        raise StudyError(f"{textgrid} holds no words: expected a Praat TextGrid in long form.")
+    return pd.DataFrame(rows, columns=["onset_s", "offset_s", "word"])
+
+
+def word_rate(words: pd.DataFrame, clock: Clock) -> Float64[np.ndarray, "tr 1"]:
+    """Words that begin in each TR (n_trs, 1); words outside of the volumes are not counted.
+
+    Arguments
+        words: with a column onset_s.
+    """
+    tr = np.floor((words["onset_s"].to_numpy() - clock.onset_s) / clock.tr_s).astype(int)
+    inside = tr[(tr >= 0) & (tr < clock.n_trs)]
+    return np.bincount(inside, minlength=clock.n_trs).astype(np.float64)[:, None]
+
+
+# Alice in Wonderland: 27 listeners of a 12-minute story, six regions, and every word's time.
+#
+# Source: Brennan, Stabler, Van Wagenen, Luh and Hale 2016, Abstract linguistic structure correlates
+# with temporal activity during naturalistic comprehension, Brain and Language 157-158 (CC BY 4.0).
 
 # Columns of the time courses, from the README of the data: anterior temporal (left, right), left
 # posterior temporal, inferior parietal, premotor, inferior frontal.
 REGIONS = ("LATL", "RATL", "LPTL", "LIPL", "LPreM", "LIFG")
+
 # The first ten volumes were discarded, which are the 20 s of silence before the story. What was on
 # then is known, and shapes the volumes after: BOLD rises steeply when silence ends.
 DISCARDED_TRS = 10
+
 RECORDED_TRS = 362
+
 N_TRS = DISCARDED_TRS + RECORDED_TRS
+
 N_PREDICTORS = 12
 
 _RECORDING = "alice_speech_resynthesised_16k.ogg"
+
 _RESYNTHESISED = (
     "The sound is speech resynthesised word by word at the real word times, not the reading that "
     "the listeners heard."

@@ -1,33 +1,288 @@
-"""Any BIDS study of films or sounds, from fMRIPrep's derivatives: volumes, surfaces or CIFTI.
+""""""
 
-Source: Gorgolewski et al. 2016, The brain imaging data structure, Scientific Data 3; Esteban et al.
-2019, fMRIPrep, Nature Methods 16.
-"""
-
+import math
+import warnings
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Float32, UInt8
 from pydantic import Field
 
-from subtr.datasets.bids_atlas import read_atlas
-from subtr.datasets.bids_bold import ConfoundSettings, joined_confounds
-from subtr.datasets.bids_events import run_mel, run_pictures
+from subtr.datasets.bids_bold import (
+    Atlas,
+    ConfoundSettings,
+    joined_confounds,
+    parcel_bold,
+    read_atlas,
+    run_confounds,
+)
 from subtr.datasets.bids_files import (
     Images,
     RunFiles,
     RunKey,
     derivatives_folder,
     find_runs,
+    inherited,
     repetition_time_s,
 )
-from subtr.datasets.bids_runs import JoinedRun, read_run, said, shown_to
-from subtr.params import SettingsError, StudyError
+from subtr.datasets.study import Study
+from subtr.params import SettingsError, StudyError, StudyWarning
 from subtr.stimulus.media import probe
-from subtr.stimulus.mel import MelSettings
-from subtr.stimulus.pictures import PictureSettings
-from subtr.study import Study
+from subtr.stimulus.mel import MelSettings, log_mel_of_media, log_mel_of_sound
+from subtr.stimulus.pictures import PictureSettings, pictures_of_media
 from subtr.timeline import Clock
+
+
+class Shown(NamedTuple):
+    """A media file that began ``onset_s`` seconds after the first volume of its run."""
+
+    onset_s: float
+    duration_s: float
+    media: Path
+
+
+def shown_in(root: Path, run: RunFiles, film: Path | None, onset_s: float | None) -> list[Shown]:
+    """The stimuli of a run in the order of their onsets.
+
+    Arguments
+        film: a media file in place of the only one that the events name; or of what events without
+            ``stim_file`` begin with.
+        onset_s: when the film began; None to ask the events.
+
+    Raises
+        StudyError: no events, none with a stimulus, or a stimulus that does not exist.
+    """
+    if onset_s is not None:
+        if film is None:
+            raise StudyError(
+                f"onset_s = {onset_s:g}: of what? Give a film with it, or leave it to the events."
+            )
+        return [Shown(float(onset_s), probe(film).duration_s, film)]
+    file = inherited(root, run, "events.tsv")
+    if file is None:
+        raise StudyError(
+            f"{run} has no events: expected *_task-{run.entities['task']}*_events.tsv in {root} "
+            "with onset, duration and stim_file. Add it, or give a film and set onset_s to the "
+            "second after the first volume at which it began."
+        )
+    events = _read_events(file)
+    if "stim_file" not in events:
+        if film is None:
+            raise StudyError(
+                f"{file} has no column stim_file: name the media of each event in it, relative to "
+                f"{root / 'stimuli'}; or give the film that its first event begins."
+            )
+        return [Shown(float(events["onset"].iloc[0]), probe(film).duration_s, film)]
+    events = events[events["stim_file"].notna()]
+    if events.empty:
+        raise StudyError(f"{file}: no event has a stim_file. Name the media that was shown.")
+    named = events["stim_file"].astype(str)
+    if film is not None and named.nunique() > 1:
+        raise StudyError(
+            f"a film stands in for one stimulus, but {file} names {named.nunique()} "
+            f"({', '.join(named.unique()[:3])}, ...). Leave the film out, and put these into "
+            f"{root / 'stimuli'}."
+        )
+    shown = []
+    for event, name in zip(events.itertuples(), named, strict=True):
+        media = film or _stimulus(root, file, name)
+        length_s = probe(media).duration_s
+        duration_s = float(event.duration)
+        lasting = math.isfinite(duration_s) and duration_s > 0
+        shown.append(
+            Shown(float(event.onset), min(duration_s, length_s) if lasting else length_s, media)
+        )
+    return sorted(shown)
+
+
+def first_and_last(shown: list[Shown], tr_s: float, n_trs: int) -> tuple[int, int]:
+    """The volumes of a run from the first during a stimulus to one past the last."""
+    first = max(math.floor(min(one.onset_s for one in shown) / tr_s + 1e-6), 0)
+    end_s = max(one.onset_s + one.duration_s for one in shown)
+    return first, min(math.ceil(end_s / tr_s - 1e-6), n_trs)
+
+
+def run_mel(
+    shown: list[Shown], first: int, clock: Clock, settings: MelSettings
+) -> Float32[np.ndarray, "tr frame mel"]:
+    """Log-mel of all stimuli at their times, silence between them.
+
+    Arguments
+        first: the run's volume that the clock begins with.
+        clock: gives the TR, the number of TRs and of frames; not its onset.
+    """
+    silence = np.zeros(settings.window_samples, np.float32)
+    empty = log_mel_of_sound(silence, settings.rate_hz, Clock(clock.tr_s, 1, 0.0, 1), settings)
+    out = np.tile(empty, (clock.n_trs, clock.frames_per_tr, 1))
+    for one in shown:
+        if probe(one.media).sound_rate_hz is not None:
+            _put(out, one, first, clock, partial(log_mel_of_media, one.media, settings=settings))
+    return out
+
+
+def run_pictures(
+    shown: list[Shown], first: int, clock: Clock, settings: PictureSettings
+) -> UInt8[np.ndarray, "tr picture height width 3"]:
+    """Pictures of all stimuli at their times, black between them; arguments as of `run_mel`."""
+    clock = clock.with_frames(settings.frames_per_tr)
+    shape = (clock.n_trs, clock.frames_per_tr, settings.height, settings.width, 3)
+    out = np.zeros(shape, np.uint8)
+    for one in shown:
+        if probe(one.media).width is not None:
+            _put(out, one, first, clock, partial(pictures_of_media, one.media, settings=settings))
+    return out
+
+
+def _put(out: np.ndarray, one: Shown, first: int, clock: Clock, of_clock) -> None:
+    """Writes what ``of_clock`` gives of a stimulus's own seconds where it was on."""
+    begin, end = first_and_last([one], clock.tr_s, first + clock.n_trs)
+    begin = max(begin, first)
+    if end <= begin:
+        return
+    own = Clock(clock.tr_s, end - begin, begin * clock.tr_s - one.onset_s, clock.frames_per_tr)
+    times_s = own.frame_times_s()
+    on = (times_s >= 0) & (times_s < one.duration_s)
+    out[begin - first : end - first][on] = np.asarray(of_clock(own))[on]
+
+
+def _read_events(file: Path) -> pd.DataFrame:
+    try:
+        events = pd.read_csv(file, sep="\t", na_values="n/a")
+        events[["onset", "duration"]] = events[["onset", "duration"]].astype(float)
+    except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
+        raise StudyError(
+            f"{file}: expected a table with tabs, and seconds in onset and duration ({error})."
+        ) from error
+    if events.empty or events["onset"].isna().any():
+        raise StudyError(f"{file}: expected events, each with its onset in seconds.")
+    return events.sort_values("onset")
+
+
+def _stimulus(root: Path, events: Path, name: str) -> Path:
+    name = name.removeprefix("bids::").removeprefix("stimuli/")
+    media = root / "stimuli" / name
+    if not media.is_file():
+        raise StudyError(
+            f"{events} names {name}, but {media} does not exist. Put it there, or, where one media "
+            "file is all that was shown, give it as the film."
+        )
+    return media
+
+
+@dataclass(frozen=True)
+class JoinedRun:
+    """A run as it goes into the study; ``first`` is the volume that it begins with."""
+
+    shown: list[Shown]
+    first: int
+    n_trs: int
+    bold: dict[str, np.ndarray]
+    confounds: dict[str, pd.DataFrame]
+    files: tuple[Path, ...]
+
+    def begins(self, tr_s: float) -> tuple[Path | None, float]:
+        """For `Study.run_stimuli`: a run with several media has no one file to play."""
+        one = self.shown[0]
+        return one.media if len(self.shown) == 1 else None, self.first * tr_s - one.onset_s
+
+
+def shown_to(
+    root: Path, of: dict[str, RunFiles], film: Path | None, onset_s: float | None
+) -> dict[str, list[Shown]]:
+    """What each subject was shown in a run; raises StudyError where that was not the same."""
+    plan = {subject: shown_in(root, run, film, onset_s) for subject, run in of.items()}
+    (first, wanted), *others = plan.items()
+    for subject, shown in others:
+        same = [one.media for one in shown] == [one.media for one in wanted]
+        spread = [one.onset_s - other.onset_s for one, other in zip(shown, wanted, strict=False)]
+        if not same or max(spread) - min(spread) > 0.1:
+            raise StudyError(
+                f"{of[subject]} was shown {[one.media.name for one in shown][:4]} at "
+                f"{[one.onset_s for one in shown][:4]} s, but {first} "
+                f"{[one.media.name for one in wanted][:4]} at "
+                f"{[one.onset_s for one in wanted][:4]} s: expected the same for all. Choose "
+                "subjects who were shown the same."
+            )
+    return plan
+
+
+def read_run(
+    of: dict[str, RunFiles],
+    plan: dict[str, list[Shown]],
+    images: Images,
+    atlas: Atlas,
+    settings: ConfoundSettings | None,
+    tr_s: float,
+    named: list[str],
+) -> JoinedRun:
+    """The BOLD and confounds of a run, on the volumes of its stimulus.
+
+    Arguments
+        of, plan: files of each subject who has the run, and what they were shown.
+        named: all subjects of the study; those without the run get NaN and a ``StudyWarning``.
+
+    Raises
+        StudyError: a stimulus after the last volume, or onsets that no common volumes fit.
+    """
+    reference = next(iter(of))
+    series = {subject: parcel_bold(run, images, atlas) for subject, run in of.items()}
+    first, last = first_and_last(plan[reference], tr_s, 10**9)
+    starts = {}
+    for subject, shown in plan.items():
+        later_s = shown[0].onset_s - plan[reference][0].onset_s
+        later = round(later_s / tr_s)
+        if abs(later_s - later * tr_s) > 0.1:
+            raise StudyError(
+                f"{of[subject]}: its stimulus began {later_s:g} s later than that of {reference}, "
+                f"which is no whole number of TRs of {tr_s:g} s: one clock cannot hold both."
+            )
+        starts[subject] = first + later
+    n_trs = min(last - first, max(len(series[name]) - starts[name] for name in of))
+    if n_trs < 1:
+        raise StudyError(f"{of[reference]}: its stimulus begins after the last volume.")
+    bold, confounds, files = {}, {}, []
+    for name in named:
+        bold[name] = np.full((n_trs, len(atlas.names)), np.nan)
+        confounds[name] = pd.DataFrame(index=range(n_trs))
+        if name not in of:
+            run = said(next(iter(of.values())).key)
+            warnings.warn(f"{name} lacks {run}: masked.", StudyWarning, stacklevel=4)
+            continue
+        whole = slice(max(starts[name], 0), starts[name] + n_trs)
+        values = series[name].copy()
+        if settings is not None:
+            table, usable = run_confounds(of[name], settings, len(values))
+            values[~usable] = np.nan
+            confounds[name] = table.iloc[whole].reset_index(drop=True)
+        kept, before = values[whole], max(-starts[name], 0)
+        bold[name][before : before + len(kept)] = kept
+        confounds[name].index = range(before, before + len(confounds[name]))
+        confounds[name] = confounds[name].reindex(range(n_trs), fill_value=0.0)
+        if len(kept) < n_trs:
+            warnings.warn(
+                f"{of[name]} has {len(kept)} of the {n_trs} volumes that the stimulus lasts: the "
+                "others are masked.",
+                StudyWarning,
+                stacklevel=4,
+            )
+        files += [*of[name].images, *(one.media for one in plan[name])]
+    return JoinedRun(plan[reference], first, n_trs, bold, confounds, tuple(files))
+
+
+def said(key: RunKey) -> str:
+    """Session and run as a reader would say them."""
+    parts = [f"{what} {of}" for what, of in zip(("session", "run"), key, strict=True) if of]
+    return " ".join(parts) or "the only run"
+
+
+# Any BIDS study of films or sounds, from fMRIPrep's derivatives: volumes, surfaces or CIFTI.
+#
+# Source: Gorgolewski et al. 2016, The brain imaging data structure, Scientific Data 3; Esteban et
+# al. 2019, fMRIPrep, Nature Methods 16.
 
 
 def load_bids(

@@ -13,9 +13,11 @@ from nilearn.interfaces.bids import parse_bids_filename
 from subtr.params import StudyError
 
 Images = Literal["volume", "surface", "cifti"]
+
 RunKey = tuple[str, str]
 
 EXTENSIONS = {"volume": ("nii.gz", "nii"), "surface": ("func.gii",), "cifti": ("dtseries.nii",)}
+
 # What tells one run's image from another's; all else is how it was processed.
 _OF_RUN = ("sub", "ses", "task", "acq", "ce", "dir", "run", "echo")
 

@@ -17,15 +17,16 @@ from nilearn.datasets import fetch_atlas_msdl, fetch_development_fmri
 from nilearn.maskers import NiftiMapsMasker
 from pydantic import Field
 
+from subtr.datasets.study import Study
 from subtr.params import StudyError
 from subtr.stimulus.cache import cache_dir, cached_array, file_digest
 from subtr.stimulus.media import probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
 from subtr.stimulus.pictures import PictureSettings, pictures_of_media
-from subtr.study import Study
 from subtr.timeline import Clock
 
 TR_S = 2.0
+
 _NOT_CONFOUNDS = ("framewise_displacement",)
 
 

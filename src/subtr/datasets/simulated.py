@@ -1,29 +1,254 @@
-"""The simulated study: a generated or a given film, and BOLD by a forward model that is known."""
+""""""
 
+import math
 import warnings
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Float64, UInt8
 from pydantic import Field
+from scipy.signal import butter, find_peaks, sosfiltfilt
 from tqdm.auto import tqdm
 
-from subtr.datasets.forward_model import parcel_drives, stimulus_drives
-from subtr.datasets.generated_carriers import RATE_HZ
-from subtr.datasets.generated_pictures import PICTURE_HZ, iter_generated_pictures, picture_scenes
-from subtr.datasets.generated_sound import render_sound, sound_scenes
-from subtr.datasets.simulated_bold import HRF_PEAKS_S, noise_free_bold, subject_bold
-from subtr.params import StudyError, StudyWarning
+from subtr.bold.hrf import HRF_MODELS, hrf_kernel
+from subtr.datasets.simulated_film import (
+    PICTURE_HZ,
+    RATE_HZ,
+    iter_generated_pictures,
+    picture_scenes,
+    render_sound,
+    sound_scenes,
+)
+from subtr.datasets.study import Study
+from subtr.params import SettingsError, StudyError, StudyWarning
 from subtr.stimulus.cache import CacheError, cache_dir
 from subtr.stimulus.media import probe
 from subtr.stimulus.mel import MelSettings, log_mel_of_media
 from subtr.stimulus.pictures import PictureSettings, pictures_of_media, write_film
-from subtr.study import Study
 from subtr.timeline import Clock
+
+RATES_HZ = (2, 4, 8)
+
+SUB_TR_SOUND = (*(f"rate {rate} Hz" for rate in RATES_HZ), "order", "onset")
+
+CLASSES = ("mean", *SUB_TR_SOUND, "motion")
+
+# Log amplitude from one frame to the next, at about 43 frames a second: 3 dB.
+ONSET_RISE = 0.35
+
+ONSET_ABOVE_HZ = 10.3
+
+ONSETS_APART_S = 0.15
+
+
+def broadband_level(
+    log_mel: Float[np.ndarray, "tr frame mel"],
+) -> Float64[np.ndarray, "tr frame"]:
+    """Mean over mel bands of the log-mel: log amplitude (tr, frame)."""
+    return log_mel.mean(axis=2, dtype=np.float64)
+
+
+def band_levels(
+    log_mel: Float[np.ndarray, "tr frame mel"], n_bands: int
+) -> Float64[np.ndarray, "tr band"]:
+    """Mean level of each of ``n_bands`` ranges of neighbouring mel bands, over each TR."""
+    mean = log_mel.mean(axis=1, dtype=np.float64)
+    return np.stack([part.mean(axis=1) for part in np.array_split(mean, n_bands, axis=1)], axis=1)
+
+
+def modulation_drive(
+    level: Float64[np.ndarray, "tr frame"], frame_hz: float | int, rate_hz: float | int
+) -> Float64[np.ndarray, " tr"]:
+    """Root mean square within each TR of the level band-passed to an octave around ``rate_hz``.
+
+    The filter (Butterworth, order 3, zero phase) runs over the whole stream, not TR by TR.
+
+    Raises
+        SettingsError: too few frames a second for this rate.
+    """
+    edges_hz = [rate_hz / math.sqrt(2), rate_hz * math.sqrt(2)]
+    return np.sqrt(np.mean(_filtered(level, frame_hz, edges_hz, "bandpass") ** 2, axis=1))
+
+
+def order_drive(
+    level: Float64[np.ndarray, "tr frame"], tr_s: float | int
+) -> Float64[np.ndarray, " tr"]:
+    """Rise minus fall: least-squares slope of the level within each TR, log amplitude per second.
+
+    Reversing time within a TR changes its sign and nothing else.
+    """
+    n_frames = level.shape[1]
+    time_s = (np.arange(n_frames) - (n_frames - 1) / 2) * tr_s / n_frames
+    return level @ time_s / np.sum(time_s**2)
+
+
+def onset_drive(
+    level: Float64[np.ndarray, "tr frame"], frame_hz: float | int
+) -> Float64[np.ndarray, " tr"]:
+    """Number of onsets in each TR.
+
+    An onset is a peak, over ``ONSET_RISE`` and the highest within ``ONSETS_APART_S``, of the
+    half-wave rectified difference of successive frames of the level, high-passed at
+    ``ONSET_ABOVE_HZ`` (zero phase) so that modulation and ramps are none.
+
+    Raises
+        SettingsError: too few frames a second.
+    """
+    fast = _filtered(level, frame_hz, ONSET_ABOVE_HZ, "highpass").ravel()
+    rise = np.maximum(np.diff(fast, prepend=fast[:1]), 0.0)
+    peaks, _ = find_peaks(
+        rise, height=ONSET_RISE, distance=max(1, round(ONSETS_APART_S * frame_hz))
+    )
+    return np.bincount(peaks // level.shape[1], minlength=len(level)).astype(np.float64)
+
+
+def motion_drive(
+    pictures: UInt8[np.ndarray, "tr picture height width 3"],
+) -> Float64[np.ndarray, " tr"]:
+    """Mean absolute difference of successive pictures of the same TR, in grey levels of 255.
+
+    0 with a single picture a TR.
+    """
+    motion = np.zeros(len(pictures))
+    if pictures.shape[1] > 1:
+        for tr, shown in enumerate(pictures):  # one TR at a time: films are read from disk
+            motion[tr] = np.abs(np.diff(shown.astype(np.int16), axis=0)).mean()
+    return motion
+
+
+def without_mean_sound(
+    drives: Float64[np.ndarray, "tr drive"],
+    log_mel: Float[np.ndarray, "tr frame mel"],
+    n_components: int = 16,
+) -> Float64[np.ndarray, "tr drive"]:
+    """Drives less what is linear in the TR-mean log-mel (its first principal components).
+
+    What is left cannot be had from a linear map of the same TR's averaged sound.
+    """
+    mean = log_mel.mean(axis=1, dtype=np.float64)
+    scores, spread, _ = np.linalg.svd(mean - mean.mean(axis=0), full_matrices=False)
+    n_components = min(n_components, len(mean) // 8)
+    # Components without variance, as of a silent film, are rounding dust.
+    scores = scores[:, :n_components][:, spread[:n_components] > 1e-6 * max(spread[0], 1e-12)]
+    drives = drives - drives.mean(axis=0)
+    return drives - scores @ (scores.T @ drives)
+
+
+def stimulus_drives(
+    log_mel: Float[np.ndarray, "tr frame mel"] | None,
+    pictures: UInt8[np.ndarray, "tr picture height width 3"] | None,
+    tr_s: float | int,
+    n_bands: int,
+) -> dict[str, Float64[np.ndarray, "tr drive"]]:
+    """Class -> drives (tr, 1), of "mean" (tr, n_bands); classes whose track is None are absent."""
+    drives = {}
+    if log_mel is not None:
+        frame_hz, level = log_mel.shape[1] / tr_s, broadband_level(log_mel)
+        fast = [modulation_drive(level, frame_hz, rate) for rate in RATES_HZ]
+        fast += [order_drive(level, tr_s), onset_drive(level, frame_hz)]
+        left = without_mean_sound(np.stack(fast, axis=1), log_mel)
+        drives["mean"] = band_levels(log_mel, n_bands)
+        drives |= {name: left[:, [i]] for i, name in enumerate(SUB_TR_SOUND)}
+    if pictures is not None:
+        drives["motion"] = motion_drive(pictures)[:, None]
+    return drives
+
+
+def parcel_drives(
+    drives: dict[str, Float64[np.ndarray, "tr _"]], parcels_per_class: int
+) -> tuple[Float64[np.ndarray, "tr parcel"], pd.DataFrame]:
+    """z-scored drive of each parcel, and the parcel table (index "order 1", ...; column tuning).
+
+    Parcels of a class share its drive; parcel i of "mean" has band i.
+    """
+    names, tuning, columns = [], [], []
+    for name, values in drives.items():
+        for index in range(parcels_per_class):
+            column = values[:, index % values.shape[1]]
+            columns.append((column - column.mean()) / column.std())
+            names.append(f"{name} {index + 1}")
+            tuning.append(name)
+    table = pd.DataFrame({"tuning": tuning}, index=pd.Index(names, name="parcel"))
+    return np.stack(columns, axis=1), table
+
+
+def _filtered(level, frame_hz, edges_hz, kind):
+    if np.max(edges_hz) >= frame_hz / 2:
+        raise SettingsError(
+            f"{frame_hz:g} frames a second cannot hold {np.max(edges_hz):g} Hz: use more than "
+            f"{2 * np.max(edges_hz):.0f}."
+        )
+    filters = butter(3, edges_hz, kind, fs=frame_hz, output="sos")
+    return sosfiltfilt(filters, level.ravel()).reshape(level.shape)
+
+
+HRF_PEAKS_S = (4.5, 6.5)
+
+_AR1, _DRIFT_SHARE, _DRIFT_S = 0.3, 0.1, 150.0
+
+
+def noise_free_bold(
+    drives: Float64[np.ndarray, "tr parcel"],
+    tr_s: float | int,
+    peaks_s: Float64[np.ndarray, " parcel"],
+) -> Float64[np.ndarray, "tr parcel"]:
+    """Each drive through its own double gamma HRF that peaks at ``peaks_s``, then z-scored."""
+    bold = np.empty_like(drives)
+    for parcel, peak_s in enumerate(peaks_s):
+        kernel = hrf_kernel(tr_s, HRF_MODELS["spm"].with_peak(float(peak_s)))
+        bold[:, parcel] = np.convolve(drives[:, parcel], kernel)[: len(drives)]
+    return (bold - bold.mean(axis=0)) / bold.std(axis=0)
+
+
+def bold_noise(
+    n_trs: int, n_parcels: int, tr_s: float | int, rng: np.random.Generator
+) -> Float64[np.ndarray, "tr parcel"]:
+    """Noise of variance 1: AR(1) of 0.3 (90 %) and drifts of 150 s and slower (10 %)."""
+    white = rng.standard_normal((n_trs, n_parcels))
+    noise = np.empty_like(white)
+    noise[0] = white[0]
+    for tr in range(1, n_trs):
+        noise[tr] = _AR1 * noise[tr - 1] + math.sqrt(1 - _AR1**2) * white[tr]
+    n_waves = max(1, math.floor(2 * n_trs * tr_s / _DRIFT_S))
+    waves = np.cos(np.pi * np.outer(np.arange(n_trs) + 0.5, np.arange(1, n_waves + 1)) / n_trs)
+    drift = waves @ rng.standard_normal((n_waves, n_parcels))
+    noise = math.sqrt(1 - _DRIFT_SHARE) * _unit(noise) + math.sqrt(_DRIFT_SHARE) * _unit(drift)
+    return _unit(noise)
+
+
+def noise_autocovariance(n_lags: int, tr_s: float | int) -> Float64[np.ndarray, " lag"]:
+    """Covariance of `bold_noise` with itself 0, 1, ... TRs later, for a long recording."""
+    lags = np.arange(n_lags)
+    drift = np.sinc(2 * lags * tr_s / _DRIFT_S)  # equal power at all rates up to 1 / 150 Hz
+    return (1 - _DRIFT_SHARE) * _AR1**lags + _DRIFT_SHARE * drift
+
+
+def subject_bold(
+    signal: Float64[np.ndarray, "tr parcel"],
+    tr_s: float | int,
+    snr: float | int,
+    rng: np.random.Generator,
+) -> tuple[Float64[np.ndarray, "tr parcel"], Float64[np.ndarray, "tr parcel"]]:
+    """BOLD of one subject, and its part without noise: the signal times a gain of about 1.
+
+    ``snr`` is the variance of the signal over that of the noise, in every parcel: BOLD and signal
+    correlate by about sqrt(snr / (1 + snr)).
+    """
+    gain = np.exp(0.1 * rng.standard_normal(signal.shape[1]))
+    own = signal * gain
+    noise = bold_noise(*signal.shape, tr_s, rng)
+    return own + noise * own.std(axis=0) / math.sqrt(snr), own
+
+
+def _unit(values):
+    return (values - values.mean(axis=0)) / values.std(axis=0)
+
 
 # Raise it when the generated film changes.
 FORMAT = 3
+
 # The truth must not depend on what a model is shown, so the forward model has its own frames.
 _FORWARD_FRAME_HZ = 128 / 3
 

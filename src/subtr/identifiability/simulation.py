@@ -8,7 +8,7 @@ from jaxtyping import Complex128, Float64
 from scipy.fft import ifft, next_fast_len
 
 from subtr.bold.hrf import VOLUME_FRACTION, convolve_hrf
-from subtr.datasets.simulated_bold import bold_noise
+from subtr.datasets.simulated import bold_noise
 from subtr.identifiability.scan import KINDS, Scan
 from subtr.params import SettingsError
 from subtr.timeline import HRF_DURATION_S

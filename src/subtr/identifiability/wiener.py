@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, toeplitz
 
-from subtr.datasets.simulated_bold import noise_autocovariance
+from subtr.datasets.simulated import noise_autocovariance
 from subtr.identifiability.recovery import WINDOW_S
 from subtr.identifiability.response import transfer
 from subtr.identifiability.scan import Scan

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from subtr.datasets.study import Study
 from subtr.decoding import Decoded
 from subtr.lesions import WHOLE
 from subtr.notebooks.showing import excerpt
-from subtr.study import Study
 from subtr.timeline import consecutive
 from subtr.viewing.gallery import Gallery
 from subtr.vocoders.choice import Chosen

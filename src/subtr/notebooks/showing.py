@@ -9,11 +9,11 @@ from IPython.display import Markdown, display
 from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 
+from subtr.datasets.study import Study
 from subtr.experiment import Experiment
 from subtr.figures.stimulus import checked_trs
 from subtr.recording import recorded
 from subtr.result_tables import summary
-from subtr.study import Study
 from subtr.timeline import Trs, consecutive
 from subtr.viewing.gallery import Gallery
 from subtr.vocoders.choice import Chosen

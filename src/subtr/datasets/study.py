@@ -1,6 +1,6 @@
-"""A study: one stimulus on one clock, the BOLD of those who met it, and how time is split."""
+"""A study: clock, stimulus and BOLD on one timeline; and one fold of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,10 @@ from pydantic import BaseModel
 
 from subtr.bold.cleaning import masked_bold
 from subtr.metrics.bold import known_mean, standardised
-from subtr.params import StudyError, StudyWarning
+from subtr.params import StudyError
 from subtr.stimulus.mel import MelSettings
+from subtr.stimulus.speech import SpeechFeatureParams, open_speech_model, speech_features_of_media
 from subtr.timeline import HRF_DURATION_S, Clock, Split, block_splits
-
-__all__ = [
-    "Fold",
-    "Split",
-    "Study",
-    "StudyWarning",
-    "folds_of",
-]
 
 
 @dataclass(frozen=True)
@@ -64,7 +57,7 @@ class Study:
     Missing volumes, volumes that only repeat the last one of a scan that was cut short, and
     constant parcels are masked by NaN, and a subject of whom nothing remains is left out: each
     with a ``StudyWarning`` and a note, see `subtr.bold.cleaning`. BOLD may lie on disk (np.memmap,
-    as `subtr.datasets.bold_folder` gives it); it is then read subject by subject.
+    as `subtr.datasets.film` gives it); it is then read subject by subject.
 
     Raises
         StudyError: BOLD and stimulus differ in length, or subjects or tables in their parcels; or
@@ -271,3 +264,44 @@ def _length_message(study: str, what: str, n_trs: int, clock: Clock) -> str:
         "and onset_s to the volumes that the stimulus covers, or cut the other; if both last "
         f"equally long, the TR is {clock.duration_s / n_trs:.4g} s: set tr_s."
     )
+
+
+def with_speech_features(study: Study, params: SpeechFeatureParams) -> Study:
+    """The study with the features of a speech model beside those it has, and a note of which.
+
+    Raises
+        StudyError: a run without a sound file.
+        SpeechModelError, SettingsError: see `open_speech_model`.
+        MediaError, CacheError: see `speech_features_of_media`.
+    """
+    model = open_speech_model(params.model, params.layer)
+    parts = [speech_features_of_media(media, clock, model, params) for media, clock in _runs(study)]
+    found = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if study.features is not None:
+        found = np.concatenate([study.features, found], axis=-1)
+    names = tuple(f"{params.model} {number}" for number in range(parts[0].shape[-1]))
+    learned = "transcribed speech (supervised)" if model.supervised else "sound without labels"
+    note = (
+        f"{study.name}: features of {params.model}, layer {params.layer}, learned from {learned}."
+    )
+    return replace(
+        study,
+        features=found,
+        feature_names=(*study.feature_names, *names),
+        notes=(*study.notes, note),
+    )
+
+
+def _runs(study: Study) -> Iterator[tuple[Path, Clock]]:
+    """Each run's file and clock; one for the whole study where one file goes on along the clock."""
+    firsts = [0]
+    if study.run_stimuli:
+        firsts += [*(np.flatnonzero(np.diff(study.run_of_tr)) + 1)]
+    for first, after in zip(firsts, [*firsts[1:], study.clock.n_trs], strict=True):
+        media, onset_s = study.stimulus_at(int(first))
+        if media is None:
+            raise StudyError(
+                f"{study.name}: no sound file at TR {first}, so there are no speech_features. Give "
+                "the film or the recording, or leave speech_features out."
+            )
+        yield media, replace(study.clock, onset_s=onset_s, n_trs=int(after - first))
