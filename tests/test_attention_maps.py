@@ -4,9 +4,8 @@ import pytest
 import torch
 from einops import rearrange
 
-from subtr.attention_maps import attention_maps
-from subtr.encoders.linear import LinearEncoder
-from subtr.encoders.transformer import TransformerEncoder
+from subtr.encoders.attention import TransformerEncoder, attention_maps
+from subtr.encoders.convolutional import LinearEncoder
 from subtr.params import SettingsError
 
 

@@ -11,13 +11,13 @@ from subtr.aggregators import AGGREGATORS
 from subtr.comparison import COSTS, LOSSES, comparison_table, measure_costs, readable
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
+from subtr.encoders.positions import POSITIONS
 from subtr.experiment import Experiment
 from subtr.experiment_params import StudyParams, SystemParams
 from subtr.figures.scores import training_panels
 from subtr.gallery import GallerySystem, fallen_curves, findings, systems_of, train_systems
 from subtr.metrics.temporal import temporal_preservation
 from subtr.params import SettingsError, load_params, params_folder
-from subtr.positions import POSITIONS
 from subtr.responses import RESPONSES
 from subtr.results import COLUMNS
 from subtr.stimulus.speech import SpeechModelError

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from subtr.encoders.positions import POSITIONS
 from subtr.params import SettingsError
-from subtr.positions import POSITIONS
 
 IN_DIM = 3
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from subtr.encoders.positions import POSITIONS
 from subtr.params import validate
-from subtr.positions import POSITIONS
 from subtr.streams import Stream, StreamParams
 
 IN_DIM = 3

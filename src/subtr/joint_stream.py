@@ -9,9 +9,9 @@ from subtr.aggregators import AGGREGATORS
 from subtr.augmentation import AugmentationParams
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
 from subtr.encoders.joint import JointEncoder
+from subtr.encoders.positions import POSITIONS
 from subtr.items import SoundAndPictures
 from subtr.params import Strict
-from subtr.positions import POSITIONS
 from subtr.streams import (
     EncoderPart,
     Part,

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from subtr.aggregators import AGGREGATORS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
+from subtr.encoders.positions import POSITIONS
 from subtr.params import Registry, SettingsError, Strict
-from subtr.positions import POSITIONS
 
 
 class Part(Strict):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from subtr.encoders.attentive_dilated import AttentiveDilatedEncoder
+from subtr.encoders.dilated import AttentiveDilatedEncoder
 from subtr.params import SettingsError
 
 KINDS = ["time", "channel", "estimate", "none"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from subtr.encoders.conv_transformer import ConvTransformerEncoder
+from subtr.encoders.attention import ConvTransformerEncoder
 from subtr.params import SettingsError
 
 WAV2VEC = {"kernel_frames": (10, 3, 3, 3, 3, 2, 2), "strides": (5, 2, 2, 2, 2, 2, 2)}

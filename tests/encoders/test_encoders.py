@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
-from subtr.encoders.flow import FlowEncoder, flow_pictures
+from subtr.encoders.video import FlowEncoder, flow_pictures
 
 FRAME_HZ = 40.0
 IN_DIM, N_FRAMES = 6, 96

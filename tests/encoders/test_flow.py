@@ -2,8 +2,7 @@
 
 import torch
 
-from subtr.encoders.flow import FlowEncoder, flow_pictures
-from subtr.encoders.frame2d import Frame2dEncoder
+from subtr.encoders.video import FlowEncoder, Frame2dEncoder, flow_pictures
 
 
 def slid(right, down, n_pictures=3, scale=1):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from subtr.aggregators import AGGREGATORS
-from subtr.encoders.hierarchical import HierarchicalEncoder
+from subtr.encoders.convolutional import HierarchicalEncoder
 from subtr.params import SettingsError
 from subtr.streams import Part, Stream, StreamParams
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from subtr.encoders.frame2d import Frame2dEncoder
-from subtr.encoders.i3d import I3dEncoder, inflated
+from subtr.encoders.inception import I3dEncoder, inflated
+from subtr.encoders.video import Frame2dEncoder
 from subtr.params import SettingsError
 
 

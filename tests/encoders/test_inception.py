@@ -4,9 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from subtr.encoders.i3d import I3dInceptionEncoder
-from subtr.encoders.inception import InceptionBlock, Unit, VideoPooling
-from subtr.encoders.s3d import S3dInceptionEncoder
+from subtr.encoders.inception import (
+    I3dInceptionEncoder,
+    InceptionBlock,
+    S3dInceptionEncoder,
+    Unit,
+    VideoPooling,
+)
 from subtr.params import SettingsError
 
 PUBLISHED = {

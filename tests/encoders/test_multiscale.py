@@ -5,8 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subtr.encoders.convolutions import separable_convolution
-from subtr.encoders.multiscale import MultiscaleConvolution, MultiscaleEncoder
+from subtr.encoders.convolutional import (
+    MultiscaleConvolution,
+    MultiscaleEncoder,
+    separable_convolution,
+)
 from subtr.params import SettingsError
 
 odd = st.integers(0, 6).map(lambda half: 2 * half + 1)

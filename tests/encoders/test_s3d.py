@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from subtr.encoders.s3d import S3dEncoder
+from subtr.encoders.inception import S3dEncoder
 from subtr.params import SettingsError
 
 REPORT = {

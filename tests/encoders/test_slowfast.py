@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from subtr.encoders.slowfast import SlowfastEncoder
+from subtr.encoders.video import SlowfastEncoder
 from subtr.params import SettingsError
 
 R50 = {

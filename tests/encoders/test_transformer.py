@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from subtr.encoders.attention import SoftmaxAttention, rotated, sinusoids
-from subtr.encoders.transformer import TransformerEncoder
+from subtr.encoders.attention import SoftmaxAttention, TransformerEncoder, rotated, sinusoids
 from subtr.params import SettingsError
 
 

@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from subtr.encoders.flow import flow_pictures
-from subtr.encoders.frame2d import Frame2dEncoder
-from subtr.encoders.two_stream import TwoStreamEncoder, differences
+from subtr.encoders.video import Frame2dEncoder, TwoStreamEncoder, differences, flow_pictures
 
 
 def test_differences_add_up_to_the_pictures():

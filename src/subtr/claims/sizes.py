@@ -7,9 +7,12 @@ from torch import nn
 
 from subtr.claims.configurations import Setting, encoder, fused_hierarchy, stream
 from subtr.cost.measuring import count_parameters
-from subtr.encoders.convolutions import separable_convolution
-from subtr.encoders.multiscale import MultiscaleConvolution, MultiscaleEncoder
-from subtr.positions import POSITIONS
+from subtr.encoders.convolutional import (
+    MultiscaleConvolution,
+    MultiscaleEncoder,
+    separable_convolution,
+)
+from subtr.encoders.positions import POSITIONS
 
 Count = Callable[[Setting], float | int]
 SCALES_FRAMES = (1, 3, 5, 7, 11)

@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 
 from subtr.cost.measuring import Timing, check_steps, count_parameters, forward_flops, median_ms
-from subtr.encoders.multiscale import MultiscaleConvolution
+from subtr.encoders.convolutional import MultiscaleConvolution
 
 FRONT = "multiscale front"
 _KERNEL_FRAMES = (1, 3, 5, 7, 11)

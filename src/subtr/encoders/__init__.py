@@ -4,21 +4,18 @@ An encoder is built from its input's size and keyword options, and states ``leve
 ``frame_hz(input_frame_hz)`` and ``receptive_field_s(input_frame_hz)`` of each level, fine first.
 """
 
-from subtr.encoders.attentive_dilated import AttentiveDilatedEncoder
-from subtr.encoders.conv_transformer import ConvTransformerEncoder
-from subtr.encoders.dilated import DilatedEncoder
-from subtr.encoders.flow import FlowEncoder
-from subtr.encoders.frame2d import Frame2dEncoder
-from subtr.encoders.hierarchical import HierarchicalEncoder
-from subtr.encoders.i3d import I3dEncoder, I3dInceptionEncoder
-from subtr.encoders.linear import LinearEncoder
+from subtr.encoders.attention import ConvTransformerEncoder, TransformerEncoder
+from subtr.encoders.convolutional import HierarchicalEncoder, LinearEncoder, MultiscaleEncoder
+from subtr.encoders.dilated import AttentiveDilatedEncoder, DilatedEncoder
+from subtr.encoders.inception import (
+    I3dEncoder,
+    I3dInceptionEncoder,
+    S3dEncoder,
+    S3dInceptionEncoder,
+)
 from subtr.encoders.linear_attention import LinearAttentionEncoder
-from subtr.encoders.multiscale import MultiscaleEncoder
-from subtr.encoders.s3d import S3dEncoder, S3dInceptionEncoder
-from subtr.encoders.slowfast import SlowfastEncoder
 from subtr.encoders.timesformer import TimesformerEncoder
-from subtr.encoders.transformer import TransformerEncoder
-from subtr.encoders.two_stream import TwoStreamEncoder
+from subtr.encoders.video import FlowEncoder, Frame2dEncoder, SlowfastEncoder, TwoStreamEncoder
 from subtr.params import Registry
 
 ENCODERS = Registry(
@@ -34,6 +31,7 @@ ENCODERS = Registry(
         "conv_transformer": ConvTransformerEncoder,
     },
 )
+
 PICTURE_ENCODERS = Registry(
     "picture encoder",
     {

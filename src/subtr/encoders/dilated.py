@@ -1,5 +1,6 @@
-"""Dilated convolutions: the time seen doubles with every layer. WaveNet and TCN."""
+"""Dilated convolutions: TCN, WaveNet and SA-MSTCN."""
 
+import math
 from typing import Annotated, Literal
 
 import torch
@@ -8,7 +9,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.encoders.convolutions import FrameConvolution, receptive_frames
+from subtr.encoders.attention import SoftmaxAttention
+from subtr.encoders.convolutional import FrameConvolution, FrameNorm, receptive_frames
 
 
 class GatedLayer(nn.Module):
@@ -160,3 +162,161 @@ class DilatedEncoder(nn.Module):
         self, frames: Float[Tensor, "batch frame feature"]
     ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
         return [rearrange(self.stack(rearrange(frames, "b t c -> b c t")), "b c t -> b t c")]
+
+
+class DilatedScales(nn.Module):
+    """Convolutions of several dilations side by side, fused, normed, activated and added.
+
+    Arguments
+        dim: features of a frame.
+        kernel_frames, dilations, causal: see `FrameConvolution`, one for each dilation.
+    """
+
+    def __init__(self, dim: int, kernel_frames: int, dilations: tuple[int, ...], causal: bool):
+        super().__init__()
+        self.branches = nn.ModuleList(
+            FrameConvolution(dim, dim, kernel_frames, dilation=dilation, causal=causal)
+            for dilation in dilations
+        )
+        self.fusion = nn.Conv1d(dim * len(dilations), dim, 1)
+        self.end = nn.Sequential(FrameNorm(dim), nn.GELU())
+
+    def forward(self, frames: Float[Tensor, "batch dim frame"]) -> Float[Tensor, "batch dim frame"]:
+        scales = torch.cat([branch(frames) for branch in self.branches], dim=1)
+        return frames + self.end(self.fusion(scales))
+
+
+class TimeAttention(nn.Module):
+    """Softmax self-attention over the frames of the window, added to what came in."""
+
+    def __init__(self, dim: int, n_heads: int, causal: bool):
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.attention = SoftmaxAttention(dim, n_heads, causal=causal)
+
+    def forward(
+        self, latents: Float[Tensor, "batch dim frame"], frames: Float[Tensor, "batch input frame"]
+    ) -> Float[Tensor, "batch dim frame"]:
+        attended = self.attention(self.norm(rearrange(latents, "b c t -> b t c")))
+        return latents + rearrange(attended, "b t c -> b c t")
+
+
+class ChannelAttention(nn.Module):
+    """A gate for each feature, from the mean of all features over the frames (so far, if causal).
+
+    Source: Hu et al. 2018 (squeeze and excitation), equations 2 to 4, with a smooth activation
+    where a few rectifiers could all fall silent.
+    """
+
+    def __init__(self, dim: int, causal: bool):
+        super().__init__()
+        self.causal = causal
+        self.gate = nn.Sequential(
+            nn.Linear(dim, max(dim // 4, 1)), nn.GELU(), nn.Linear(max(dim // 4, 1), dim)
+        )
+
+    def forward(
+        self, latents: Float[Tensor, "batch dim frame"], frames: Float[Tensor, "batch input frame"]
+    ) -> Float[Tensor, "batch dim frame"]:
+        if self.causal:
+            so_far = torch.arange(1, latents.shape[-1] + 1, device=latents.device)
+            mean = latents.cumsum(dim=-1) / so_far
+        else:
+            mean = latents.mean(dim=-1, keepdim=True)
+        gate = self.gate(rearrange(mean, "b c t -> b t c")).sigmoid()
+        return latents * rearrange(gate, "b t c -> b c t")
+
+
+class EstimateAttention(nn.Module):
+    """Gates from an estimate of the input: what is added to it decides what the latents keep.
+
+    Source: the attention module of Zamir et al. 2021 (MPRNet), figure 4, over time and without
+    supervision of the estimate.
+    """
+
+    def __init__(self, in_dim: int, dim: int):
+        super().__init__()
+        self.estimate, self.gate = nn.Conv1d(dim, in_dim, 1), nn.Conv1d(in_dim, dim, 1)
+        self.kept = nn.Conv1d(dim, dim, 1)
+
+    def forward(
+        self, latents: Float[Tensor, "batch dim frame"], frames: Float[Tensor, "batch input frame"]
+    ) -> Float[Tensor, "batch dim frame"]:
+        estimate = frames + self.estimate(latents)
+        return latents + self.kept(latents) * self.gate(estimate).sigmoid()
+
+
+class AttentiveDilatedEncoder(nn.Module):
+    """Blocks of multi-scale dilated convolution, each followed by attention.
+
+    Arguments
+        in_dim: features of a frame.
+        attention: "time", every frame attends to every other; "channel", gates on features;
+            "estimate", gates from an estimate of the input; or "none".
+        hidden_dim: features of every block and of the result.
+        kernel_frames: length of the kernels in frames.
+        dilations: of the convolutions side by side in a block.
+        depth: blocks.
+        n_heads: attentions side by side, for "time".
+        causal: a frame sees nothing that comes after it, as in the paper; otherwise as much after
+            as before.
+
+    Raises
+        SettingsError: the features do not divide among the heads.
+
+    Source: section 1.1 of the report, which names SA-MSTCN: Zhang et al. 2024, "Supervised
+    Attention Multi-Scale Temporal Convolutional Network for monaural speech enhancement", EURASIP
+    Journal on Audio, Speech, and Music Processing. From the paper are the idea, causal multi-scale
+    dilated convolutions each guided by light attention. Its code is not public and its target,
+    clean speech, does not exist here, so that sizes, fusion, norms and the choice of attentions are
+    ours, and nothing supervises the attention but the loss of the whole model.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        *,
+        attention: Literal["time", "channel", "estimate", "none"] = "time",
+        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 64,
+        kernel_frames: Annotated[int, Field(ge=1, le=511)] = 3,
+        dilations: Annotated[
+            tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=16)
+        ] = (1, 2, 4, 8),
+        depth: Annotated[int, Field(ge=1, le=64)] = 2,
+        n_heads: Annotated[int, Field(ge=1, le=256)] = 4,
+        causal: bool = True,
+    ):
+        super().__init__()
+        self.causal, self.level_dims = causal, [hidden_dim]
+        self._sees_window = attention in ("time", "channel")
+        self.input = nn.Conv1d(in_dim, hidden_dim, 1)
+        self.scales = nn.ModuleList(
+            DilatedScales(hidden_dim, kernel_frames, tuple(dilations), causal) for _ in range(depth)
+        )
+        makers = {
+            "time": lambda: TimeAttention(hidden_dim, n_heads, causal),
+            "channel": lambda: ChannelAttention(hidden_dim, causal),
+            "estimate": lambda: EstimateAttention(in_dim, hidden_dim),
+        }
+        n_attentions = 0 if attention == "none" else depth
+        self.attentions = nn.ModuleList(makers[attention]() for _ in range(n_attentions))
+
+    def frame_hz(self, input_frame_hz: float) -> list[float]:
+        """Frames per second of each level."""
+        return [input_frame_hz]
+
+    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
+        """Seconds of input that a frame sees; infinite, all of the window, where attention does."""
+        reaches = [max(branch.reach for branch in scales.branches) for scales in self.scales]
+        return [math.inf if self._sees_window else (1 + sum(reaches)) / input_frame_hz]
+
+    def forward(
+        self, frames: Float[Tensor, "batch frame feature"]
+    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+        frames = rearrange(frames, "b t c -> b c t")
+        latents = self.input(frames)
+        for index, scales in enumerate(self.scales):
+            latents = scales(latents)
+            if self.attentions:
+                latents = self.attentions[index](latents, frames)
+        return [rearrange(latents, "b c t -> b t c")]

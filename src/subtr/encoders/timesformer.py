@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.encoders.attention import SoftmaxAttention, TransformerBlock, sinusoids
-from subtr.encoders.video_convolutions import PictureVector
+from subtr.encoders.video import PictureVector
 
 _REACH_FRAMES = 8
 

@@ -24,7 +24,7 @@ def attention_over_tr(
     attention spread evenly.
 
     Arguments
-        maps: weights of one layer; each row sums to 1, see `subtr.attention_maps`.
+        maps: weights of one layer; each row sums to 1, see `subtr.encoders.attention`.
         mel: log-mel of the whole study, with its clock.
         tr: the TR that the window is of.
         context_s: seconds of the neighbouring TRs that the window has on either side.
