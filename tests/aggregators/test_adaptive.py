@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from subtr.aggregators import AGGREGATORS
-from subtr.aggregators.adaptive import FrameScores
+from subtr.aggregators.pooling import FrameScores
 
 DIMS, FRAMES, DIM = [6, 4], [24, 12], 5
 VARIANTS = [(weights, gated) for weights in ("shared", "per_feature") for gated in (False, True)]

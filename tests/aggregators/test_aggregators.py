@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from subtr.aggregators import AGGREGATORS
-from subtr.aggregators.conv import ConvReduction
+from subtr.aggregators.learned import ConvReduction
 from subtr.baselines.reconstruction import PCARival
 
 LEVEL_DIMS, LEVEL_FRAMES, DIM = [6, 4], [24, 12], 5

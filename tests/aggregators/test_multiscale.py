@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from subtr.aggregators import AGGREGATORS
-from subtr.aggregators.multiscale import bin_averages
+from subtr.aggregators.pooling import bin_averages
 from subtr.params import SettingsError
 
 
