@@ -16,14 +16,14 @@ from subtr.datasets import load_study
 from subtr.datasets.fetch import find_data
 from subtr.datasets.simulated import generated_film
 from subtr.datasets.study import Study
+from subtr.decoders.griffin_lim import GriffinLim
+from subtr.decoders.hifi_gan import HIFI_GAN_MEL
 from subtr.judges import load_judge
 from subtr.params import StudyError
 from subtr.stimulus.media import MediaError, probe, resample
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.stimulus.pictures import pictures_of_media
 from subtr.timeline import Clock, Split
-from subtr.vocoders.griffin_lim import GriffinLim
-from subtr.vocoders.hifi_gan import HIFI_GAN_MEL
 
 TR_S = 1.5
 # TRs of the reader that are kept for stopping, the last before those that are judged.

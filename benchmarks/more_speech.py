@@ -26,12 +26,11 @@ from benchmarks.spoken import linear_heard, redrawn, spoken
 from benchmarks.tables import NotMeasured, Row, named
 from benchmarks.words import JUDGES, READER, SEEDS, bounded, judged
 from subtr.baselines.reconstruction import mean_rival
+from subtr.decoders.griffin_lim import Vocoder
+from subtr.decoders.hifi_gan import HifiGan, WeightsError
 from subtr.params import params_hash
 from subtr.scoring import sound_rows
 from subtr.training_windows import fit_pca
-from subtr.vocoders.hifi_gan import HifiGan
-from subtr.vocoders.vocoder import Vocoder
-from subtr.vocoders.weights import WeightsError
 
 SYSTEM, VOICE = "tier1_more_speech", "voice"
 N_TRAIN, N_HELD_OUT = 930, 48

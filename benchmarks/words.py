@@ -23,13 +23,12 @@ from benchmarks.quantised import CLIP_OF_BITS, allotted_bits, told
 from benchmarks.spoken import components, fit_to_what_is_heard, learned, linear_heard, spoken
 from benchmarks.tables import Row, named
 from subtr.baselines.reconstruction import mean_rival
+from subtr.decoders.hifi_gan import HifiGan, WeightsError
 from subtr.items import window_batches
 from subtr.judging.sounds import Pieces, judged_sounds
 from subtr.params import params_hash
 from subtr.scoring import sound_rows
 from subtr.timeline import consecutive
-from subtr.vocoders.hifi_gan import HifiGan
-from subtr.vocoders.weights import WeightsError
 
 TABLE = "intelligibility"
 SEEDS = (0, 1, 2)

@@ -12,10 +12,10 @@ from test_experiment import place as place
 from tiny_experiment import LINEAR, STUDY, SYSTEM, write
 
 from subtr import experiment, rival_scoring
+from subtr.decoders.vocoders import VocoderParams
 from subtr.experiment import Experiment
 from subtr.experiment_params import SystemParams
 from subtr.params import params_hash, validate
-from subtr.vocoders.choice import VocoderParams
 
 
 def test_another_option_deep_in_a_file_gets_another_place(opened, place):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from subtr.decoders.griffin_lim import GriffinLim
+from subtr.decoders.vocoders import Chosen
 from subtr.params import SettingsError, SubtrError
 from subtr.stimulus.media import iter_sound
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
@@ -15,8 +17,6 @@ from subtr.viewing import gallery
 from subtr.viewing.explorer import live_widgets
 from subtr.viewing.film import side_by_side
 from subtr.viewing.gallery import RECORDING, Gallery
-from subtr.vocoders.choice import Chosen
-from subtr.vocoders.griffin_lim import GriffinLim
 
 RATE = 8000
 CLOCK = Clock(tr_s=1.5, n_trs=6, onset_s=0.3)

@@ -14,13 +14,13 @@ from benchmarks.pages.tables import table
 from subtr.aggregators import AGGREGATORS
 from subtr.datasets import STUDIES
 from subtr.decoders import DECODERS, PICTURE_DECODERS
+from subtr.decoders.vocoders import VOCODERS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
 from subtr.encoders.positions import POSITIONS
 from subtr.experiment_params import StudyParams, SystemParams
 from subtr.identifiability.sweeps import IdentifiabilityParams
 from subtr.params import Registry, options_model
 from subtr.responses import RESPONSES
-from subtr.vocoders.registry import VOCODERS
 
 _FILES = {
     "study_<name>.yaml": StudyParams,

@@ -15,6 +15,7 @@ from subtr.bold_scores import lag_rows
 from subtr.datasets import load_study
 from subtr.datasets.held_out import HeldOutBold, held_out_bold
 from subtr.datasets.study import Fold, Study, folds_of, with_speech_features
+from subtr.decoders.vocoders import Chosen
 from subtr.experiment_params import StudyParams, SystemParams
 from subtr.other_recordings import files_of, with_other_recordings
 from subtr.params import SettingsError, Strict, load_params, nearest, params_folder, params_hash
@@ -23,7 +24,6 @@ from subtr.scoring import Row
 from subtr.stimulus.cache import file_digest
 from subtr.store import Store
 from subtr.timeline import Split
-from subtr.vocoders.choice import Chosen
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from pydantic import Field, model_validator
 from subtr.autoencoder_params import PictureParams, SoundParams
 from subtr.bold_params import BoldParams
 from subtr.datasets.study import Study
+from subtr.decoders.vocoders import VocoderParams
 from subtr.params import SettingsError, Strict, unhashed_default, validate
 from subtr.stimulus.speech import SpeechFeatureParams
 from subtr.timeline import HRF_DURATION_S, Split
-from subtr.vocoders.choice import VocoderParams
 
 
 class StudyParams(Strict):

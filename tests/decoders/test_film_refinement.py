@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from subtr.decoders.film_refinement import FilmRefinement
+from subtr.decoders.pictures import FilmRefinement
 
 
 @torch.no_grad()

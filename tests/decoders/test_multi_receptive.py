@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from subtr.decoders import DECODERS
-from subtr.decoders.multi_receptive import DilatedResiduals, MultiReceptiveField
+from subtr.decoders.mel import DilatedResiduals, MultiReceptiveField
 from subtr.params import SettingsError
 
 N_FRAMES, N_FEATURES = 48, 8

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from subtr.decoders import DECODERS
-from subtr.decoders.refined import TurnTaking
+from subtr.decoders.mel import TurnTaking
 
 N_FRAMES, N_BANDS, DIM = 24, 6, 5
 

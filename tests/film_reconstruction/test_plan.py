@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from tiny_films import QUICK, film_of, model_file, reconstructed
 
+from subtr.decoders.vocoders import VocoderParams
 from subtr.film_reconstruction.plan import plan_film
 from subtr.fitting_vectors import VectorFitParams
 from subtr.params import SettingsError, StudyWarning, validate
 from subtr.stimulus.media import MediaError, probe
-from subtr.vocoders.choice import VocoderParams
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from media_files import whole_sound
 
+from subtr.decoders.vocoders import VocoderParams
 from subtr.export import StreamSpec
 from subtr.film_reconstruction.plan import plan_film
 from subtr.film_reconstruction.whole_film import reconstruct_film
@@ -14,7 +15,6 @@ from subtr.saved_autoencoder import AutoencoderSpec, SavedAutoencoder
 from subtr.stimulus.mel import MelSettings
 from subtr.stimulus.pictures import iter_pictures, write_film
 from subtr.streams import Part, StreamParams
-from subtr.vocoders.choice import VocoderParams
 
 RATE_HZ, PICTURE_HZ = 8000, 24
 MEL = MelSettings(rate_hz=RATE_HZ, n_mels=12, window_samples=256, fmax_hz=4000)

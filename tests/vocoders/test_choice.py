@@ -1,13 +1,12 @@
 import pytest
 
+from subtr.decoders import vocoders as choice
+from subtr.decoders.griffin_lim import GriffinLim
+from subtr.decoders.hifi_gan import HIFI_GAN_MEL, WeightsError
+from subtr.decoders.vocoders import VocoderParams
+from subtr.decoders.vocoders import choose_vocoder as choose
 from subtr.params import SettingsError, validate
 from subtr.stimulus.mel import MelSettings
-from subtr.vocoders import choice
-from subtr.vocoders.choice import VocoderParams
-from subtr.vocoders.choice import choose_vocoder as choose
-from subtr.vocoders.griffin_lim import GriffinLim
-from subtr.vocoders.hifi_gan import HIFI_GAN_MEL
-from subtr.vocoders.weights import WeightsError
 
 
 class Fitting(GriffinLim):

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
+from subtr.decoders.griffin_lim import GriffinLim
 from subtr.params import SettingsError
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock
-from subtr.vocoders.griffin_lim import GriffinLim
 
 RATE = 16000
 

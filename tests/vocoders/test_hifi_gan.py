@@ -11,12 +11,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from subtr.decoders.hifi_gan import (
+    HIFI_GAN_MEL,
+    Generator,
+    GeneratorConfig,
+    HifiGan,
+    WeightsError,
+    load_generator,
+)
 from subtr.params import SettingsError
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock
-from subtr.vocoders.generator import Generator, GeneratorConfig
-from subtr.vocoders.hifi_gan import HIFI_GAN_MEL, HifiGan
-from subtr.vocoders.weights import WeightsError, load_generator
 
 CONFIG = {
     "resblock": "1",

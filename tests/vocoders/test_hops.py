@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.interpolate import CubicSpline
 
-from subtr.vocoders import hops
-from subtr.vocoders.hops import Hops, overlapping
+from subtr.decoders import griffin_lim as hops
+from subtr.decoders.griffin_lim import Hops, overlapping
 
 
 def parts_of(table, *ends):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
+from subtr.decoders.griffin_lim import magnitudes_of_mel
 from subtr.stimulus.mel import MelSettings, mel_filters
-from subtr.vocoders.magnitudes import magnitudes_of_mel
 
 SETTINGS = MelSettings(rate_hz=8000, n_mels=24, window_samples=256, fmax_hz=4000)
 

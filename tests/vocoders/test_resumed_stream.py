@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from subtr.decoders.griffin_lim import GriffinLim
 from subtr.stimulus.mel import MelSettings
 from subtr.timeline import Clock
-from subtr.vocoders.griffin_lim import GriffinLim
 
 CLOCK = Clock(1.0, 12, frames_per_tr=32)
 SETTINGS = MelSettings(rate_hz=4000, n_mels=12, window_samples=256, fmax_hz=2000)

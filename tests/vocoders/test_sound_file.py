@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from subtr.vocoders.sound_file import SoundError, write_sound
+from subtr.decoders.vocoders import SoundError, write_sound
 
 RATE_HZ = 16000
 SOUND = (0.5 * np.sin(np.arange(RATE_HZ) / 5)).astype(np.float32)

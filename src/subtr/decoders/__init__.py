@@ -3,11 +3,8 @@
 A decoder is built from the vector's size, the frames of a TR and the size of a frame, and options.
 """
 
-from subtr.decoders.block_pictures import BlockPictureDecoder
-from subtr.decoders.mel import HeldDecoder, LinearDecoder
-from subtr.decoders.multi_receptive import MultiReceptiveDecoder
-from subtr.decoders.pictures import LinearPictureDecoder, PictureDecoder
-from subtr.decoders.refined import RefinedDecoder
+from subtr.decoders.mel import HeldDecoder, LinearDecoder, MultiReceptiveDecoder, RefinedDecoder
+from subtr.decoders.pictures import BlockPictureDecoder, LinearPictureDecoder, PictureDecoder
 from subtr.params import Registry
 
 DECODERS = Registry(
@@ -19,6 +16,7 @@ DECODERS = Registry(
         "multi_receptive": MultiReceptiveDecoder,
     },
 )
+
 PICTURE_DECODERS = Registry(
     "picture decoder",
     {

@@ -5,8 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+from subtr.decoders.vocoders import VocoderParams
 from subtr.params import SettingsError, SubtrError, validate
-from subtr.vocoders.choice import VocoderParams
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from subtr.decoders.griffin_lim import overlapping
 from subtr.film_reconstruction.parts import Parts
 from subtr.film_reconstruction.plan import FilmPlan
 from subtr.saved_autoencoder import SavedAutoencoder
 from subtr.stimulus.mel import iter_log_mel
 from subtr.stimulus.pictures import PictureSettings, iter_picture_trs
-from subtr.vocoders.hops import overlapping
 
 # A decoder may draw a TR with the help of its neighbours' numbers.
 _CONTEXT_TRS = 2

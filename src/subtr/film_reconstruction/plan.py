@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from subtr.decoders.vocoders import VocoderParams
 from subtr.fitting_vectors import NO_FIT, VectorFitParams
 from subtr.params import SettingsError, StudyWarning
 from subtr.saved_autoencoder import SavedAutoencoder, load_autoencoder
 from subtr.stimulus.cache import file_digest
 from subtr.stimulus.media import MediaError, MediaInfo, probe
 from subtr.timeline import Clock
-from subtr.vocoders.choice import VocoderParams
 
 # Raise it when the same job gives other blocks.
 _FORMAT = 1

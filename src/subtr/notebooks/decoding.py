@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import pandas as pd
 
 from subtr.datasets.study import Study
+from subtr.decoders.vocoders import Chosen
 from subtr.decoding import Decoded
 from subtr.lesions import WHOLE
 from subtr.notebooks.showing import excerpt
 from subtr.timeline import consecutive
 from subtr.viewing.gallery import Gallery
-from subtr.vocoders.choice import Chosen
 
 
 def players(

@@ -10,13 +10,13 @@ from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 
 from subtr.datasets.study import Study
+from subtr.decoders.vocoders import Chosen
 from subtr.experiment import Experiment
 from subtr.figures.stimulus import checked_trs
 from subtr.recording import recorded
 from subtr.result_tables import summary
 from subtr.timeline import Trs, consecutive
 from subtr.viewing.gallery import Gallery
-from subtr.vocoders.choice import Chosen
 
 
 def say(text: str) -> None:

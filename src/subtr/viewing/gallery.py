@@ -15,6 +15,7 @@ import numpy as np
 from IPython.display import HTML, Audio, Video, display
 from jaxtyping import Float, Float32, UInt8
 
+from subtr.decoders.vocoders import Chosen, choose_vocoder, write_sound
 from subtr.figures.stimulus import checked_trs, reconstructions
 from subtr.figures.style import colour_of
 from subtr.params import SettingsError, nearest
@@ -25,8 +26,6 @@ from subtr.timeline import Clock, Trs
 from subtr.viewing.explorer import live_widgets, show_widgets
 from subtr.viewing.film import film_of
 from subtr.viewing.sounds import recorded, remade
-from subtr.vocoders.choice import Chosen, choose_vocoder
-from subtr.vocoders.sound_file import write_sound
 
 RECORDING = "original recording"
 # What is embedded swells the notebook file.

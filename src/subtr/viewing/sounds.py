@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
+from subtr.decoders.griffin_lim import Vocoder
 from subtr.params import SettingsError
 from subtr.timeline import Clock
-from subtr.vocoders.vocoder import Vocoder
 
 _CONTEXT_TRS = 1
 

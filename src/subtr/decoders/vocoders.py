@@ -1,16 +1,20 @@
-"""Which vocoder a study is heard through."""
+"""From log-mel to waveform: vocoders by name, which one to choose, and WAV files."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import soundfile
+from jaxtyping import Float
 from pydantic import Field, model_validator
 
-from subtr.params import SettingsError, Strict
+from subtr.decoders.griffin_lim import GriffinLim, Vocoder
+from subtr.decoders.hifi_gan import HifiGan, WeightsError
+from subtr.params import Registry, SettingsError, Strict, SubtrError, whole_file
 from subtr.stimulus.mel import MelSettings
-from subtr.vocoders.griffin_lim import GriffinLim
-from subtr.vocoders.hifi_gan import HifiGan
-from subtr.vocoders.registry import VOCODERS
-from subtr.vocoders.vocoder import Vocoder
-from subtr.vocoders.weights import WeightsError
+
+VOCODERS = Registry("vocoder", {one.name: one for one in (GriffinLim, HifiGan)})
 
 Content = Literal["speech", "music", "mixed"]
 
@@ -74,3 +78,46 @@ def choose_vocoder(content: Content, settings: MelSettings) -> Chosen:
 
 def _griffin_lim(settings: MelSettings, why: str) -> Chosen:
     return Chosen(GriffinLim(settings), f"Sound by {GriffinLim.name}: {why}")
+
+
+class SoundError(SubtrError, OSError):
+    """A sound file cannot be written; the message names it and says what to do."""
+
+
+def write_sound(
+    path: Path | str,
+    sound: Float[np.ndarray, " sample"] | Iterable[Float[np.ndarray, "_"]],
+    rate_hz: int,
+) -> Path:
+    """Writes mono sound as a 16-bit file (wav, flac or ogg by its ending); louder parts clip.
+
+    Arguments
+        path: where to; written beside it first, so that half a sound never has this name.
+        sound: samples, or pieces of them as `Vocoder.stream` gives them.
+        rate_hz: samples per second.
+
+    Raises
+        SoundError: unknown ending, or the folder cannot be written.
+    """
+    path = Path(path)
+    pieces = [sound] if isinstance(sound, np.ndarray) else sound
+    if path.suffix[1:].upper() not in soundfile.available_formats():
+        raise _cannot(path, f"unknown ending {path.suffix!r}")
+    try:
+        # The name of a part says nothing of its format.
+        with (
+            whole_file(path) as part,
+            soundfile.SoundFile(part, "w", rate_hz, 1, format=path.suffix[1:]) as file,
+        ):
+            for piece in pieces:
+                file.write(np.clip(piece, -1.0, 1.0))
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise _cannot(path, error) from error
+    return path
+
+
+def _cannot(path: Path, why: object) -> SoundError:
+    return SoundError(
+        f"{path} cannot be written: {why}. Expected a .wav, .flac or .ogg file in a folder that "
+        "exists and that you can write to."
+    )
