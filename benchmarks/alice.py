@@ -20,9 +20,6 @@ from benchmarks.encoders import SEEDS, bold_folder, bold_params, stream_at
 from benchmarks.simulated_bold import gains_over
 from benchmarks.tables import Row
 from subtr.aggregators import AGGREGATORS
-from subtr.altered_stimulus import altered
-from subtr.baselines.canonical import canonical_features
-from subtr.baselines.ridge import FirRidge, nested_blocks
 from subtr.bold_params import BoldParams
 from subtr.bold_scores import bold_rows, ceiling_rows, control_rows
 from subtr.bold_stimulus import bold_stimulus
@@ -34,7 +31,10 @@ from subtr.datasets.study import Study
 from subtr.experiment_params import SystemParams
 from subtr.metrics.bold import pearson_r, standardise_by_fold
 from subtr.metrics.inference import shuffle_frames
-from subtr.models import BoldPredictor
+from subtr.models.batches import altered
+from subtr.models.encoding_model import BoldPredictor
+from subtr.models.linear import canonical_features
+from subtr.models.ridge import FirRidge, nested_blocks
 from subtr.params import SettingsError, load_params, params_folder, params_hash, validate
 from subtr.prediction import predict_bold
 from subtr.rivals import bold_rivals

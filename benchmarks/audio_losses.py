@@ -13,11 +13,11 @@ import soundfile
 from benchmarks.data import folder_of, read_manifest, reader_study
 from benchmarks.speech import SEEDS, gains, trained
 from benchmarks.tables import Row
-from subtr.baselines.reconstruction import mean_rival
 from subtr.decoders.griffin_lim import GriffinLim
 from subtr.experiment_params import SystemParams
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
+from subtr.models.linear import mean_rival
 from subtr.params import load_params, params_folder, validate
 
 TABLE = "sound_losses"

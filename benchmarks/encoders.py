@@ -16,18 +16,17 @@ from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, named
 from subtr.aggregators import AGGREGATORS
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.baselines.reconstruction import mean_rival
 from subtr.bold_params import BoldParams
 from subtr.bold_scores import bold_rows
 from subtr.cost.measuring import count_parameters
 from subtr.datasets import load_study
 from subtr.datasets.held_out import held_out_bold
+from subtr.models.linear import fit_pca, mean_rival
+from subtr.models.stream import Stream, StreamParams
 from subtr.params import SettingsError, params_hash, validate
 from subtr.prediction import predict_bold
 from subtr.reconstruction import AutoencoderTask, reconstruct_sound
 from subtr.scoring import sound_rows
-from subtr.streams import Stream, StreamParams
-from subtr.training_windows import fit_pca
 
 SEEDS = (0, 1, 2)
 SIZES = (64, 128, 256, 512)
@@ -118,7 +117,7 @@ def matched_width(
 
     Arguments
         params_at: width -> a stream of that width; more of it means more parameters.
-        in_dim, frames_per_tr, dim: see `subtr.models.Stream`.
+        in_dim, frames_per_tr, dim: see `subtr.models.stream.Stream`.
         step: widths tried are its multiples, as heads must share a width evenly.
         widest: none beyond it is tried.
 

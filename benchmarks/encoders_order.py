@@ -25,7 +25,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from benchmarks.data import TR_S, folder_of, load_speech
 from benchmarks.tables import Row
 from subtr.datasets.simulated_film import iter_generated_pictures, picture_scenes
-from subtr.streams import Part, Stream, StreamParams
+from subtr.models.stream import Part, Stream, StreamParams
 
 TABLE = "order"
 SEEDS = (0, 1, 2)

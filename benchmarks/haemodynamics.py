@@ -16,9 +16,8 @@ from benchmarks.tables import Row
 from subtr.bold_params import BoldParams
 from subtr.bold_training import fit_fold
 from subtr.losses import bold_loss
+from subtr.models.encoding_model import BoldReadout, peak_times_s
 from subtr.params import params_hash, validate
-from subtr.peak_times import peak_times_s
-from subtr.readouts import BoldReadout
 from subtr.timeline import Split
 
 SEEDS = (0, 1, 2)

@@ -19,11 +19,11 @@ from subtr.decoding import decode, fit_decoders, with_bold_of
 from subtr.decoding_scores import PREFIX, decoding_rows, identified
 from subtr.experiment_params import SystemParams
 from subtr.metrics.identification import cut_segments, identify
+from subtr.models.stimulus_decoder import autoencoder_code, components_code
 from subtr.params import load_params, params_folder, params_hash, validate
 from subtr.prediction import predict_bold
 from subtr.reconstruction import train_sound
 from subtr.rivals import bold_rivals
-from subtr.stimulus_codes import autoencoder_code, components_code
 from subtr.timeline import consecutive
 
 SEEDS = (0, 1, 2)

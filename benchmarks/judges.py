@@ -18,12 +18,12 @@ import soundfile
 
 from benchmarks.data import TR_S, folder_of, music_files, read_manifest
 from benchmarks.tables import Row
-from subtr.baselines.reconstruction import mean_rival
 from subtr.decoders.griffin_lim import GriffinLim
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
 from subtr.judges.word_errors import word_errors
 from subtr.metrics.inference import shuffle_frames
+from subtr.models.linear import mean_rival
 from subtr.stimulus.media import iter_sound, resample
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock

@@ -25,12 +25,11 @@ from benchmarks.data import TR_S, folder_of, mono_sound, read_manifest, vocoder_
 from benchmarks.spoken import linear_heard, redrawn, spoken
 from benchmarks.tables import NotMeasured, Row, named
 from benchmarks.words import JUDGES, READER, SEEDS, bounded, judged
-from subtr.baselines.reconstruction import mean_rival
 from subtr.decoders.griffin_lim import Vocoder
 from subtr.decoders.hifi_gan import HifiGan, WeightsError
+from subtr.models.linear import fit_pca, mean_rival
 from subtr.params import params_hash
 from subtr.scoring import sound_rows
-from subtr.training_windows import fit_pca
 
 SYSTEM, VOICE = "tier1_more_speech", "voice"
 N_TRAIN, N_HELD_OUT = 930, 48

@@ -13,11 +13,11 @@ from pathlib import Path
 from benchmarks.data import FILMS, TR_S, film_study
 from benchmarks.tables import Row
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.baselines.blocks import BlockPCARival
+from subtr.models.linear import BlockPCARival
+from subtr.models.saved import frames_of_pictures, pictures_of_frames
 from subtr.params import params_hash, validate
 from subtr.reconstruction import AutoencoderTask, reconstruct_pictures
 from subtr.rivals import picture_rivals
-from subtr.saved_autoencoder import frames_of_pictures, pictures_of_frames
 from subtr.scoring import picture_rows
 from subtr.stimulus.pictures import Blocks
 from subtr.timeline import consecutive

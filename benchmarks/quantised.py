@@ -13,14 +13,13 @@ import torch
 
 from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, preservation_gain
-from subtr.baselines.reconstruction import mean_rival
 from subtr.metrics.temporal import temporal_preservation
+from subtr.models.linear import fit_pca, mean_rival
 from subtr.params import params_hash, validate
 from subtr.quantised import QuantisedParams
 from subtr.quantised_training import reconstruct_quantised
 from subtr.scoring import sound_rows
 from subtr.timeline import Split, consecutive
-from subtr.training_windows import fit_pca
 
 SEEDS = (0, 1, 2)
 # Numbers a TR and bits a number that the plain rival may choose from, on validation TRs.

@@ -20,11 +20,11 @@ from subtr.datasets.study import folds_of
 from subtr.experiment_params import StudyParams
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
+from subtr.models.ridge import ridge_prediction
+from subtr.models.stream import Part, StreamParams
 from subtr.params import load_params, params_folder, params_hash
 from subtr.prediction import predict_bold
-from subtr.ridge_prediction import ridge_prediction
 from subtr.scoring import block_trs
-from subtr.streams import Part, StreamParams
 from subtr.training_params import TrainingParams
 
 SEEDS = (0, 1, 2)

@@ -12,9 +12,9 @@ import numpy as np
 from benchmarks.data import folder_of, mono_sound, read_manifest, vocoder_before
 from benchmarks.spoken import components, learned, spoken
 from benchmarks.tables import Row
-from subtr.baselines.reconstruction import mean_rival
 from subtr.judges import load_judge
 from subtr.metrics.inference import block_bootstrap
+from subtr.models.linear import mean_rival
 
 SEEDS = (0, 1, 2)
 # Takes of each digit by which speakers are enrolled; the others are judged.

@@ -12,15 +12,14 @@ import torch
 
 from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, preservation_gain
-from subtr.baselines.reconstruction import mean_rival
 from subtr.experiment_params import SystemParams
+from subtr.models.linear import fit_pca, mean_rival
+from subtr.models.stream import Part
 from subtr.params import load_params, params_folder, params_hash
 from subtr.perturbation import perturbed
 from subtr.reconstruction import AutoencoderTask, reconstruct_sound
 from subtr.scoring import sound_rows
-from subtr.streams import Part
 from subtr.timeline import consecutive
-from subtr.training_windows import fit_pca
 
 SEEDS = (0, 1, 2)
 

@@ -8,18 +8,17 @@ import numpy as np
 import torch
 
 from benchmarks.data import N_VALIDATION, TR_S
-from subtr.baselines.reconstruction import PCARival
 from subtr.datasets.study import Fold, Study
 from subtr.decoders.griffin_lim import Vocoder
 from subtr.decoders.hifi_gan import HIFI_GAN_MEL
 from subtr.decoders.mel import LinearDecoder
 from subtr.experiment_params import SystemParams
-from subtr.fitting_vectors import VectorFitParams, fitted_vectors
+from subtr.models.autoencoder import VectorFitParams, fitted_vectors
+from subtr.models.linear import PCARival, fit_pca
 from subtr.params import load_params, params_folder, params_hash
 from subtr.reconstruction import train_sound
 from subtr.stimulus.mel import log_mel_of_sound
 from subtr.timeline import Clock, Split, consecutive
-from subtr.training_windows import fit_pca
 
 # As many as there are hops of 256 samples, with which HiFi-GAN could read the spectrogram too.
 FRAMES_PER_TR = round(TR_S * HIFI_GAN_MEL.rate_hz / 256)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
-from subtr.baselines.ridge import DEFAULT_ALPHAS, nested_blocks
 from subtr.metrics.bold import known_deviation, known_mean, parcels_alike
+from subtr.models.ridge import DEFAULT_ALPHAS, nested_blocks
 from subtr.params import StudyError
 
 LEAST_TRS = 10

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from benchmarks.streaming_ridge import StreamingRidge
-from subtr.baselines.ridge import delayed
 from subtr.bold.cleaning import Cleaner
 from subtr.bold_scores import groups_of, one_subject_rows, score_rows
 from subtr.datasets.study import Study
 from subtr.metrics.bold import known_mean, pearson_r, scored_on, standardise_by_fold
 from subtr.metrics.inference import block_bootstrap, held_out_shift_null
+from subtr.models.ridge import delayed
 from subtr.params import StudyError
 from subtr.scoring import Row, block_trs
 from subtr.timeline import Split

@@ -19,10 +19,10 @@ from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import Fold, folds_of
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
+from subtr.models.ridge import ridge_features
 from subtr.new_subjects import head_prediction, leave_one_subject_out, shared_of
 from subtr.params import params_hash, validate
 from subtr.prediction import predict_bold
-from subtr.ridge_prediction import ridge_features
 from subtr.scoring import block_trs
 
 UNSEEN_FILM = 1

@@ -28,7 +28,6 @@ from benchmarks.data import (
 from benchmarks.generated_tracks import generated_tracks
 from benchmarks.motion import BLOCK, N_BLOCKS
 from benchmarks.tables import Row, share
-from subtr.baselines.blocks import BlockPCARival
 from subtr.datasets.simulated import scene_labels
 from subtr.datasets.simulated_film import picture_scenes
 from subtr.datasets.study import Study
@@ -39,7 +38,8 @@ from subtr.judges.shots import paired_boundaries
 from subtr.metrics import mean_known
 from subtr.metrics.inference import block_bootstrap
 from subtr.metrics.temporal import motion_sums
-from subtr.saved_autoencoder import frames_of_pictures, pictures_of_frames
+from subtr.models.linear import BlockPCARival
+from subtr.models.saved import frames_of_pictures, pictures_of_frames
 from subtr.scoring import block_trs
 from subtr.stimulus.media import probe
 from subtr.stimulus.pictures import Blocks, pictures_of_media

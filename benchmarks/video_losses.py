@@ -27,9 +27,9 @@ from subtr.judges import load_judge
 from subtr.metrics.bold import known_mean
 from subtr.metrics.inference import block_bootstrap
 from subtr.metrics.temporal import frame_correlations, motion_sums, preservation_sums
+from subtr.models.saved import frames_of_pictures, pictures_of_frames
 from subtr.params import params_hash, validate
 from subtr.reconstruction import reconstruct_pictures
-from subtr.saved_autoencoder import frames_of_pictures, pictures_of_frames
 from subtr.scoring import block_trs
 
 TABLE = "picture_losses"

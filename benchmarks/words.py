@@ -22,10 +22,10 @@ from benchmarks.data import TR_S, folder_of, mono_sound, read_manifest, vocoder_
 from benchmarks.quantised import CLIP_OF_BITS, allotted_bits, told
 from benchmarks.spoken import components, fit_to_what_is_heard, learned, linear_heard, spoken
 from benchmarks.tables import Row, named
-from subtr.baselines.reconstruction import mean_rival
 from subtr.decoders.hifi_gan import HifiGan, WeightsError
-from subtr.items import window_batches
 from subtr.judging.sounds import Pieces, judged_sounds
+from subtr.models.batches import window_batches
+from subtr.models.linear import mean_rival
 from subtr.params import params_hash
 from subtr.scoring import sound_rows
 from subtr.timeline import consecutive

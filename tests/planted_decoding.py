@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from planted import after_hrf, low_rank_study
 
-from subtr.stimulus_codes import StimulusCode
+from subtr.models.stimulus_decoder import StimulusCode
 
 N_FLOATS = 4
 

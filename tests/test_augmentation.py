@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from subtr.augmentation import AugmentationParams, augment, shifted
-from subtr.items import with_context
+from subtr.augmentation import augment, shifted
+from subtr.models.batches import with_context
+from subtr.models.stream import AugmentationParams
 from subtr.params import SettingsError
 
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from planted import low_rank_study
 
-from subtr.augmentation import AugmentationParams
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.autoencoder_training import LessonBatches
 from subtr.curriculum import CurriculumParams
 from subtr.datasets.study import Fold, Study
-from subtr.items import WindowBatches
 from subtr.metrics.temporal import temporal_preservation
+from subtr.models.batches import WindowBatches
+from subtr.models.stream import AugmentationParams
 from subtr.params import SettingsError, validate
 from subtr.reconstruction import reconstruct_pictures, reconstruct_sound, train_sound
 

@@ -7,14 +7,13 @@ import torch
 from matplotlib.figure import Figure
 from planted import order_study
 
-from subtr.altered_stimulus import altered, without_fast_changes
 from subtr.brain_encoding import explained, held_out, parcel_gains, timescales, trained_folds
 from subtr.experiment import Experiment
 from subtr.experiment_params import StudyParams
 from subtr.figures import encoding
-from subtr.items import with_context
+from subtr.models.batches import altered, with_context, without_fast_changes
+from subtr.models.encoding_model import peak_time_map
 from subtr.params import SettingsError
-from subtr.peak_times import peak_time_map
 
 SYSTEM = """
 bold:

@@ -8,14 +8,13 @@ from leaks import assert_fitted_on_train
 from planted import low_rank_study
 from planted_decoding import N_FLOATS, answering_study
 
-from subtr.bold_decoder import BoldDecoder
 from subtr.datasets.study import folds_of
 from subtr.decoding import decode, fit_decoders, with_bold_of
 from subtr.decoding_scores import PREFIX, decoding_rows, identified
 from subtr.lesions import WHOLE, lesioned, lesions
 from subtr.metrics.bold import pearson_r
+from subtr.models.stimulus_decoder import BoldDecoder, StimulusCode, components_code
 from subtr.params import SettingsError
-from subtr.stimulus_codes import StimulusCode, components_code
 
 STUDY, CODE = answering_study()
 SPLITS = STUDY.splits(3, gap_s=24.0)

@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from subtr.export import StreamSpec, load_stream, loss_by_form, quantised, save_stream
+from subtr.models.saved import StreamSpec, load_stream, loss_by_form, quantised, save_stream
+from subtr.models.stream import Part, StreamParams
 from subtr.params import SettingsError
-from subtr.streams import Part, StreamParams
 
 TR_S = 1.5
 SPEC = StreamSpec(

@@ -8,8 +8,7 @@ from torch import nn
 from subtr.autoencoder_params import PictureParams, SoundParams
 from subtr.datasets.study import Fold, Study
 from subtr.decoders import DECODERS
-from subtr.feature_error import FeatureError, FeatureParams
-from subtr.fitting_vectors import VectorFitParams, fitted_vectors
+from subtr.models.autoencoder import FeatureError, FeatureParams, VectorFitParams, fitted_vectors
 from subtr.params import SettingsError, validate
 from subtr.reconstruction import reconstruct_sound
 from subtr.stimulus.mel import MelSettings

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from subtr.decoders import DECODERS
-from subtr.fitting_vectors import fitted_vectors
+from subtr.models.autoencoder import fitted_vectors
 
 N_TRS, N_FRAMES, N_BANDS, DIM = 5, 8, 4, 6
 

@@ -17,8 +17,8 @@ from subtr.experiment_params import StudyParams, SystemParams
 from subtr.figures.scores import training_panels
 from subtr.gallery import GallerySystem, fallen_curves, findings, systems_of, train_systems
 from subtr.metrics.temporal import temporal_preservation
+from subtr.models.responses import RESPONSES
 from subtr.params import SettingsError, load_params, params_folder
-from subtr.responses import RESPONSES
 from subtr.results import COLUMNS
 from subtr.stimulus.speech import SpeechModelError
 

@@ -10,7 +10,7 @@ from torch.nn.functional import mse_loss
 from subtr.aggregators import AGGREGATORS
 from subtr.encoders import ENCODERS
 from subtr.encoders.positions import POSITIONS
-from subtr.streams import Part, Stream, StreamParams
+from subtr.models.stream import Part, Stream, StreamParams
 
 IN_DIM, N_FRAMES, CONTEXT, DIM, TR_S = 4, 16, 4, 3, 1.5
 TINY = [

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subtr.bold.hrf import HRF_MODELS, DoubleGamma, bin_kernel, hrf, hrf_kernel, lag_kernel
-from subtr.double_gamma_layer import _SPEED
+from subtr.models.responses import _SPEED, RESPONSES
 from subtr.params import SettingsError
-from subtr.responses import RESPONSES
 from subtr.timeline import HRF_DURATION_S
 
 TRS_S = [1.0, 1.49, 1.5, 2.0]

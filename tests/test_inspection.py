@@ -9,8 +9,8 @@ from planted import low_rank_study, order_study
 from subtr.experiment import Experiment
 from subtr.experiment_params import StudyParams
 from subtr.inspection import ALL, levels_of_bold, levels_of_sound, without_level
+from subtr.models.stream import Stream, StreamParams
 from subtr.params import SettingsError
-from subtr.streams import Stream, StreamParams
 
 HIERARCHY = {"name": "hierarchical", "dims": [6, 6], "pool_frames": [8]}
 SOUND = {

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subtr.items import WindowBatches, timeline_batch, window_batches, with_context
+from subtr.models.batches import WindowBatches, timeline_batch, window_batches, with_context
 from subtr.params import SettingsError
 from subtr.timeline import consecutive
 

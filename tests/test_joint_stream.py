@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from subtr.items import SoundAndPictures
-from subtr.joint_stream import JointStream, PictureStreamParams
+from subtr.models.batches import SoundAndPictures
+from subtr.models.stream import JointStream, PictureStreamParams, Stream, StreamParams
 from subtr.params import SettingsError, validate
-from subtr.streams import Stream, StreamParams
 
 N_FRAMES, N_PICTURES, N_BANDS, DIM, TR_S = 12, 4, 3, 5, 1.5
 SOUND = {

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from subtr.decoders import DECODERS
-from subtr.models import BoldPredictor, TemporalAutoencoder
+from subtr.models.autoencoder import TemporalAutoencoder
+from subtr.models.encoding_model import BoldPredictor, ReadoutParams
+from subtr.models.stream import Part, Stream, StreamParams
 from subtr.params import SettingsError, validate
-from subtr.readout_params import ReadoutParams
-from subtr.streams import Part, Stream, StreamParams
 
 IN_DIM, N_FRAMES, DIM = 4, 12, 3
 CONV = {

@@ -6,8 +6,8 @@ from tiny_experiment import STUDY, SYSTEM, write
 from subtr.cost.measuring import count_parameters
 from subtr.decoders import DECODERS
 from subtr.experiment import Experiment
+from subtr.models.stream import Stream
 from subtr.network_sizes import network_sizes
-from subtr.streams import Stream
 
 
 @pytest.fixture

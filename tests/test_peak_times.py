@@ -10,11 +10,9 @@ from benchmarks.planted import PEAKS_S, lowest_error_s, respond, responding_stud
 from subtr.bold_params import BoldParams
 from subtr.bold_training import fit_fold
 from subtr.datasets.study import Fold
-from subtr.models import BoldPredictor
+from subtr.models.encoding_model import BoldPredictor, ReadoutParams, peak_time_map, peak_times_s
+from subtr.models.stream import StreamParams
 from subtr.params import SettingsError, validate
-from subtr.peak_times import peak_time_map, peak_times_s
-from subtr.readout_params import ReadoutParams
-from subtr.streams import StreamParams
 from subtr.timeline import Split
 
 

@@ -11,11 +11,9 @@ from planted import order_study
 from subtr.bold.hrf import hrf_kernel
 from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import bold_predictor
+from subtr.models.encoding_model import BoldReadout, ReadoutParams, SubjectHeads
+from subtr.models.responses import RESPONSES
 from subtr.params import SettingsError, StudyWarning, validate
-from subtr.readout_params import ReadoutParams
-from subtr.readouts import BoldReadout
-from subtr.responses import RESPONSES
-from subtr.subject_heads import SubjectHeads
 
 
 def test_a_canonical_response_is_not_tied_to_a_checkpoints_tr():

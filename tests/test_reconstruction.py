@@ -5,15 +5,14 @@ import pytest
 import torch
 from planted import low_rank_study
 
-from subtr import training_windows
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.baselines.reconstruction import PCARival
 from subtr.datasets.study import Fold, Study
 from subtr.metrics.temporal import temporal_preservation
+from subtr.models import linear as training_windows
+from subtr.models.linear import PCARival, fit_pca, holds_components, windows_of
 from subtr.params import SettingsError, validate
 from subtr.reconstruction import reconstruct_pictures, reconstruct_sound, train_sound
 from subtr.timeline import Clock, consecutive
-from subtr.training_windows import fit_pca, holds_components, windows_of
 
 LINEAR = {
     "stream": {"encoder": {"name": "linear", "hidden_dim": 0}, "aggregator": {"name": "linear"}},

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from subtr.encoders.positions import POSITIONS
+from subtr.models.stream import Stream, StreamParams
 from subtr.params import validate
-from subtr.streams import Stream, StreamParams
 
 IN_DIM = 3
 

@@ -4,7 +4,7 @@ import numpy as np
 from tiny_prediction import SPLITS, STUDY, held_out_r
 
 from subtr.datasets.study import Study, folds_of
-from subtr.ridge_prediction import ridge_features, ridge_prediction
+from subtr.models.ridge import ridge_features, ridge_prediction
 
 
 def test_ridge_finds_a_feature_that_drives_bold_and_none_in_noise():

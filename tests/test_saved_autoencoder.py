@@ -7,11 +7,10 @@ from planted import low_rank_study
 
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.datasets.study import Fold, Study
-from subtr.export import StreamSpec, save_stream
-from subtr.fitting_vectors import VectorFitParams
+from subtr.models.autoencoder import VectorFitParams
+from subtr.models.saved import AUTOENCODER_FILE, StreamSpec, load_autoencoder, save_stream
 from subtr.params import SettingsError, params_hash, validate
 from subtr.reconstruction import train_pictures, train_sound
-from subtr.saved_autoencoder import AUTOENCODER_FILE, load_autoencoder
 from subtr.timeline import Clock
 
 SHORT = {"batches_per_epoch": 4, "training": {"max_epochs": 2, "learning_rate": 0.02}}

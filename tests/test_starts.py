@@ -6,8 +6,8 @@ import torch
 
 from subtr.aggregators import AGGREGATORS
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.baselines.blocks import BlockPCARival
 from subtr.datasets.study import Fold, Study
+from subtr.models.linear import BlockPCARival
 from subtr.params import SettingsError, validate
 from subtr.reconstruction import reconstruct_pictures
 from subtr.stimulus.pictures import Blocks

@@ -12,10 +12,10 @@ from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import bold_predictor, standardised_frames
 from subtr.datasets.held_out import cleaned_bold
 from subtr.datasets.study import folds_of
+from subtr.models.ridge import ridge_features
+from subtr.models.stream import Part, StreamParams
 from subtr.params import SettingsError, StudyError, validate
 from subtr.prediction import predict_bold
-from subtr.ridge_prediction import ridge_features
-from subtr.streams import Part, StreamParams
 from subtr.training_params import TrainingParams
 
 

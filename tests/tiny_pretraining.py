@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from subtr.datasets.study import Study
+from subtr.models.stream import Stream, StreamParams
 from subtr.params import validate
-from subtr.streams import Stream, StreamParams
 from subtr.timeline import Clock, Split
 
 TR_S, N_FRAMES, N_BANDS, CONTEXT = 1.5, 8, 6, 4

@@ -19,8 +19,8 @@ from subtr.encoders import ENCODERS, PICTURE_ENCODERS
 from subtr.encoders.positions import POSITIONS
 from subtr.experiment_params import StudyParams, SystemParams
 from subtr.identifiability.sweeps import IdentifiabilityParams
+from subtr.models.responses import RESPONSES
 from subtr.params import Registry, options_model
-from subtr.responses import RESPONSES
 
 _FILES = {
     "study_<name>.yaml": StudyParams,

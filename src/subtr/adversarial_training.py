@@ -16,7 +16,7 @@ from subtr.discriminators import (
     fooling_loss,
 )
 from subtr.fitting import Fitting
-from subtr.items import Batch
+from subtr.models.batches import Batch
 from subtr.training_params import TrainingParams
 
 # Of the discriminators, as in HiFi-GAN, section 3.

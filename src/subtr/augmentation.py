@@ -3,42 +3,10 @@
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
-from pydantic import Field, model_validator
 from torch import Generator, Tensor
 
-from subtr.params import SettingsError, Strict
-
-
-class AugmentationParams(Strict):
-    """How a training item is changed; 0 everywhere leaves it as it is.
-
-    ``shift_frames``: an item is moved by up to so many frames, earlier or later. For slow targets
-    such as BOLD; a reconstruction would be asked for what it was not given.
-    ``time_masks``: masks a TR, anywhere in the item, each of 0 to ``time_mask_frames`` frames.
-    ``frequency_masks``: masks an item, each of 0 to ``frequency_mask_bands`` neighbouring bands.
-    ``noise``: standard deviation of white noise, in the units of the frames.
-    """
-
-    shift_frames: int = Field(0, ge=0)
-    time_masks: int = Field(0, ge=0)
-    time_mask_frames: int = Field(0, ge=0)
-    frequency_masks: int = Field(0, ge=0)
-    frequency_mask_bands: int = Field(0, ge=0)
-    noise: float = Field(0.0, ge=0, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _number_and_width(self):
-        for number, width in (
-            ("time_masks", "time_mask_frames"),
-            ("frequency_masks", "frequency_mask_bands"),
-        ):
-            found = getattr(self, number), getattr(self, width)
-            if (found[0] > 0) != (found[1] > 0):
-                raise ValueError(
-                    f"{number} = {found[0]} with {width} = {found[1]}: expected both above 0 "
-                    "(masks of up to that width) or both 0 (none)"
-                )
-        return self
+from subtr.models.stream import AugmentationParams
+from subtr.params import SettingsError
 
 
 def augment(
@@ -60,7 +28,7 @@ def augment(
             masks on every device.
         mean: what masked values become, one for all or a whole frame; 0 suits standardised frames.
         context_frames: frames of the neighbouring TRs on either side of each TR's own, see
-            `subtr.items.with_context`; a moment is treated alike in every TR that sees it.
+            `subtr.models.batches.with_context`; a moment is treated alike in every TR that sees it.
 
     A shift holds the first or last frame where nothing is known before or after it.
 

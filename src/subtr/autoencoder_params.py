@@ -5,18 +5,16 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from subtr.aggregators import AGGREGATORS
-from subtr.augmentation import AugmentationParams
 from subtr.curriculum import CurriculumParams
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.distillation import DistillationParams
-from subtr.feature_error import FeatureParams
-from subtr.fitting_vectors import VectorFitParams
+from subtr.models.autoencoder import FeatureParams, VectorFitParams
+from subtr.models.stream import AugmentationParams, Part, StreamParams
 from subtr.params import SettingsError, Strict, unhashed_default
 from subtr.perturbation import PerturbationParams
 from subtr.picture_losses import PictureLoss
 from subtr.quantiser_params import CodeParams
 from subtr.sound_losses import SoundLoss
-from subtr.streams import Part, StreamParams
 from subtr.training_loss import TrainingLoss
 from subtr.training_params import TrainingParams
 
@@ -29,7 +27,7 @@ class AutoencoderParams(Strict):
     those of blocks of the training pictures.
     ``perturbation``: copies of the training time that are learned from too, components included.
     ``fit_steps``, ``fit_step``, ``fit_features``: steps by which each test vector is fitted to the
-    decoder, see `subtr.fitting_vectors`. ``augmentation``, ``curriculum``: what changes in the
+    decoder, see `subtr.models.autoencoder`. ``augmentation``, ``curriculum``: what changes in the
     windows that are given and asked for in training. ``loss``: what it is trained by. ``balance``:
     the errors within TRs and of their level pull equally hard at the start. ``teacher``: a system
     that is trained before, and followed. ``others_share``: of each batch of sound, that comes from

@@ -10,16 +10,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from subtr.adversarial_training import AdversarialFitting, Adversary, Drawn
-from subtr.augmentation import AugmentationParams, augment
+from subtr.augmentation import augment
 from subtr.balancing import equal_gradient_weights
 from subtr.curriculum import CurriculumParams, target_at
 from subtr.datasets.study import Fold
 from subtr.distillation import Distiller, distillation_loss, follow_autoencoder
-from subtr.feature_error import FeatureError
 from subtr.fitting import Fitting
-from subtr.items import Batch, WindowBatches
 from subtr.losses import Diagnostics, reconstruction_loss
-from subtr.models import TemporalAutoencoder
+from subtr.models.autoencoder import FeatureError, TemporalAutoencoder
+from subtr.models.batches import Batch, WindowBatches
+from subtr.models.stream import AugmentationParams
 from subtr.other_recordings import MixedBatches
 from subtr.params import SettingsError
 from subtr.training import fit

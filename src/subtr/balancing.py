@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from subtr.items import Batch
+from subtr.models.batches import Batch
 from subtr.params import SettingsError
 
 NamedLosses = Callable[[nn.Module, Batch], Mapping[str, Float[Tensor, ""]]]

@@ -7,7 +7,7 @@ import torch
 
 from subtr.augmentation import augment
 from subtr.datasets.study import Fold
-from subtr.items import Batch, Stimulus, epoch_seed, parts_of
+from subtr.models.batches import Batch, Stimulus, epoch_seed, parts_of
 
 
 @dataclass

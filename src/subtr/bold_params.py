@@ -4,16 +4,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from subtr.augmentation import AugmentationParams
 from subtr.bold.alignment import AlignmentMethod
 from subtr.datasets.held_out import DeconvolutionParams
 from subtr.distillation import DistillationParams
-from subtr.joint_stream import PictureStreamParams
+from subtr.models.encoding_model import ReadoutParams
+from subtr.models.stream import AugmentationParams, PictureStreamParams, StreamParams
 from subtr.params import Strict, unhashed_default
 from subtr.pretraining_params import PretrainingParams
-from subtr.readout_params import ReadoutParams
 from subtr.stimulus.speech import SpeechFeatureParams
-from subtr.streams import StreamParams
 from subtr.training_params import TrainingParams
 
 

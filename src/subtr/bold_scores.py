@@ -48,8 +48,8 @@ from subtr.metrics.inference import (
     wrong_subject_p,
     wrong_subject_scores,
 )
+from subtr.models.ridge import ridge_features
 from subtr.params import SettingsError
-from subtr.ridge_prediction import ridge_features
 from subtr.scoring import Row, block_trs
 from subtr.timeline import consecutive
 

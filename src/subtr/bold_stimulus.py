@@ -10,11 +10,10 @@ from torch import Tensor
 
 from subtr.bold_params import BoldParams
 from subtr.datasets.study import Study
-from subtr.items import SoundAndPictures, Stimulus, with_context
-from subtr.joint_stream import PictureStreamParams
-from subtr.models import BoldPredictor
+from subtr.models.batches import SoundAndPictures, Stimulus, with_context
+from subtr.models.encoding_model import BoldPredictor, readout_of
+from subtr.models.stream import PictureStreamParams
 from subtr.params import SettingsError
-from subtr.readout_params import readout_of
 from subtr.timeline import Split
 
 

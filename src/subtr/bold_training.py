@@ -21,9 +21,9 @@ from subtr.datasets.held_out import deconvolved_study, labelled_bold, labelled_t
 from subtr.datasets.study import Fold, Study
 from subtr.distillation import Distiller, Pair, distillation_loss, follow_predictor
 from subtr.fitting import Fitting
-from subtr.items import Batch, Stimulus, parts_of, stimulus_of, timeline_batch
 from subtr.losses import Diagnostics, bold_loss
-from subtr.models import BoldPredictor
+from subtr.models.batches import Batch, Stimulus, parts_of, stimulus_of, timeline_batch
+from subtr.models.encoding_model import BoldPredictor
 from subtr.params import SettingsError
 from subtr.pretraining import pretrain_members
 from subtr.timeline import Split, consecutive

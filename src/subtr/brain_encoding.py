@@ -8,11 +8,9 @@ import torch
 from einops import rearrange
 from jaxtyping import Float64
 
-from subtr.altered_stimulus import altered, without_fast_changes
 from subtr.bold_training import Trained, fit_fold
 from subtr.datasets.study import Study
 from subtr.experiment_data import ExperimentData
-from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.metrics.bold import known_mean, pearson_r
 from subtr.metrics.inference import (
     block_bootstrap,
@@ -20,10 +18,11 @@ from subtr.metrics.inference import (
     held_out_shift_null,
     permutation_p,
 )
-from subtr.models import BoldPredictor
+from subtr.models.batches import Stimulus, altered, parts_of, stimulus_of, without_fast_changes
+from subtr.models.encoding_model import BoldPredictor
+from subtr.models.ridge import ridge_features
 from subtr.params import SettingsError
 from subtr.prediction import bold_timeline
-from subtr.ridge_prediction import ridge_features
 from subtr.scoring import block_trs
 from subtr.system_training import training_folds
 from subtr.variance_partition import partition_name, partitioned
@@ -135,7 +134,7 @@ def explained(
     """R2 of held-out BOLD split among features of each TR and the learned vectors.
 
     Arguments
-        features: of those that the study has; see `subtr.ridge_prediction.ridge_features`.
+        features: of those that the study has; see `subtr.models.ridge.ridge_features`.
 
     Columns: part ("learned vectors alone", "mean mel & learned vectors", ...), group, r2.
     """

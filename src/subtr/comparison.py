@@ -17,12 +17,12 @@ from subtr.cost.measuring import count_parameters, forward_flops, kept_for_backw
 from subtr.datasets.study import Study
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.experiment import Experiment
-from subtr.items import Stimulus, parts_of, stimulus_of
-from subtr.models import TemporalAutoencoder
+from subtr.models.autoencoder import TemporalAutoencoder
+from subtr.models.batches import Stimulus, parts_of, stimulus_of
+from subtr.models.stream import Stream
 from subtr.quantised import QuantisedAutoencoder
 from subtr.quantised_training import coded
 from subtr.results import read_table, write_results
-from subtr.streams import Stream
 from subtr.system_training import with_features_of
 
 COSTS = ("parameters", "MMAC a TR", "training memory_MB", "inference_ms a TR")

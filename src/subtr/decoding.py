@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
 
-from subtr.bold_decoder import WINDOW_S, BoldDecoder
 from subtr.datasets.held_out import cleaned_bold
 from subtr.datasets.study import Fold, Study
+from subtr.models.stimulus_decoder import WINDOW_S, BoldDecoder, StimulusCode
 from subtr.params import SettingsError, nearest
-from subtr.stimulus_codes import StimulusCode
 from subtr.timeline import Split
 
 GROUP = "mean"

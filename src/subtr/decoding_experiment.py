@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from subtr.bold_decoder import WINDOW_S
 from subtr.bold_scores import OVERLAP_S, SEGMENT_S
 from subtr.decoding import GROUP, Decoded, FittedFold, decode, fit_decoders
 from subtr.decoding_scores import decoding_rows
 from subtr.experiment_data import ExperimentData
+from subtr.models.stimulus_decoder import WINDOW_S, StimulusCode, autoencoder_code, components_code
 from subtr.params import SettingsError, params_hash
 from subtr.results import read_table, write_results
-from subtr.stimulus_codes import StimulusCode, autoencoder_code, components_code
 from subtr.timeline import consecutive
 from subtr.trained_systems import autoencoder_fold, system_part, trained_autoencoder
 
@@ -83,7 +82,7 @@ def decode_system(
     Arguments
         system: see `codes_of`.
         subject: whose BOLD; "mean" is the subjects' mean.
-        window_s: see `subtr.decoding.BoldDecoder`.
+        window_s: see `subtr.models.stimulus_decoder.BoldDecoder`.
 
     Raises
         SettingsError: the study has no BOLD; or see `codes_of`, `fit_decoders` and `identified`.

@@ -10,9 +10,10 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.items import Stimulus
 from subtr.losses import Diagnostics
-from subtr.models import BoldPredictor, TemporalAutoencoder
+from subtr.models.autoencoder import TemporalAutoencoder
+from subtr.models.batches import Stimulus
+from subtr.models.encoding_model import BoldPredictor
 from subtr.params import SettingsError, Strict
 
 Output = Tensor | Mapping[str, Tensor]

@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from subtr.items import Batch, epoch_seed
+from subtr.models.batches import Batch, epoch_seed
 from subtr.params import SubtrError
 from subtr.training_params import TrainingParams
 

@@ -13,14 +13,14 @@ from subtr.bold_scores import bold_rows
 from subtr.bold_stimulus import bold_predictor, bold_stimulus
 from subtr.decoders import DECODERS
 from subtr.experiment_data import ExperimentData
-from subtr.items import Stimulus, window_batches
-from subtr.joint_stream import JointStream
-from subtr.models import BoldPredictor, TemporalAutoencoder
+from subtr.models.autoencoder import TemporalAutoencoder
+from subtr.models.batches import Stimulus, window_batches
+from subtr.models.encoding_model import BoldPredictor
+from subtr.models.saved import frames_of_mel
+from subtr.models.stream import JointStream, Stream
 from subtr.params import SettingsError
 from subtr.prediction import bold_timeline
-from subtr.saved_autoencoder import frames_of_mel
 from subtr.scoring import sound_rows
-from subtr.streams import Stream
 from subtr.system_training import training_folds
 from subtr.timeline import consecutive
 

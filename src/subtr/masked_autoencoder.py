@@ -5,8 +5,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from subtr.models.stream import EncoderPart, with_position
 from subtr.patches import Patches
-from subtr.streams import EncoderPart, with_position
 
 
 class MaskedAutoencoder(nn.Module):

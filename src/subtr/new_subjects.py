@@ -13,14 +13,14 @@ from himalaya.backend import set_backend
 from himalaya.ridge import RidgeCV
 from jaxtyping import Float, Float64, Int64
 
-from subtr.baselines.ridge import DEFAULT_ALPHAS, nested_blocks
 from subtr.bold.alignment import FunctionalAlignment
 from subtr.bold_params import NewSubjectParams
 from subtr.bold_training import fit_fold
 from subtr.datasets.held_out import cleaned_bold, labelled_trs
 from subtr.datasets.study import Fold, Study
-from subtr.items import Stimulus, parts_of, stimulus_of
-from subtr.models import BoldPredictor
+from subtr.models.batches import Stimulus, parts_of, stimulus_of
+from subtr.models.encoding_model import BoldPredictor
+from subtr.models.ridge import DEFAULT_ALPHAS, nested_blocks
 from subtr.params import SettingsError, StudyError
 from subtr.prediction import bold_timeline
 from subtr.timeline import Split

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.datasets.study import Study
-from subtr.items import Batch, WindowBatches
+from subtr.models.batches import Batch, WindowBatches
 from subtr.params import SettingsError, StudyError, StudyWarning
 from subtr.perturbation import perturbed
 from subtr.stimulus.cache import file_digest

@@ -7,17 +7,16 @@ import pandas as pd
 import torch
 from jaxtyping import Float64
 
-from subtr.altered_stimulus import altered
 from subtr.bold_params import BoldParams
 from subtr.bold_stimulus import standardised_frames
 from subtr.bold_training import fit_fold
 from subtr.datasets.held_out import bold_of_activity, labelled_bold, labelled_trs
 from subtr.datasets.study import Fold, Study
-from subtr.items import Stimulus, parts_of, stimulus_of
 from subtr.metrics.bold import calibrated
 from subtr.metrics.inference import phase_randomised_frames, shuffle_frames
-from subtr.models import BoldPredictor
-from subtr.ridge_prediction import ridge_features, ridge_prediction
+from subtr.models.batches import Stimulus, altered, parts_of, stimulus_of
+from subtr.models.encoding_model import BoldPredictor
+from subtr.models.ridge import ridge_features, ridge_prediction
 
 __all__ = [
     "BoldParams",

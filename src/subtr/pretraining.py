@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from subtr.datasets.study import Fold
 from subtr.fitting import Fitting
-from subtr.items import EPOCHS_APART, Batch, WindowBatches, epoch_seed
 from subtr.masked_autoencoder import MaskedAutoencoder
 from subtr.masking import dual_masks
+from subtr.models.batches import EPOCHS_APART, Batch, WindowBatches, epoch_seed
+from subtr.models.stream import EncoderPart
 from subtr.params import SettingsError
 from subtr.patches import Patches
 from subtr.pretraining_params import PretrainingParams
-from subtr.streams import EncoderPart
 from subtr.timeline import consecutive
 from subtr.training import fit
 

@@ -10,10 +10,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from subtr.decoders import DECODERS
+from subtr.models.stream import Part, Stream, StreamParams
 from subtr.params import SettingsError, Strict
 from subtr.quantisation import HierarchicalQuantiser, Quantised
 from subtr.quantiser_params import QuantiserParams
-from subtr.streams import Part, Stream, StreamParams
 from subtr.training_params import TrainingParams
 
 

@@ -9,17 +9,16 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
 from subtr.autoencoder_params import SoundParams
-from subtr.baselines.reconstruction import PCARival
 from subtr.datasets.study import Fold
 from subtr.fitting import Fitting
-from subtr.items import Batch, WindowBatches, epoch_seed, window_batches
 from subtr.losses import reconstruction_loss
+from subtr.models.batches import Batch, WindowBatches, epoch_seed, window_batches
+from subtr.models.linear import PCARival, windows_of
+from subtr.models.saved import frames_of_mel
 from subtr.quantised import QuantisedAutoencoder, QuantisedParams
 from subtr.quantiser_params import QuantiserParams
-from subtr.saved_autoencoder import frames_of_mel
 from subtr.timeline import consecutive
 from subtr.training import fit
-from subtr.training_windows import windows_of
 
 # More windows or latents than these would make the start slower, not better.
 _MOST_START_WINDOWS = 4096

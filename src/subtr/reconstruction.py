@@ -9,23 +9,22 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
-from subtr.autoencoder import Autoencoder
 from subtr.autoencoder_training import LessonBatches, train_autoencoder
 from subtr.datasets.study import Fold
-from subtr.export import StreamSpec
-from subtr.feature_error import FeatureError
-from subtr.items import epoch_seed, window_batches
-from subtr.other_recordings import OtherWindows, mixed_windows
-from subtr.params import SettingsError, git_hash, params_hash
-from subtr.perturbation import PerturbationParams, perturbed
-from subtr.saved_autoencoder import (
+from subtr.models.autoencoder import Autoencoder, FeatureError
+from subtr.models.batches import epoch_seed, window_batches
+from subtr.models.saved import (
     AUTOENCODER_FILE,
     AutoencoderSpec,
     SavedAutoencoder,
+    StreamSpec,
     frames_of_mel,
     frames_of_pictures,
     pictures_of_frames,
 )
+from subtr.other_recordings import OtherWindows, mixed_windows
+from subtr.params import SettingsError, git_hash, params_hash
+from subtr.perturbation import PerturbationParams, perturbed
 from subtr.starts import start_model
 from subtr.timeline import consecutive
 

@@ -6,13 +6,12 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from subtr.baselines.reconstruction import lanczos_rival, mean_rival, nearest_rival
 from subtr.datasets.study import Fold, Study
 from subtr.decoders.griffin_lim import GriffinLim, Vocoder
-from subtr.ridge_prediction import ridge_features, ridge_prediction
+from subtr.models.linear import fit_pca, holds_components, lanczos_rival, mean_rival, nearest_rival
+from subtr.models.ridge import ridge_features, ridge_prediction
 from subtr.stimulus.mel import log_mel_of_sound
 from subtr.timeline import Split, consecutive
-from subtr.training_windows import fit_pca, holds_components
 
 
 class Rival(NamedTuple):

@@ -6,10 +6,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from subtr.autoencoder_params import AutoencoderParams
-from subtr.baselines.blocks import BlockPCARival
-from subtr.models import TemporalAutoencoder
+from subtr.models.autoencoder import TemporalAutoencoder
+from subtr.models.linear import BlockPCARival, fit_pca
 from subtr.params import SettingsError
-from subtr.training_windows import fit_pca
 
 
 def start_model(

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from subtr.autoencoder import Autoencoder
 from subtr.autoencoder_params import AutoencoderParams
 from subtr.datasets.study import Fold
 from subtr.experiment_data import ExperimentData
+from subtr.models.autoencoder import Autoencoder
+from subtr.models.saved import AUTOENCODER_FILE
 from subtr.params import SettingsError
 from subtr.reconstruction import train_pictures, train_sound
-from subtr.saved_autoencoder import AUTOENCODER_FILE
 from subtr.system_training import training_folds
 
 

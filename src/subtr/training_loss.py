@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from subtr.discriminator_params import DiscriminatorParams
-from subtr.feature_error import FeatureParams
 from subtr.losses import Diagnostics
+from subtr.models.autoencoder import FeatureParams
 from subtr.params import Strict, unhashed_default
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -20,7 +20,7 @@ class TrainingLoss(Strict):
     """The squared error, and discriminators if wanted; a modality's own class adds to it.
 
     Each part is a field, its weight. ``adversarial``: of the verdict of ``discriminators``.
-    ``features``: of speech, whose error is added, see `subtr.feature_error`; of sound alone.
+    ``features``: of speech, whose error is added, see `subtr.models.autoencoder`; of sound alone.
     """
 
     adversarial: Weight = 0.0

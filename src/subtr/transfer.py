@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32
 
-from subtr.baselines.reconstruction import lanczos_rival, mean_rival, nearest_rival
 from subtr.datasets.study import Study
 from subtr.experiment_data import ExperimentData
 from subtr.metrics.temporal import ModulationTransfer, System, modulation_transfer
+from subtr.models.linear import fit_pca, holds_components, lanczos_rival, mean_rival, nearest_rival
 from subtr.reconstruction import reconstruct_sound
 from subtr.system_training import training_folds
 from subtr.timeline import Split, consecutive
-from subtr.training_windows import fit_pca, holds_components
 
 N_TRS = 8
 

@@ -6,10 +6,10 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float, Float64
 
-from subtr.baselines.banded import BandedRidge
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import Fold
 from subtr.metrics.bold import r2_score
+from subtr.models.ridge import BandedRidge
 from subtr.params import SettingsError
 
 Spaces = Mapping[str, Float[np.ndarray, "tr _"]]

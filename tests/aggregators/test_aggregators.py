@@ -5,7 +5,7 @@ import torch
 
 from subtr.aggregators import AGGREGATORS
 from subtr.aggregators.learned import ConvReduction
-from subtr.baselines.reconstruction import PCARival
+from subtr.models.linear import PCARival
 
 LEVEL_DIMS, LEVEL_FRAMES, DIM = [6, 4], [24, 12], 5
 LOSE_ORDER = ["mean", "attention", "adaptive"]

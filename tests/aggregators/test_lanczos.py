@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from subtr.aggregators import AGGREGATORS
-from subtr.baselines.reconstruction import lanczos_rival
+from subtr.models.linear import lanczos_rival
 
 
 def weights(n_frames, **options):

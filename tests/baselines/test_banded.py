@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from subtr.baselines.banded import BandedRidge
-from subtr.baselines.ridge import FirRidge, delayed
+from subtr.models.ridge import BandedRidge, FirRidge, delayed
 from subtr.params import SettingsError
 
 TRAIN, TEST = np.arange(200), np.arange(220, 400)

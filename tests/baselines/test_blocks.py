@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from subtr.baselines.blocks import BlockPCARival
+from subtr.models.linear import BlockPCARival
 from subtr.params import SettingsError
 from subtr.stimulus.pictures import Blocks
 

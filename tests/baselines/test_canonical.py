@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from subtr.baselines.canonical import canonical_features
-from subtr.baselines.ridge import FirRidge
 from subtr.bold.hrf import hrf_kernel
+from subtr.models.linear import canonical_features
+from subtr.models.ridge import FirRidge
 
 
 @pytest.mark.parametrize("tr_s", [1.0, 1.49, 2.0])

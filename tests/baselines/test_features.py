@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from subtr.baselines.features import mean_mel, onset_flux, sound_power
+from subtr.models.linear import mean_mel, onset_flux, sound_power
 
 
 def test_mean_mel_is_the_mean_over_frames():

@@ -1,14 +1,8 @@
 import numpy as np
 import pytest
 
-from subtr.baselines.reconstruction import (
-    PCARival,
-    lanczos_rival,
-    mean_rival,
-    nearest_rival,
-    sliding_windows,
-)
 from subtr.metrics.temporal import temporal_preservation
+from subtr.models.linear import PCARival, lanczos_rival, mean_rival, nearest_rival, sliding_windows
 from subtr.params import SettingsError
 
 

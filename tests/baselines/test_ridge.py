@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from subtr.baselines.ridge import FirRidge, delayed, nested_blocks
 from subtr.metrics.bold import pearson_r
+from subtr.models.ridge import FirRidge, delayed, nested_blocks
 from subtr.params import SettingsError
 
 

@@ -6,8 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtr.baselines.reconstruction import PCARival
-from subtr.baselines.window_moments import window_moments
+from subtr.models.linear import PCARival, window_moments
 from subtr.params import SettingsError
 
 

@@ -12,8 +12,8 @@ from subtr.brain_encoding import tr_vectors
 from subtr.datasets.study import Fold, folds_of
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import shuffle_frames
+from subtr.models.ridge import ridge_features, ridge_prediction
 from subtr.params import SettingsError, validate
-from subtr.ridge_prediction import ridge_features, ridge_prediction
 
 PARAMS = {
     "stream": {"encoder": {"name": "linear", "hidden_dim": 4}, "aggregator": {"name": "linear"}},

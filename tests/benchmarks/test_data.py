@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from benchmarks.data import load_speech, read_manifest, speech_windows
-from subtr.baselines.reconstruction import PCARival, sliding_windows
 from subtr.metrics.temporal import temporal_preservation
+from subtr.models.linear import PCARival, sliding_windows
 from subtr.params import StudyError
 from subtr.stimulus.media import MediaError
 from subtr.stimulus.mel import MelSettings

@@ -4,8 +4,8 @@ import pytest
 
 from benchmarks.encoders import matched_width
 from subtr.cost.measuring import count_parameters
+from subtr.models.stream import Stream, StreamParams
 from subtr.params import SettingsError, validate
-from subtr.streams import Stream, StreamParams
 
 SIZES = (16, 32, 8)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from benchmarks.streaming_ridge import StreamingRidge
-from subtr.baselines.ridge import delayed, nested_blocks
+from subtr.models.ridge import delayed, nested_blocks
 from subtr.params import StudyError
 
 ALPHAS = (0.1, 10.0, 1000.0)

@@ -8,11 +8,11 @@ import pytest
 from planted import after_hrf, order_study
 
 from benchmarks.subject_stream import StreamedCeiling, fir_features, score_subjects
-from subtr.baselines.ridge import FirRidge
 from subtr.datasets.film import read_bold_folder
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import Study
 from subtr.metrics.bold import pearson_r, split_half_ceiling, standardise_by_fold
+from subtr.models.ridge import FirRidge
 from subtr.params import StudyError
 from subtr.timeline import Clock
 

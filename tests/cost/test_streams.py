@@ -10,8 +10,8 @@ from subtr.cost.front import FRONT, front_table
 from subtr.cost.measuring import Timing
 from subtr.cost.streams import cost_table, stream_cost
 from subtr.encoders import ENCODERS
+from subtr.models.stream import Part, StreamParams
 from subtr.params import SettingsError
-from subtr.streams import Part, StreamParams
 
 FEATURES, FRAMES, TR_S, DIM, BATCH = 6, 16, 1.5, 5, 3
 

@@ -15,8 +15,8 @@ from subtr.datasets import load_study
 from subtr.datasets.held_out import cleaned_bold
 from subtr.datasets.sherlock import RUN_TRS, SHIFT_TRS, TR_S, through_hrf
 from subtr.metrics.bold import check_lag, lag_scan
+from subtr.models.ridge import ridge_prediction
 from subtr.params import SettingsError, StudyError, StudyWarning
-from subtr.ridge_prediction import ridge_prediction
 
 FEW = {"frames_per_tr": 3}
 

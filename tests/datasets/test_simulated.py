@@ -3,7 +3,6 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from subtr.baselines.ridge import FirRidge
 from subtr.datasets.simulated import (
     CLASSES,
     broadband_level,
@@ -15,6 +14,7 @@ from subtr.datasets.simulated import (
 )
 from subtr.datasets.simulated_film import iter_generated_pictures, picture_scenes
 from subtr.metrics.bold import pearson_r
+from subtr.models.ridge import FirRidge
 from subtr.params import SettingsError, StudyError, StudyWarning, check_options
 from subtr.stimulus.media import probe
 from subtr.stimulus.mel import MelSettings

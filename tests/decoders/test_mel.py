@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from subtr.baselines.reconstruction import PCARival
 from subtr.decoders import DECODERS
+from subtr.models.linear import PCARival
 
 DIM, N_FRAMES, N_FEATURES = 5, 24, 6
 STARTED_FROM_PCA = sorted(n for n, of in DECODERS.parts.items() if hasattr(of, "start_from"))

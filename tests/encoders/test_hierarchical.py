@@ -7,8 +7,8 @@ from torch import nn
 
 from subtr.aggregators import AGGREGATORS
 from subtr.encoders.convolutional import HierarchicalEncoder
+from subtr.models.stream import Part, Stream, StreamParams
 from subtr.params import SettingsError
-from subtr.streams import Part, Stream, StreamParams
 
 REPORT = {"dims": (256, 512, 512), "norm": "batch", "activation": "relu"}
 

@@ -8,7 +8,7 @@ from torch.nn.functional import mse_loss
 
 from subtr.aggregators import AGGREGATORS
 from subtr.encoders import PICTURE_ENCODERS
-from subtr.streams import Part, Stream, StreamParams
+from subtr.models.stream import Part, Stream, StreamParams
 
 N_FRAMES, DIM, TR_S = 8, 3, 1.5
 TINY = [

@@ -6,7 +6,7 @@ from tiny_films import film_of, model_file
 
 from subtr.film_reconstruction import whole_film
 from subtr.film_reconstruction.__main__ import main
-from subtr.saved_autoencoder import AUTOENCODER_FILE, load_autoencoder
+from subtr.models.saved import AUTOENCODER_FILE, load_autoencoder
 from subtr.stimulus.media import probe
 
 

@@ -6,7 +6,7 @@ from tiny_films import QUICK, film_of, model_file, reconstructed
 
 from subtr.decoders.vocoders import VocoderParams
 from subtr.film_reconstruction.plan import plan_film
-from subtr.fitting_vectors import VectorFitParams
+from subtr.models.autoencoder import VectorFitParams
 from subtr.params import SettingsError, StudyWarning, validate
 from subtr.stimulus.media import MediaError, probe
 

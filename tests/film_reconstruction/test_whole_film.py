@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from tiny_films import MEL, SIZE, ends_s, event_s, film_of, model_file, reconstructed
 
-from subtr.feature_error import FeatureParams
 from subtr.film_reconstruction import drawing
 from subtr.film_reconstruction.parts import Parts
 from subtr.film_reconstruction.plan import plan_film
-from subtr.fitting_vectors import VectorFitParams
-from subtr.saved_autoencoder import load_autoencoder
+from subtr.models.autoencoder import FeatureParams, VectorFitParams
+from subtr.models.saved import load_autoencoder
 from subtr.stimulus.media import probe
 from subtr.stimulus.mel import log_mel_of_media
 from subtr.stimulus.pictures import PictureSettings, iter_pictures, pictures_of_media

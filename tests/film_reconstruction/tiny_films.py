@@ -8,13 +8,12 @@ import torch
 from media_files import whole_sound
 
 from subtr.decoders.vocoders import VocoderParams
-from subtr.export import StreamSpec
 from subtr.film_reconstruction.plan import plan_film
 from subtr.film_reconstruction.whole_film import reconstruct_film
-from subtr.saved_autoencoder import AutoencoderSpec, SavedAutoencoder
+from subtr.models.saved import AutoencoderSpec, SavedAutoencoder, StreamSpec
+from subtr.models.stream import Part, StreamParams
 from subtr.stimulus.mel import MelSettings
 from subtr.stimulus.pictures import iter_pictures, write_film
-from subtr.streams import Part, StreamParams
 
 RATE_HZ, PICTURE_HZ = 8000, 24
 MEL = MelSettings(rate_hz=RATE_HZ, n_mels=12, window_samples=256, fmax_hz=4000)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from subtr.baselines.reconstruction import lanczos_rival, mean_rival, nearest_rival
 from subtr.metrics.temporal import averaging_gain, modulation_spectrum, modulation_transfer
+from subtr.models.linear import lanczos_rival, mean_rival, nearest_rival
 from subtr.params import SettingsError
 from subtr.timeline import Clock
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from subtr.aggregators import AGGREGATORS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
+from subtr.models.stream import Part, Stream, StreamParams
 from subtr.params import Strict
-from subtr.streams import Part, Stream, StreamParams
 
 
 class Setting(Strict):

@@ -15,7 +15,7 @@ from subtr.cost.measuring import (
     kept_for_backward,
     median_ms,
 )
-from subtr.streams import Part, Stream, StreamParams
+from subtr.models.stream import Part, Stream, StreamParams
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def stream_cost(
     """The cost of the stream that ``params`` describe, freshly initialised, in float32.
 
     Arguments
-        params, in_dim, frames_per_tr, dim: see `subtr.models.Stream`.
+        params, in_dim, frames_per_tr, dim: see `subtr.models.stream.Stream`.
         tr_s: seconds of a TR.
         timing: TRs of a step, how many steps, and where.
 

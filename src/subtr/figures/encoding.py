@@ -84,7 +84,8 @@ def peak_times(table: pd.DataFrame) -> Figure:
     """Seconds from activity to the largest BOLD of every parcel, by class or region.
 
     Arguments
-        table: columns ``tuning``, ``peak_s``, ``low`` and ``high``, see `subtr.peak_times`.
+        table: columns ``tuning``, ``peak_s``, ``low`` and ``high``, see
+            `subtr.models.encoding_model`.
     """
     table = some(table, "parcels with a response")
     classes = list(dict.fromkeys(table["tuning"]))

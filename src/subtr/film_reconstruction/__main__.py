@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Imported late: the models take seconds to import.
     from subtr.film_reconstruction.plan import plan_film
     from subtr.film_reconstruction.whole_film import reconstruct_film
-    from subtr.fitting_vectors import VectorFitParams
+    from subtr.models.autoencoder import VectorFitParams
 
     try:
         vocoder = validate(VocoderParams, {"content": given.content}, "--content")

@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 from subtr.decoders.griffin_lim import overlapping
 from subtr.film_reconstruction.parts import Parts
 from subtr.film_reconstruction.plan import FilmPlan
-from subtr.saved_autoencoder import SavedAutoencoder
+from subtr.models.saved import SavedAutoencoder
 from subtr.stimulus.mel import iter_log_mel
 from subtr.stimulus.pictures import PictureSettings, iter_picture_trs
 

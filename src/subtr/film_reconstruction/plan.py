@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from subtr.decoders.vocoders import VocoderParams
-from subtr.fitting_vectors import NO_FIT, VectorFitParams
+from subtr.models.autoencoder import NO_FIT, VectorFitParams
+from subtr.models.saved import SavedAutoencoder, load_autoencoder
 from subtr.params import SettingsError, StudyWarning
-from subtr.saved_autoencoder import SavedAutoencoder, load_autoencoder
 from subtr.stimulus.cache import file_digest
 from subtr.stimulus.media import MediaError, MediaInfo, probe
 from subtr.timeline import Clock
@@ -27,7 +27,7 @@ class FilmPlan:
         info: of the film.
         models: "sound", "pictures" or both.
         clock: TRs from second 0 to beyond the film's end.
-        fit: of the vectors to the decoder, see `subtr.fitting_vectors`.
+        fit: of the vectors to the decoder, see `subtr.models.autoencoder`.
         vocoder: what the log-mel is heard through.
         job: all that the result depends on, the files by their content.
     """
@@ -55,7 +55,7 @@ def plan_film(
 
     Arguments
         film: a media file.
-        model_files: one of sound, one of pictures, or either, see `subtr.saved_autoencoder`.
+        model_files: one of sound, one of pictures, or either, see `subtr.models.saved`.
         tr_s: seconds of a TR, any; None for that of the study that the models were trained on.
         fit: of the vectors to the decoder; features of speech are of sound alone.
         vocoder: None to choose for mixed sound.

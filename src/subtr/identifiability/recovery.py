@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from subtr.bold_decoder import BoldDecoder
 from subtr.identifiability.simulation import Recording
 from subtr.metrics.inference import held_out_shift_null
+from subtr.models.stimulus_decoder import BoldDecoder
 from subtr.timeline import HRF_DURATION_S, block_splits
 
 # Volumes up to this long after a TR tell of it; what comes later is undershoot.

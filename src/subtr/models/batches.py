@@ -1,6 +1,6 @@
-"""What a training step sees: windows of stimulus at any offset, or runs of TRs with their BOLD."""
+"""What a network is shown: windows of stimulus, runs of TRs with their BOLD, altered stimuli."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int, Shaped
+from scipy.signal import butter, sosfiltfilt
 from torch import Tensor
 
+from subtr.datasets.study import Study
 from subtr.params import SettingsError
 
 Batch = dict[str, Tensor | dict[str, Tensor]]
@@ -187,3 +189,54 @@ def timeline_batch(
     stacked = {subject: torch.stack(items) for subject, items in targets.items()}
     shown = {name: torch.stack(items) for name, items in windows.items()}
     return {**shown, "bold": stacked, "wanted": torch.stack(wanted)}
+
+
+def altered(
+    stimulus: Stimulus, study: Study, change: Callable[[np.ndarray], np.ndarray]
+) -> Stimulus:
+    """Changes the frames of each TR, and then the context, which repeats the same frames.
+
+    Arguments
+        change: frames or pictures (TR, frame, ...) -> the same number of them.
+    """
+    n_frames = {"frames": study.clock.frames_per_tr}
+    if study.pictures is not None:
+        n_frames["pictures"] = study.pictures.shape[1]
+        if study.frames is None:
+            n_frames["frames"] = n_frames["pictures"]
+    parts = {}
+    for name, of in parts_of(stimulus).items():
+        n_context = (of.shape[1] - n_frames[name]) // 2
+        bare = change(of[:, n_context : n_context + n_frames[name]].numpy())
+        bare = torch.from_numpy(np.ascontiguousarray(bare, dtype=np.float32))
+        parts[name] = with_context(bare, n_context, study.run_of_tr)
+    return stimulus_of(parts)
+
+
+def without_fast_changes(
+    windows: Float[np.ndarray, "tr frame *feature"],
+    run_of_tr: np.ndarray,
+    tr_s: float | int,
+    cutoff_hz: float | int,
+) -> Float[np.ndarray, "tr frame *feature"]:
+    """Frames without modulation faster than ``cutoff_hz``, run by run.
+
+    A Butterworth filter of order 4, forwards and backwards, so that nothing moves in time; half of
+    the amplitude is left at the cut-off.
+
+    Raises
+        SettingsError: a cut-off beyond what frames of this rate can hold.
+    """
+    frame_hz = windows.shape[1] / tr_s
+    if not 0 < cutoff_hz < frame_hz / 2:
+        raise SettingsError(
+            f"cutoff_hz = {cutoff_hz:g}: expected more than 0 and less than {frame_hz / 2:g} Hz, "
+            f"half of {frame_hz:g} frames a second."
+        )
+    low_pass = butter(4, cutoff_hz, fs=frame_hz, output="sos")
+    out = np.empty(windows.shape)
+    for run in np.unique(run_of_tr):
+        of_run = windows[run_of_tr == run]
+        flat = of_run.reshape(-1, *windows.shape[2:])
+        out[run_of_tr == run] = sosfiltfilt(low_pass, flat, axis=0).reshape(of_run.shape)
+    return out

@@ -1,0 +1,1 @@
+"""Networks put together from encoders, aggregators and decoders; and linear baselines."""
