@@ -20,10 +20,7 @@ from benchmarks.encoders import SEEDS, bold_folder, bold_params, stream_at
 from benchmarks.simulated_bold import gains_over
 from benchmarks.tables import Row
 from subtr.aggregators import AGGREGATORS
-from subtr.bold_params import BoldParams
 from subtr.bold_scores import bold_rows, ceiling_rows, control_rows
-from subtr.bold_stimulus import bold_stimulus
-from subtr.bold_training import fit_fold
 from subtr.brain_encoding import tr_vectors
 from subtr.datasets import load_study
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
@@ -36,9 +33,10 @@ from subtr.models.encoding_model import BoldPredictor
 from subtr.models.linear import canonical_features
 from subtr.models.ridge import FirRidge, nested_blocks
 from subtr.params import SettingsError, load_params, params_folder, params_hash, validate
-from subtr.prediction import predict_bold
 from subtr.rivals import bold_rivals
 from subtr.timeline import HRF_DURATION_S, Split
+from subtr.training.encoding_models import bold_stimulus, fit_fold, predict_bold
+from subtr.training.systems import BoldParams
 
 Features = Float64[np.ndarray, "tr dim"]
 

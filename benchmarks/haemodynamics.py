@@ -13,12 +13,12 @@ import torch
 
 from benchmarks.planted import PEAKS_S, lowest_error_s, respond, responding_study
 from benchmarks.tables import Row
-from subtr.bold_params import BoldParams
-from subtr.bold_training import fit_fold
-from subtr.losses import bold_loss
 from subtr.models.encoding_model import BoldReadout, peak_times_s
 from subtr.params import params_hash, validate
 from subtr.timeline import Split
+from subtr.training.encoding_models import fit_fold
+from subtr.training.losses import bold_loss
+from subtr.training.systems import BoldParams
 
 SEEDS = (0, 1, 2)
 READOUTS = (("kernel", 1.5), ("kernel", 2.0), ("fir", 1.5))

@@ -10,7 +10,6 @@ import numpy as np
 
 from benchmarks.data import real_study
 from benchmarks.tables import Row
-from subtr.autoencoder_params import AutoencoderParams
 from subtr.bold_scores import OVERLAP_S, SEGMENT_S, bold_rows
 from subtr.datasets import load_study
 from subtr.datasets.held_out import held_out_bold
@@ -21,10 +20,11 @@ from subtr.experiment_params import SystemParams
 from subtr.metrics.identification import cut_segments, identify
 from subtr.models.stimulus_decoder import autoencoder_code, components_code
 from subtr.params import load_params, params_folder, params_hash, validate
-from subtr.prediction import predict_bold
-from subtr.reconstruction import train_sound
 from subtr.rivals import bold_rivals
 from subtr.timeline import consecutive
+from subtr.training.autoencoders import train_sound
+from subtr.training.encoding_models import predict_bold
+from subtr.training.systems import AutoencoderParams
 
 SEEDS = (0, 1, 2)
 N_FOLDS, DRIFT_ORDER, N_FLOATS = 3, 2, 64

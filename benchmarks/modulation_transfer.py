@@ -14,13 +14,13 @@ import numpy as np
 from benchmarks.data import N_VALIDATION, TR_S, folder_of, load_speech
 from benchmarks.tables import Row
 from subtr.aggregators import AGGREGATORS
-from subtr.autoencoder_params import AutoencoderParams
 from subtr.datasets.study import Fold, Study
 from subtr.metrics.temporal import modulation_transfer
 from subtr.params import params_hash, validate
-from subtr.reconstruction import reconstruct_sound
 from subtr.stimulus.mel import MelSettings
 from subtr.timeline import Clock, Split
+from subtr.training.autoencoders import reconstruct_sound
+from subtr.training.systems import AutoencoderParams
 
 N_FLOATS, N_TRS, SEED = 128, 8, 0
 # Few bands, for all of them are driven alike.

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from benchmarks.data import FILMS, TR_S, film_study
 from benchmarks.tables import Row
-from subtr.autoencoder_params import AutoencoderParams
 from subtr.models.linear import BlockPCARival
 from subtr.models.saved import frames_of_pictures, pictures_of_frames
 from subtr.params import params_hash, validate
-from subtr.reconstruction import AutoencoderTask, reconstruct_pictures
 from subtr.rivals import picture_rivals
 from subtr.scoring import picture_rows
 from subtr.stimulus.pictures import Blocks
 from subtr.timeline import consecutive
+from subtr.training.autoencoders import AutoencoderTask, reconstruct_pictures
+from subtr.training.systems import AutoencoderParams
 
 SEEDS = (0, 1, 2)
 # 4 x 8 of them cover a picture whole.

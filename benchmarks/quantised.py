@@ -16,10 +16,9 @@ from benchmarks.tables import Row, preservation_gain
 from subtr.metrics.temporal import temporal_preservation
 from subtr.models.linear import fit_pca, mean_rival
 from subtr.params import params_hash, validate
-from subtr.quantised import QuantisedParams
-from subtr.quantised_training import reconstruct_quantised
 from subtr.scoring import sound_rows
 from subtr.timeline import Split, consecutive
+from subtr.training.quantised import QuantisedParams, reconstruct_quantised
 
 SEEDS = (0, 1, 2)
 # Numbers a TR and bits a number that the plain rival may choose from, on validation TRs.

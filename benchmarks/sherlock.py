@@ -12,7 +12,6 @@ import numpy as np
 
 from benchmarks.data import real_study
 from benchmarks.tables import Row
-from subtr.bold_params import BoldParams
 from subtr.bold_scores import bold_rows, control_rows
 from subtr.datasets.held_out import HeldOutBold, held_out_bold
 from subtr.datasets.sherlock import SHIFT_TRS
@@ -23,9 +22,10 @@ from subtr.metrics.inference import block_bootstrap
 from subtr.models.ridge import ridge_prediction
 from subtr.models.stream import Part, StreamParams
 from subtr.params import load_params, params_folder, params_hash
-from subtr.prediction import predict_bold
 from subtr.scoring import block_trs
-from subtr.training_params import TrainingParams
+from subtr.training.encoding_models import predict_bold
+from subtr.training.fit import TrainingParams
+from subtr.training.systems import BoldParams
 
 SEEDS = (0, 1, 2)
 # BOLD that was moved back by 3 TRs was measured as many TRs later: what bears on it goes on to that

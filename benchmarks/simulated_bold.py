@@ -18,9 +18,9 @@ from subtr.experiment_params import StudyParams, SystemParams
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
 from subtr.params import load_params, params_folder, params_hash
-from subtr.prediction import predict_bold
 from subtr.rivals import bold_rivals
 from subtr.scoring import block_trs
+from subtr.training.encoding_models import predict_bold
 
 TABLE = "simulated"
 # Settings were chosen on the film of seed 0.

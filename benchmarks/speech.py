@@ -16,10 +16,10 @@ from subtr.experiment_params import SystemParams
 from subtr.models.linear import fit_pca, mean_rival
 from subtr.models.stream import Part
 from subtr.params import load_params, params_folder, params_hash
-from subtr.perturbation import perturbed
-from subtr.reconstruction import AutoencoderTask, reconstruct_sound
 from subtr.scoring import sound_rows
 from subtr.timeline import consecutive
+from subtr.training.augmentation import perturbed
+from subtr.training.autoencoders import AutoencoderTask, reconstruct_sound
 
 SEEDS = (0, 1, 2)
 

@@ -16,9 +16,9 @@ from subtr.experiment_params import SystemParams
 from subtr.models.autoencoder import VectorFitParams, fitted_vectors
 from subtr.models.linear import PCARival, fit_pca
 from subtr.params import load_params, params_folder, params_hash
-from subtr.reconstruction import train_sound
 from subtr.stimulus.mel import log_mel_of_sound
 from subtr.timeline import Clock, Split, consecutive
+from subtr.training.autoencoders import train_sound
 
 # As many as there are hops of 256 samples, with which HiFi-GAN could read the spectrogram too.
 FRAMES_PER_TR = round(TR_S * HIFI_GAN_MEL.rate_hz / 256)

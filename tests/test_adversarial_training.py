@@ -6,14 +6,13 @@ import torch
 from planted import low_rank_study
 from torch import nn
 
-from subtr.adversarial_training import AdversarialFitting, Adversary, Drawn
-from subtr.autoencoder_params import SoundParams
 from subtr.datasets.study import Fold
-from subtr.discriminator_params import DiscriminatorParams
 from subtr.params import validate
-from subtr.reconstruction import train_sound
-from subtr.training import fit
-from subtr.training_params import TrainingParams
+from subtr.training.adversarial import AdversarialFitting, Adversary, Drawn
+from subtr.training.autoencoders import train_sound
+from subtr.training.fit import TrainingParams, fit
+from subtr.training.losses import DiscriminatorParams
+from subtr.training.systems import SoundParams
 
 SMALL = DiscriminatorParams(periods=(2,), n_scales=1, widths=(8, 16), learning_rate=3e-3)
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from subtr.augmentation import augment, shifted
 from subtr.models.batches import with_context
 from subtr.models.stream import AugmentationParams
 from subtr.params import SettingsError
+from subtr.training.augmentation import augment, shifted
 
 
 def generator(seed=0):

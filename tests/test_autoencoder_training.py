@@ -7,15 +7,19 @@ import pytest
 import torch
 from planted import low_rank_study
 
-from subtr.autoencoder_params import AutoencoderParams
-from subtr.autoencoder_training import LessonBatches
-from subtr.curriculum import CurriculumParams
 from subtr.datasets.study import Fold, Study
 from subtr.metrics.temporal import temporal_preservation
 from subtr.models.batches import WindowBatches
 from subtr.models.stream import AugmentationParams
 from subtr.params import SettingsError, validate
-from subtr.reconstruction import reconstruct_pictures, reconstruct_sound, train_sound
+from subtr.training.augmentation import CurriculumParams
+from subtr.training.autoencoders import (
+    LessonBatches,
+    reconstruct_pictures,
+    reconstruct_sound,
+    train_sound,
+)
+from subtr.training.systems import AutoencoderParams
 
 STUDY = low_rank_study()
 SPLIT = STUDY.splits(3, gap_s=6.0)[1]

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from subtr.balancing import equal_gradient_weights, gradient_norms
 from subtr.params import SettingsError
+from subtr.training.augmentation import equal_gradient_weights, gradient_norms
 
 
 class Point(nn.Module):

@@ -7,12 +7,12 @@ import pytest
 import torch
 from planted import motion_study, order_study
 
-from subtr import bold_augmentation
-from subtr.bold_params import BoldParams
 from subtr.datasets.study import Fold, folds_of
 from subtr.metrics.bold import pearson_r
 from subtr.params import SettingsError, validate
-from subtr.prediction import predict_bold
+from subtr.training import encoding_models as bold_augmentation
+from subtr.training.encoding_models import predict_bold
+from subtr.training.systems import BoldParams
 
 MOTION = motion_study()
 SPLITS = MOTION.splits(2, gap_s=24.0, validation_fraction=0.15)[:1]

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtr.code_prediction import CodePredictor, code_loss
+from subtr.training.quantised import CodePredictor, code_loss
 
 
 def test_logits_of_a_codebook_see_the_earlier_codes_alone():

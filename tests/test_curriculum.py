@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.fft import dct, idct
 
-from subtr.curriculum import CurriculumParams, low_pass, rate_at, target_at
 from subtr.params import SettingsError
+from subtr.training.augmentation import CurriculumParams, low_pass, rate_at, target_at
 
 TR_S, N_FRAMES, N_TRS = 1.5, 64, 16
 FRAME_HZ = N_FRAMES / TR_S

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from planted import after_hrf, order_study
 
-from subtr.bold_params import BoldParams
-from subtr.bold_training import fit_fold
 from subtr.datasets.held_out import bold_of_activity, deconvolved_study, labelled_bold
 from subtr.datasets.study import Fold, folds_of
 from subtr.params import SettingsError, validate
-from subtr.prediction import bold_timeline, predict_bold
+from subtr.training.encoding_models import bold_timeline, fit_fold, predict_bold
+from subtr.training.systems import BoldParams
 
 STUDY = order_study(n_trs=240)
 SPLIT = STUDY.splits(2, gap_s=24.0, validation_fraction=0.15)[0]

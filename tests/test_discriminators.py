@@ -4,8 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from subtr.discriminator_params import DiscriminatorParams
-from subtr.discriminators import (
+from subtr.training.adversarial import (
     Discriminators,
     PeriodDiscriminator,
     ScaleDiscriminator,
@@ -14,6 +13,7 @@ from subtr.discriminators import (
     feature_matching_loss,
     fooling_loss,
 )
+from subtr.training.losses import DiscriminatorParams
 
 SMALL = DiscriminatorParams(periods=(2, 3), n_scales=2, widths=(8, 16))
 

@@ -19,15 +19,15 @@ from tiny_distillation import (
 )
 from torch import nn
 
-from subtr.distillation import (
+from subtr.params import SettingsError
+from subtr.training.distillation import (
     DistillationParams,
     Distiller,
     Pair,
     distillation_loss,
     follow_predictor,
 )
-from subtr.losses import bold_loss, reconstruction_loss
-from subtr.params import SettingsError
+from subtr.training.losses import bold_loss, reconstruction_loss
 
 
 def test_an_autoencoder_with_its_teachers_weights_has_nothing_to_learn():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny_distillation import loss_of, predictor, sound, squared
 
-from subtr.distillation import Distiller, follow_predictor
 from subtr.metrics.bold import pearson_r
+from subtr.training.distillation import Distiller, follow_predictor
 
 
 def trained(model, loss_of_step, score, n_steps=80):

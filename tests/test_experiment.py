@@ -9,13 +9,13 @@ from leaks import assert_no_leak
 from planted import order_study
 from tiny_experiment import STUDY, SYSTEM, write
 
-from subtr import training
 from subtr.experiment import Experiment
 from subtr.experiment_params import StudyParams
 from subtr.params import SettingsError, StudyError, SubtrError
 from subtr.results import COLUMNS
 from subtr.store import Store
 from subtr.timeline import HRF_DURATION_S
+from subtr.training import fit as training
 
 
 @pytest.fixture(autouse=True)

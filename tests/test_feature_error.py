@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from subtr.autoencoder_params import PictureParams, SoundParams
 from subtr.datasets.study import Fold, Study
 from subtr.decoders import DECODERS
 from subtr.models.autoencoder import FeatureError, FeatureParams, VectorFitParams, fitted_vectors
 from subtr.params import SettingsError, validate
-from subtr.reconstruction import reconstruct_sound
 from subtr.stimulus.mel import MelSettings
 from subtr.stimulus.speech import SpeechModelError
 from subtr.timeline import Clock, Split
+from subtr.training.autoencoders import reconstruct_sound
+from subtr.training.systems import PictureParams, SoundParams
 
 N_TRS, N_FRAMES, N_BANDS, DIM = 5, 8, 4, 3
 

@@ -9,10 +9,10 @@ from gliding_tones import RATE_HZ, gliding_tones
 from test_other_recordings import SETTINGS, STUDY, recorded
 
 from subtr.datasets.study import Study
-from subtr.other_recordings import with_other_recordings
 from subtr.params import StudyError, StudyWarning
 from subtr.stimulus.mel import log_mel_of_sound
 from subtr.timeline import Clock
+from subtr.training.recordings import with_other_recordings
 
 
 def test_the_stimulus_itself_is_refused(tmp_path):

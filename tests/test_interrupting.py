@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from planted import low_rank_study
 
-from subtr.autoencoder_params import AutoencoderParams
 from subtr.datasets.study import Fold
 from subtr.params import validate
-from subtr.reconstruction import reconstruct_sound
+from subtr.training.autoencoders import reconstruct_sound
+from subtr.training.systems import AutoencoderParams
 
 SETTINGS = {
     "stream": {"encoder": {"name": "linear", "hidden_dim": 0}, "aggregator": {"name": "linear"}},

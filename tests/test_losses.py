@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subtr.losses import bold_loss, reconstruction_loss
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.temporal import temporal_preservation
+from subtr.training.losses import bold_loss, reconstruction_loss
 
 
 def pair(seed=0, shape=(3, 5, 16, 4)):

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from tiny_pretraining import CONTEXT, N_BANDS, N_FRAMES, TR_S, stream
 
 from subtr.encoders.positions import POSITIONS
-from subtr.masked_autoencoder import MaskedAutoencoder
-from subtr.patches import Patches
+from subtr.training.pretraining import MaskedAutoencoder, Patches
 
 
 def masked(made, token=True, feature=(N_BANDS,), frames=N_FRAMES + 2 * CONTEXT, side=2):

@@ -14,9 +14,9 @@ from subtr.bold.cleaning import LEAST_HELD_TRS, Cleaner, held_at_the_end, spans
 from subtr.bold_scores import bold_rows
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import Study
-from subtr.losses import bold_loss
 from subtr.params import StudyError, StudyWarning
 from subtr.timeline import Clock
+from subtr.training.losses import bold_loss
 
 PARCELS = pd.DataFrame({"tuning": ["A1", "V1"]}, index=["left", "right"])
 

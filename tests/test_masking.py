@@ -5,8 +5,8 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from subtr.masking import dual_masks, random_mask, running_cells, tube_mask
 from subtr.params import SettingsError
+from subtr.training.pretraining import dual_masks, random_mask, running_cells, tube_mask
 
 sizes = st.integers(1, 12)
 seeds = st.integers(0, 2**31)

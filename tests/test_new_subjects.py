@@ -8,14 +8,14 @@ import torch
 from planted import order_study
 
 from subtr.bold.alignment import FunctionalAlignment
-from subtr.bold_params import BoldParams, NewSubjectParams
 from subtr.bold_scores import subject_rows
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import folds_of
 from subtr.metrics.bold import pearson_r, split_half_ceiling
 from subtr.models.encoding_model import BoldReadout
-from subtr.new_subjects import Shared, head_prediction, leave_one_subject_out
 from subtr.params import SettingsError, StudyError, validate
+from subtr.training.new_subjects import Shared, head_prediction, leave_one_subject_out
+from subtr.training.systems import BoldParams, NewSubjectParams
 
 STUDY = order_study(n_trs=240, n_subjects=3, noise=0.5)
 # The third answers the other way round, as nobody whom a trunk without it was trained on.

@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted import low_rank_study
 
-from subtr.autoencoder_params import AutoencoderParams, PictureParams
 from subtr.datasets.study import Fold, Study
 from subtr.experiment import Experiment
 from subtr.metrics.temporal import temporal_preservation
-from subtr.other_recordings import OtherWindows, mixed_windows, with_other_recordings
 from subtr.params import SettingsError, StudyError, params_hash, validate
-from subtr.perturbation import PerturbationParams
-from subtr.reconstruction import reconstruct_sound
 from subtr.stimulus.media import MediaError
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock
+from subtr.training.augmentation import PerturbationParams
+from subtr.training.autoencoders import reconstruct_sound
+from subtr.training.recordings import OtherWindows, mixed_windows, with_other_recordings
+from subtr.training.systems import AutoencoderParams, PictureParams
 
 RATE_HZ = 16_000
 SETTINGS = MelSettings(n_mels=16)

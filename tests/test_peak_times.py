@@ -7,13 +7,13 @@ import torch
 
 from benchmarks.haemodynamics import fitted_peaks_s
 from benchmarks.planted import PEAKS_S, lowest_error_s, respond, responding_study
-from subtr.bold_params import BoldParams
-from subtr.bold_training import fit_fold
 from subtr.datasets.study import Fold
 from subtr.models.encoding_model import BoldPredictor, ReadoutParams, peak_time_map, peak_times_s
 from subtr.models.stream import StreamParams
 from subtr.params import SettingsError, validate
 from subtr.timeline import Split
+from subtr.training.encoding_models import fit_fold
+from subtr.training.systems import BoldParams
 
 
 def test_a_learned_kernel_recovers_planted_peaks_as_well_as_noise_allows():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from subtr.params import SettingsError, validate
-from subtr.perturbation import PerturbationParams, perturbed
+from subtr.training.augmentation import PerturbationParams, perturbed
 
 N_TRS, N_FRAMES, N_BANDS = 12, 8, 6
 STRETCHES = [np.arange(1, 5), np.arange(7, 11)]

@@ -6,10 +6,10 @@ import torch
 from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 
-from subtr.autoencoder_params import PictureParams
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
-from subtr.picture_losses import PictureLoss, flow_loss, gradient_loss, perceptual_loss, warp
+from subtr.training.losses import PictureLoss, flow_loss, gradient_loss, perceptual_loss, warp
+from subtr.training.systems import PictureParams
 
 STEP = 2
 

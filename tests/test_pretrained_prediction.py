@@ -6,9 +6,9 @@ import torch
 from planted import order_study
 from tiny_prediction import SPLITS, STUDY, TINY, predicted
 
-from subtr import pretraining
 from subtr.datasets.study import Study
 from subtr.metrics.bold import pearson_r
+from subtr.training import pretraining
 
 PRETRAINING = {
     "mask": "random", "mask_ratio": 0.5, "patch_frames": 2, "decoder_dim": 8,

@@ -5,14 +5,13 @@ import pytest
 import torch
 from tiny_pretraining import N_BANDS, N_FRAMES, SMALL, SPLIT, STUDY, stream
 
-from subtr import pretraining
 from subtr.datasets.study import Fold
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
-from subtr.fitting import TrainingError
 from subtr.params import SettingsError, validate
-from subtr.pretraining import pretrain, pretrain_members
-from subtr.pretraining_params import PretrainingParams
 from subtr.timeline import Split
+from subtr.training import pretraining
+from subtr.training.fit import TrainingError
+from subtr.training.pretraining import PretrainingParams, pretrain, pretrain_members
 
 TINY = {
     "mask_ratio": 0.5, "patch_frames": 4, "patch_pixels": 4, "decoder_dim": 16, "batch_size": 16,

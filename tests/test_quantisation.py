@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from subtr.params import SettingsError, SubtrError, validate
-from subtr.quantisation import HierarchicalQuantiser
-from subtr.quantiser_params import QuantiserParams
+from subtr.training.quantised import HierarchicalQuantiser
+from subtr.training.systems import QuantiserParams
 
 N_FRAMES = 4
 

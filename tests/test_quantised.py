@@ -8,9 +8,8 @@ from planted import low_rank_study
 from subtr.datasets.study import Fold, Study
 from subtr.metrics.temporal import temporal_preservation
 from subtr.params import SettingsError, validate
-from subtr.quantised import QuantisedAutoencoder, QuantisedParams
-from subtr.quantised_training import reconstruct_quantised
 from subtr.timeline import Clock
+from subtr.training.quantised import QuantisedAutoencoder, QuantisedParams, reconstruct_quantised
 
 STUDY = low_rank_study()
 SPLIT = STUDY.splits(3, gap_s=6.0)[1]

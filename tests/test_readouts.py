@@ -9,11 +9,11 @@ import torch
 from planted import order_study
 
 from subtr.bold.hrf import hrf_kernel
-from subtr.bold_params import BoldParams
-from subtr.bold_stimulus import bold_predictor
 from subtr.models.encoding_model import BoldReadout, ReadoutParams, SubjectHeads
 from subtr.models.responses import RESPONSES
 from subtr.params import SettingsError, StudyWarning, validate
+from subtr.training.encoding_models import bold_predictor
+from subtr.training.systems import BoldParams
 
 
 def test_a_canonical_response_is_not_tied_to_a_checkpoints_tr():

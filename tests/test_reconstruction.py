@@ -5,14 +5,14 @@ import pytest
 import torch
 from planted import low_rank_study
 
-from subtr.autoencoder_params import AutoencoderParams
 from subtr.datasets.study import Fold, Study
 from subtr.metrics.temporal import temporal_preservation
 from subtr.models import linear as training_windows
 from subtr.models.linear import PCARival, fit_pca, holds_components, windows_of
 from subtr.params import SettingsError, validate
-from subtr.reconstruction import reconstruct_pictures, reconstruct_sound, train_sound
 from subtr.timeline import Clock, consecutive
+from subtr.training.autoencoders import reconstruct_pictures, reconstruct_sound, train_sound
+from subtr.training.systems import AutoencoderParams
 
 LINEAR = {
     "stream": {"encoder": {"name": "linear", "hidden_dim": 0}, "aggregator": {"name": "linear"}},

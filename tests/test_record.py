@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from subtr.record import Record
+from subtr.training.fit import Record
 
 
 def trainer(epoch, **values):

@@ -5,13 +5,13 @@ import pytest
 import torch
 from planted import low_rank_study
 
-from subtr.autoencoder_params import AutoencoderParams
 from subtr.datasets.study import Fold, Study
 from subtr.models.autoencoder import VectorFitParams
 from subtr.models.saved import AUTOENCODER_FILE, StreamSpec, load_autoencoder, save_stream
 from subtr.params import SettingsError, params_hash, validate
-from subtr.reconstruction import train_pictures, train_sound
 from subtr.timeline import Clock
+from subtr.training.autoencoders import train_pictures, train_sound
+from subtr.training.systems import AutoencoderParams
 
 SHORT = {"batches_per_epoch": 4, "training": {"max_epochs": 2, "learning_rate": 0.02}}
 SOUND = SHORT | {

@@ -7,12 +7,16 @@ import pytest
 import torch
 from planted import low_rank_study
 
-from subtr.autoencoder_params import SoundParams
 from subtr.datasets.study import Fold
-from subtr.losses import reconstruction_loss
 from subtr.params import SettingsError, validate
-from subtr.reconstruction import train_sound
-from subtr.sound_losses import SoundLoss, coherence_loss, modulation_spectrum_loss
+from subtr.training.autoencoders import train_sound
+from subtr.training.losses import (
+    SoundLoss,
+    coherence_loss,
+    modulation_spectrum_loss,
+    reconstruction_loss,
+)
+from subtr.training.systems import SoundParams
 
 TR_S, FRAME_HZ, WINDOWS_S = 1.5, 64 / 1.5, (0.375, 0.75, 1.5)
 PARTS = ["within_tr", "spectral", "coherence"]

@@ -5,11 +5,11 @@ import pytest
 from leaks import assert_fitted_on_train
 from tiny_prediction import SPLITS, STUDY
 
-from subtr.bold_stimulus import standardised_frames
 from subtr.datasets.held_out import cleaned_bold
 from subtr.datasets.study import Study
 from subtr.params import SettingsError
 from subtr.timeline import Split
+from subtr.training.encoding_models import standardised_frames
 
 
 def test_frames_are_scaled_by_training_trs_alone_and_a_planted_leak_is_caught():

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from subtr.aggregators import AGGREGATORS
-from subtr.autoencoder_params import AutoencoderParams
 from subtr.datasets.study import Fold, Study
 from subtr.models.linear import BlockPCARival
 from subtr.params import SettingsError, validate
-from subtr.reconstruction import reconstruct_pictures
 from subtr.stimulus.pictures import Blocks
 from subtr.timeline import Clock, consecutive
+from subtr.training.autoencoders import reconstruct_pictures
+from subtr.training.systems import AutoencoderParams
 
 N_FLOATS = 10  # of 2 x 2 blocks: three of two, two of the others
 

@@ -8,15 +8,14 @@ import pytest
 import torch
 from planted import order_study
 
-from subtr.bold_params import BoldParams
-from subtr.bold_stimulus import bold_predictor, standardised_frames
 from subtr.datasets.held_out import cleaned_bold
 from subtr.datasets.study import folds_of
 from subtr.models.ridge import ridge_features
 from subtr.models.stream import Part, StreamParams
 from subtr.params import SettingsError, StudyError, validate
-from subtr.prediction import predict_bold
-from subtr.training_params import TrainingParams
+from subtr.training.encoding_models import bold_predictor, predict_bold, standardised_frames
+from subtr.training.fit import TrainingParams
+from subtr.training.systems import BoldParams
 
 
 def annotated(**options):

@@ -3,9 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from subtr.fitting import Fitting, TrainingError
-from subtr.training import fit
-from subtr.training_params import TrainingParams
+from subtr.training.fit import Fitting, TrainingError, TrainingParams, fit
 
 WEIGHTS = torch.tensor([1.0, -2.0, 0.5, 0.0])
 

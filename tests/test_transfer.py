@@ -7,10 +7,10 @@ import pytest
 import yaml
 from planted import low_rank_study
 
-from subtr import training
 from subtr.experiment import Experiment
 from subtr.experiment_params import StudyParams
 from subtr.metrics.temporal import averaging_gain
+from subtr.training import fit as training
 from subtr.transfer import sound_transfers
 
 SYSTEM = {

@@ -5,12 +5,12 @@ from functools import partial
 import torch
 
 from subtr.decoders import DECODERS
-from subtr.distillation import distillation_loss, follow_autoencoder
-from subtr.losses import bold_loss
 from subtr.models.autoencoder import TemporalAutoencoder
 from subtr.models.encoding_model import BoldPredictor, ReadoutParams
 from subtr.models.stream import Stream, StreamParams
 from subtr.params import validate
+from subtr.training.distillation import distillation_loss, follow_autoencoder
+from subtr.training.losses import bold_loss
 
 TR_S, N_FRAMES, N_BANDS, N_PARCELS = 2.0, 8, 4, 3
 LINEAR = {"encoder": {"name": "linear", "hidden_dim": 4}, "aggregator": {"name": "linear"}}

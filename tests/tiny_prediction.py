@@ -3,11 +3,11 @@
 import numpy as np
 from planted import order_study
 
-from subtr.bold_params import BoldParams
 from subtr.datasets.study import folds_of
 from subtr.metrics.bold import pearson_r
 from subtr.params import validate
-from subtr.prediction import predict_bold
+from subtr.training.encoding_models import predict_bold
+from subtr.training.systems import BoldParams
 
 TINY = {
     "stream": {

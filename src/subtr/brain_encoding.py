@@ -8,7 +8,6 @@ import torch
 from einops import rearrange
 from jaxtyping import Float64
 
-from subtr.bold_training import Trained, fit_fold
 from subtr.datasets.study import Study
 from subtr.experiment_data import ExperimentData
 from subtr.metrics.bold import known_mean, pearson_r
@@ -22,9 +21,9 @@ from subtr.models.batches import Stimulus, altered, parts_of, stimulus_of, witho
 from subtr.models.encoding_model import BoldPredictor
 from subtr.models.ridge import ridge_features
 from subtr.params import SettingsError
-from subtr.prediction import bold_timeline
 from subtr.scoring import block_trs
 from subtr.system_training import training_folds
+from subtr.training.encoding_models import Trained, bold_timeline, fit_fold
 from subtr.variance_partition import partition_name, partitioned
 
 

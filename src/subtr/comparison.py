@@ -10,9 +10,6 @@ import pandas as pd
 import torch
 from torch import nn
 
-from subtr.autoencoder_params import AutoencoderParams
-from subtr.bold_params import BoldParams
-from subtr.bold_stimulus import bold_predictor, bold_stimulus
 from subtr.cost.measuring import count_parameters, forward_flops, kept_for_backward, median_ms
 from subtr.datasets.study import Study
 from subtr.decoders import DECODERS, PICTURE_DECODERS
@@ -20,10 +17,11 @@ from subtr.experiment import Experiment
 from subtr.models.autoencoder import TemporalAutoencoder
 from subtr.models.batches import Stimulus, parts_of, stimulus_of
 from subtr.models.stream import Stream
-from subtr.quantised import QuantisedAutoencoder
-from subtr.quantised_training import coded
 from subtr.results import read_table, write_results
 from subtr.system_training import with_features_of
+from subtr.training.encoding_models import bold_predictor, bold_stimulus
+from subtr.training.quantised import QuantisedAutoencoder, coded
+from subtr.training.systems import AutoencoderParams, BoldParams
 
 COSTS = ("parameters", "MMAC a TR", "training memory_MB", "inference_ms a TR")
 LOSSES = ("validation loss, first", "validation loss, best")

@@ -17,13 +17,13 @@ from subtr.datasets.held_out import HeldOutBold, held_out_bold
 from subtr.datasets.study import Fold, Study, folds_of, with_speech_features
 from subtr.decoders.vocoders import Chosen
 from subtr.experiment_params import StudyParams, SystemParams
-from subtr.other_recordings import files_of, with_other_recordings
 from subtr.params import SettingsError, Strict, load_params, nearest, params_folder, params_hash
 from subtr.results import check_writable, read_results, read_table, run_folder, write_results
 from subtr.scoring import Row
 from subtr.stimulus.cache import file_digest
 from subtr.store import Store
 from subtr.timeline import Split
+from subtr.training.recordings import files_of, with_other_recordings
 
 
 @dataclass(frozen=True)

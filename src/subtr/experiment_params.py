@@ -5,13 +5,12 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from subtr.autoencoder_params import PictureParams, SoundParams
-from subtr.bold_params import BoldParams
 from subtr.datasets.study import Study
 from subtr.decoders.vocoders import VocoderParams
 from subtr.params import SettingsError, Strict, unhashed_default, validate
 from subtr.stimulus.speech import SpeechFeatureParams
 from subtr.timeline import HRF_DURATION_S, Split
+from subtr.training.systems import BoldParams, PictureParams, SoundParams
 
 
 class StudyParams(Strict):
@@ -20,7 +19,7 @@ class StudyParams(Strict):
     ``load``: options of the study's loader. ``speech_features``: of a speech model, which systems
     may be shown or asked for, see `subtr.stimulus.speech`; None for none.
     ``other_recordings``: a folder of sound that systems with ``others_share`` learn from too, see
-    `subtr.other_recordings`; None for none.
+    `subtr.training.recordings`; None for none.
     ``gap_s``: seconds between training and test; None for the length of the haemodynamic response
     where there is BOLD, else for two TRs.
     ``reconstruction_folds``: how many of the folds train autoencoders; BOLD is predicted in all.

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from subtr.bold_scores import bold_rows
-from subtr.bold_stimulus import bold_predictor, bold_stimulus
 from subtr.decoders import DECODERS
 from subtr.experiment_data import ExperimentData
 from subtr.models.autoencoder import TemporalAutoencoder
@@ -19,10 +18,10 @@ from subtr.models.encoding_model import BoldPredictor
 from subtr.models.saved import frames_of_mel
 from subtr.models.stream import JointStream, Stream
 from subtr.params import SettingsError
-from subtr.prediction import bold_timeline
 from subtr.scoring import sound_rows
 from subtr.system_training import training_folds
 from subtr.timeline import consecutive
+from subtr.training.encoding_models import bold_predictor, bold_stimulus, bold_timeline
 
 ALL = "all levels"
 

@@ -5,18 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from subtr.autoencoder_params import AutoencoderParams
-from subtr.bold_params import BoldParams
 from subtr.bold_scores import bold_rows, control_rows, subject_rows
 from subtr.datasets.study import Fold, folds_of, with_speech_features
 from subtr.experiment_data import ExperimentData
 from subtr.metrics.temporal import temporal_preservation
-from subtr.new_subjects import leave_one_subject_out
 from subtr.params import SettingsError
-from subtr.prediction import predict_bold
-from subtr.quantised_training import QuantisedSound, coded, reconstruct_quantised
-from subtr.reconstruction import reconstruct_pictures, reconstruct_sound
 from subtr.scoring import Row
+from subtr.training.autoencoders import reconstruct_pictures, reconstruct_sound
+from subtr.training.encoding_models import predict_bold
+from subtr.training.new_subjects import leave_one_subject_out
+from subtr.training.quantised import QuantisedSound, coded, reconstruct_quantised
+from subtr.training.systems import AutoencoderParams, BoldParams
 
 PartParams = AutoencoderParams | BoldParams
 

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from subtr.autoencoder_params import AutoencoderParams
 from subtr.datasets.study import Fold
 from subtr.experiment_data import ExperimentData
 from subtr.models.autoencoder import Autoencoder
 from subtr.models.saved import AUTOENCODER_FILE
 from subtr.params import SettingsError
-from subtr.reconstruction import train_pictures, train_sound
 from subtr.system_training import training_folds
+from subtr.training.autoencoders import train_pictures, train_sound
+from subtr.training.systems import AutoencoderParams
 
 
 def system_part(experiment: ExperimentData, system: str, modality: str) -> AutoencoderParams:

@@ -11,9 +11,9 @@ from subtr.datasets.study import Study
 from subtr.experiment_data import ExperimentData
 from subtr.metrics.temporal import ModulationTransfer, System, modulation_transfer
 from subtr.models.linear import fit_pca, holds_components, lanczos_rival, mean_rival, nearest_rival
-from subtr.reconstruction import reconstruct_sound
 from subtr.system_training import training_folds
 from subtr.timeline import Split, consecutive
+from subtr.training.autoencoders import reconstruct_sound
 
 N_TRS = 8
 

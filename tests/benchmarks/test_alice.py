@@ -5,15 +5,14 @@ import pytest
 from planted import order_study
 
 from benchmarks.alice import chosen_within, read_out, transferred_vectors
-from subtr.bold_params import BoldParams
-from subtr.bold_stimulus import bold_stimulus
-from subtr.bold_training import fit_fold
 from subtr.brain_encoding import tr_vectors
 from subtr.datasets.study import Fold, folds_of
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import shuffle_frames
 from subtr.models.ridge import ridge_features, ridge_prediction
 from subtr.params import SettingsError, validate
+from subtr.training.encoding_models import bold_stimulus, fit_fold
+from subtr.training.systems import BoldParams
 
 PARAMS = {
     "stream": {"encoder": {"name": "linear", "hidden_dim": 4}, "aggregator": {"name": "linear"}},

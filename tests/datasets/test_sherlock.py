@@ -9,14 +9,14 @@ import scipy.io
 import soundfile
 
 from subtr.bold.hrf import convolve_hrf
-from subtr.bold_params import BoldParams
-from subtr.bold_stimulus import bold_predictor
 from subtr.datasets import load_study
 from subtr.datasets.held_out import cleaned_bold
 from subtr.datasets.sherlock import RUN_TRS, SHIFT_TRS, TR_S, through_hrf
 from subtr.metrics.bold import check_lag, lag_scan
 from subtr.models.ridge import ridge_prediction
 from subtr.params import SettingsError, StudyError, StudyWarning
+from subtr.training.encoding_models import bold_predictor
+from subtr.training.systems import BoldParams
 
 FEW = {"frames_per_tr": 3}
 

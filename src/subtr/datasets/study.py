@@ -28,7 +28,7 @@ class Study:
         mel: log-mel spectrogram (TR, frame, mel), or None for a silent stimulus.
         mel_settings: how it was made.
         other_mel: log-mel of other recordings, which systems may learn from and are never tested
-            on, see `subtr.other_recordings`.
+            on, see `subtr.training.recordings`.
         pictures: 0 to 255 (TR, frame, height, width, rgb), or None without a picture track.
         features: what people noted about the stimulus, frame by frame (TR, frame, feature), so that
             it keeps when within a TR something began; None without. Predictors of BOLD are shown

@@ -10,14 +10,16 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.losses import Diagnostics
 from subtr.models.autoencoder import TemporalAutoencoder
 from subtr.models.batches import Stimulus
 from subtr.models.encoding_model import BoldPredictor
 from subtr.params import SettingsError, Strict
+from subtr.training.losses import Diagnostics
 
 Output = Tensor | Mapping[str, Tensor]
+
 Followed = tuple[Float[Tensor, "member batch tr dim"], list[Output]]
+
 OutputLoss = Callable[[Output, Output], tuple[Float[Tensor, ""], Diagnostics]]
 
 
@@ -149,8 +151,8 @@ def distillation_loss(
 
     Arguments
         pair: as `Distiller` gives it.
-        output_loss: (output, target) -> (value, diagnostics): `subtr.losses.reconstruction_loss`
-            or `subtr.losses.bold_loss`.
+        output_loss: (output, target) -> (value, diagnostics):
+            `subtr.training.losses.reconstruction_loss` or `subtr.training.losses.bold_loss`.
         vector_weight, output_weight: of the two parts.
         original: what the teacher is itself compared with, for the diagnostics alone; none is
             needed where there are no labels.

@@ -14,19 +14,19 @@ from himalaya.ridge import RidgeCV
 from jaxtyping import Float, Float64, Int64
 
 from subtr.bold.alignment import FunctionalAlignment
-from subtr.bold_params import NewSubjectParams
-from subtr.bold_training import fit_fold
 from subtr.datasets.held_out import cleaned_bold, labelled_trs
 from subtr.datasets.study import Fold, Study
 from subtr.models.batches import Stimulus, parts_of, stimulus_of
 from subtr.models.encoding_model import BoldPredictor
 from subtr.models.ridge import DEFAULT_ALPHAS, nested_blocks
 from subtr.params import SettingsError, StudyError
-from subtr.prediction import bold_timeline
 from subtr.timeline import Split
+from subtr.training.encoding_models import bold_timeline, fit_fold
+from subtr.training.systems import NewSubjectParams
 
 # Departures from the shared head are penalised a hundred times as much as its gain.
 _SHARED_SCALE = 10.0
+
 _GAP_S = 16.0
 
 

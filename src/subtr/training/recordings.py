@@ -11,16 +11,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from subtr.autoencoder_params import AutoencoderParams
 from subtr.datasets.study import Study
 from subtr.models.batches import Batch, WindowBatches
 from subtr.params import SettingsError, StudyError, StudyWarning
-from subtr.perturbation import perturbed
 from subtr.stimulus.cache import file_digest
 from subtr.stimulus.duplicates import KnownSound
 from subtr.stimulus.media import probe
 from subtr.stimulus.mel import log_mel_of_media
 from subtr.timeline import Clock, consecutive
+from subtr.training.augmentation import perturbed
+from subtr.training.systems import AutoencoderParams
 
 
 def files_of(folder: Path) -> list[Path]:
