@@ -12,8 +12,8 @@ from subtr.datasets.simulated_film import (
     object_positions,
     picture_scenes,
 )
+from subtr.judges.tracking import Track
 from subtr.timeline import Clock
-from subtr.tracks import Track
 
 # Of an object that is half covered or half outside, nobody could tell the box.
 _SEEN_SHARE = 0.5

@@ -21,7 +21,7 @@ from benchmarks.tables import Row
 from subtr.decoders.griffin_lim import GriffinLim
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
-from subtr.judges.word_errors import word_errors
+from subtr.judges.speech import word_errors
 from subtr.metrics.inference import shuffle_frames
 from subtr.models.linear import mean_rival
 from subtr.stimulus.media import iter_sound, resample

@@ -33,8 +33,8 @@ from subtr.datasets.simulated_film import picture_scenes
 from subtr.datasets.study import Study
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
-from subtr.judges.probes import chance
-from subtr.judges.shots import paired_boundaries
+from subtr.judges.scenes import chance
+from subtr.judges.video import paired_boundaries
 from subtr.metrics import mean_known
 from subtr.metrics.inference import block_bootstrap
 from subtr.metrics.temporal import motion_sums

@@ -17,8 +17,7 @@ from benchmarks.data import TR_S, folder_of, music_files, read_manifest
 from benchmarks.tables import Row
 from subtr.decoders.griffin_lim import GriffinLim
 from subtr.decoders.hifi_gan import HIFI_GAN_MEL, HifiGan
-from subtr.judges.intelligibility import Intelligibility
-from subtr.judges.quality import Dnsmos, Pesq
+from subtr.judges.audio import Dnsmos, Intelligibility, Pesq
 from subtr.metrics.temporal import mel_correlation
 from subtr.models.linear import PCARival
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound

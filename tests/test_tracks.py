@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subtr.tracks import overlaps
+from subtr.judges.tracking import overlaps
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from subtr.judges import load_judge
-from subtr.judges.frames import FrameQuality
 from subtr.judges.judge import JudgeMissing
-from subtr.judges.perceptual import Lpips
+from subtr.judges.video import FrameQuality, Lpips
 from subtr.params import SettingsError
 from subtr.stimulus.pretrained import LpipsNetwork, lpips_from
 

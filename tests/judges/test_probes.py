@@ -12,10 +12,8 @@ from subtr.datasets.simulated_film import (
     object_positions,
 )
 from subtr.judges import load_judge
-from subtr.judges.actions import FlowActions
 from subtr.judges.judge import JudgeMissing
-from subtr.judges.probes import chance
-from subtr.judges.scenes import ColourScenes, FolderScenes
+from subtr.judges.scenes import ColourScenes, FlowActions, FolderScenes, chance
 from subtr.params import SettingsError
 
 

@@ -9,7 +9,7 @@ import torch
 from subtr.datasets.simulated_film import SCENES, background
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
-from subtr.judges.shots import ShotDetector, boundary_agreement
+from subtr.judges.video import ShotDetector, boundary_agreement
 
 CUTS = np.array([20, 45, 60])
 

@@ -10,7 +10,7 @@ import subtr.stimulus.pretrained as weights
 from benchmarks.data import read_manifest
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
-from subtr.judges.word_errors import word_errors
+from subtr.judges.speech import word_errors
 from subtr.stimulus.cache import CacheError
 
 RATE_HZ = 16000

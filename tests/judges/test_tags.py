@@ -5,7 +5,7 @@ import pytest
 
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
-from subtr.judges.tensorflow_checkpoint import read_checkpoint
+from subtr.judges.music import read_checkpoint
 from subtr.params import SettingsError
 
 RATE_HZ = 16000

@@ -7,9 +7,8 @@ from scipy.ndimage import gaussian_filter
 
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
-from subtr.judges.tracking import Followed, ObjectTracker
+from subtr.judges.tracking import Followed, ObjectTracker, Track
 from subtr.params import SettingsError
-from subtr.tracks import Track
 
 N_TRS, PER_TR, SIDE = 3, 8, 10
 

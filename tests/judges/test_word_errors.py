@@ -9,7 +9,7 @@ from subtr.params import SettingsError
 pytest.importorskip("jiwer", reason="jiwer is not installed: `make judges`")
 pytest.importorskip("whisper_normalizer", reason="whisper_normalizer is not installed")
 
-from subtr.judges.word_errors import WordErrors, normalised, word_errors
+from subtr.judges.speech import WordErrors, normalised, word_errors
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from subtr.datasets.simulated_film import VOICES, Line, speak
 from subtr.judges import JUDGES, load_judge
 from subtr.judges.judge import JudgeMissing
-from subtr.judges.speech_recognition import Recogniser
+from subtr.judges.speech import Recogniser
 from subtr.judging import sounds as judging
 from subtr.judging.sounds import Pieces, judged_sounds
 from subtr.params import SettingsError

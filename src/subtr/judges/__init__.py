@@ -7,26 +7,22 @@ from typing import Any
 
 import pandas as pd
 
-from subtr.judges.actions import FlowActions
-from subtr.judges.beats import BeatTracker
-from subtr.judges.emotion import EmotionClassifier
-from subtr.judges.frames import FrameQuality
-from subtr.judges.intelligibility import Intelligibility
+from subtr.judges.audio import (
+    Dnsmos,
+    EmotionClassifier,
+    Intelligibility,
+    Pesq,
+    PitchTracker,
+    SoundEvents,
+    Visqol,
+)
 from subtr.judges.judge import Judge, JudgeMissing
-from subtr.judges.moonshine import MoonshineTiny
-from subtr.judges.perceptual import Lpips, Vmaf
-from subtr.judges.pitch import PitchTracker
-from subtr.judges.quality import Dnsmos, Pesq, Visqol
-from subtr.judges.scenes import ColourScenes, EfficientNetScenes, FolderScenes
-from subtr.judges.shots import ShotDetector
-from subtr.judges.sound_events import SoundEvents
-from subtr.judges.speakers import SpeakerRecogniser
-from subtr.judges.speech_recognition import WhisperBase, WhisperTiny
-from subtr.judges.tags import GenreTagger, MusicTagger
+from subtr.judges.music import BeatTracker, GenreTagger, MusicTagger
+from subtr.judges.scenes import ColourScenes, EfficientNetScenes, FlowActions, FolderScenes
+from subtr.judges.speech import MoonshineTiny, SpeakerRecogniser, WhisperBase, WhisperTiny
 from subtr.judges.tracking import ObjectTracker
+from subtr.judges.video import FrameQuality, Lpips, ShotDetector, Vmaf
 from subtr.params import Registry
-
-__all__ = ["JUDGES", "Judge", "JudgeMissing", "judge_table", "load_judge"]
 
 _CLASSES: list[type[Judge]] = [
     WhisperBase,
@@ -53,6 +49,7 @@ _CLASSES: list[type[Judge]] = [
     FlowActions,
     ShotDetector,
 ]
+
 JUDGES = Registry("judge", {judge.name: judge for judge in _CLASSES})
 
 

@@ -1,5 +1,7 @@
-"""Which scene is seen: probes on features of single pictures."""
+"""Judges of video by probes: scenes and actions."""
 
+import itertools
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,12 +11,82 @@ import cv2
 import numpy as np
 import torch
 from einops import rearrange, reduce
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Shaped
 
-from subtr.judges.probes import Probe
+from subtr.judges.judge import Film, Judge, as_bytes
+from subtr.params import SettingsError
+from subtr.stimulus.flow import consistent_pixels, optical_flow
 from subtr.stimulus.pretrained import package_folder
 
+
+@dataclass(frozen=True, kw_only=True)
+class Probe(Judge):
+    """Features that somebody else's model gives of each TR; `learn` adds a logistic regression.
+
+    Options
+        strength: of the classifier, inverse of its ridge penalty.
+    """
+
+    strength: float = 1.0
+
+    def features(self, film: Film) -> Float[np.ndarray, "tr feature"]:
+        """Features of each TR.
+
+        Arguments
+            film: 0 to 255 as integers or 0 to 1 as floats.
+
+        Raises
+            SettingsError: pictures that are not finite. JudgeMissing: see `check`.
+        """
+        self.check()
+        return self._features(as_bytes(film))
+
+    @abstractmethod
+    def _features(self, film: np.ndarray) -> np.ndarray:
+        """Features of pictures of 0 to 255."""
+
+    def learn(self, film: Film, labels: Shaped[np.ndarray, " label"]) -> "Learned":
+        """A classifier of TRs, from ORIGINAL pictures of training time.
+
+        Raises
+            SettingsError: not one label for each TR, or fewer than two different ones; see
+                `features`.
+        """
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        if len(labels) != len(film) or len(set(labels)) < 2:
+            raise SettingsError(
+                f"{len(labels)} labels, {len(set(labels))} of them different, for {len(film)} TRs: "
+                "expected one each, and two different ones at least."
+            )
+        classifier = make_pipeline(
+            StandardScaler(), LogisticRegression(C=self.strength, max_iter=2000)
+        )
+        return Learned(self, classifier.fit(self.features(film), labels))
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A probe with its classifier. Its ceiling is its accuracy on the originals of test time."""
+
+    probe: Probe
+    classifier: Any
+
+    def right(self, film: Film, labels: Shaped[np.ndarray, " label"]) -> Bool[np.ndarray, " tr"]:
+        """Whether each TR is given its label; the mean is the accuracy."""
+        return self.classifier.predict(self.probe.features(film)) == np.asarray(labels)
+
+
+def chance(labels: Shaped[np.ndarray, " tr"], known: Shaped[np.ndarray, " known_tr"]) -> float:
+    """Accuracy of always answering with what is most frequent in ``known``, the training labels."""
+    names, counts = np.unique(known, return_counts=True)
+    return float(np.mean(np.asarray(labels) == names[counts.argmax()]))
+
+
 _CRITERION = "scene"
+
 # ImageNet's, by which the network was trained to be given its pictures.
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -161,3 +233,59 @@ class FolderScenes(Probe):
         from transformers import AutoModel
 
         return AutoModel.from_pretrained(self.folder, local_files_only=True).eval()
+
+
+_N_DIRECTIONS = 16
+
+_LAGS = (1, 2, 3)
+
+# Pixels per picture, of pictures 64 pixels wide.
+_SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowActions(Probe):
+    """Histograms of flow: how fast, and how the directions of motion turn within the TR.
+
+    Turns alone count, not the directions, so that an action is the same whichever way it goes.
+    From 1.5 s nobody can tell a bounce from a drift that has not yet met the edge: the ceiling is
+    what the same probe says of the original.
+    """
+
+    name: ClassVar[str] = "actions"
+    criterion: ClassVar[str] = "action"
+    package: ClassVar[str] = "opencv-contrib-python-headless"
+    licence: ClassVar[str] = "Apache-2.0"
+    source: ClassVar[str] = "Kroeger et al. 2016 (flow); Dalal, Triggs and Schmid 2006 (histograms)"
+
+    def _features(self, film):
+        flow = optical_flow(film)
+        trusted = consistent_pixels(film, flow)
+        scale = 64 / film.shape[3]
+        pairs = zip(flow[:, 1:] * scale, trusted[:, 1:], strict=True)
+        return np.stack([_of_tr(of, kept) for of, kept in pairs])
+
+
+def _of_tr(
+    flow: Float[np.ndarray, "step height width xy"], trusted: np.ndarray
+) -> Float[np.ndarray, " feature"]:
+    speed = np.linalg.norm(flow, axis=-1) * trusted
+    bounds = itertools.pairwise((*_SPEEDS, np.inf))
+    fast = np.array([((speed >= low) & (speed < high)).mean() for low, high in bounds])
+    angle = np.arctan2(flow[..., 1], flow[..., 0])
+    turn = np.floor((angle / (2 * np.pi) % 1) * _N_DIRECTIONS).astype(int) % _N_DIRECTIONS
+    directions = np.stack(
+        [
+            np.bincount(of.ravel(), weight.ravel(), _N_DIRECTIONS)
+            for of, weight in zip(turn, np.where(speed > _SPEEDS[0], speed, 0), strict=True)
+        ]
+    )
+    turns = []
+    for lag in (lag for lag in _LAGS if lag < len(directions)):
+        here, after = directions[:-lag], directions[lag:]
+        by = np.array([(here * np.roll(after, -k, axis=1)).sum() for k in range(_N_DIRECTIONS)])
+        # Clockwise and anticlockwise alike.
+        folded = by + np.roll(by[::-1], 1)
+        turns.append(folded[: _N_DIRECTIONS // 2 + 1] / max(folded.sum(), 1e-9))
+    steady = directions.sum(1) / max(directions.sum(), 1e-9)
+    return np.concatenate([np.log1p(100 * fast), *turns, np.sort(steady)])

@@ -1,17 +1,44 @@
-"""Whether an object can still be followed in the reconstruction."""
+"""Judges of motion: tracks of an object."""
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float64, Int64, Shaped
+from jaxtyping import Bool, Float, Float64, Int64, Shaped
 
-from subtr.judges.judge import Judge
-from subtr.judges.pictures import as_bytes, enlarged, enlargement
+from subtr.judges.judge import Judge, as_bytes, enlarged, enlargement
 from subtr.params import SettingsError
 from subtr.stimulus.flow import consistent_pixels, next_flow, optical_flow
-from subtr.tracks import Track, overlaps
+
+
+@dataclass(frozen=True)
+class Track:
+    """Where one object is, from the picture ``first`` of a film on.
+
+    boxes: left, top, width and height in pixels; a pixel's left edge is its column's number.
+    seen: False where no box can be told, as behind another object.
+    """
+
+    first: int
+    boxes: Float[np.ndarray, "picture 4"]
+    seen: Bool[np.ndarray, " picture"]
+
+
+def overlaps(
+    one: Float[np.ndarray, "picture 4"], other: Float[np.ndarray, "picture 4"]
+) -> Float64[np.ndarray, " picture"]:
+    """Intersection over union of each pair of boxes; 0 where one is empty.
+
+    Source: Everingham et al. 2010, The PASCAL visual object classes challenge, equation 3.
+    """
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    low = np.maximum(one[:, :2], other[:, :2])
+    high = np.minimum(one[:, :2] + one[:, 2:], other[:, :2] + other[:, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=1)
+    union = one[:, 2:].prod(axis=1) + other[:, 2:].prod(axis=1) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
 
 # Pixels per picture; slower things need no tracker.
 _LEAST_SPEED = 0.5

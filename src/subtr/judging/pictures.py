@@ -11,7 +11,7 @@ from jaxtyping import Shaped, UInt8
 
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
-from subtr.judges.shots import paired_boundaries
+from subtr.judges.video import paired_boundaries
 from subtr.judging.sounds import AVERAGED, ORIGINAL
 from subtr.metrics.bold import known_mean
 from subtr.metrics.inference import block_bootstrap

@@ -10,9 +10,8 @@ from jaxtyping import Float, Float64
 from tqdm.auto import tqdm
 
 from subtr.judges import load_judge
-from subtr.judges.judge import Judge, JudgeMissing
-from subtr.judges.sound import SoundJudge
-from subtr.judges.word_errors import word_errors
+from subtr.judges.judge import Judge, JudgeMissing, SoundJudge
+from subtr.judges.speech import word_errors
 from subtr.metrics.inference import block_bootstrap
 from subtr.params import SettingsError
 from subtr.scoring import Row
