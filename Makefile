@@ -43,11 +43,11 @@ PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 setup: $(STAMP)
 
 run: $(STAMP)
-	@$(BIN)/python -m subtr.run --study "$(STUDY)" --film "$(FILM)" --params "$(PARAMS)" \
+	@$(BIN)/python -m subtr.experiments.run --study "$(STUDY)" --film "$(FILM)" --params "$(PARAMS)" \
 	    --seeds "$(SEEDS)" --runs "$(RUNS)" --cores "$(CORES)"
 
 reconstruct: $(STAMP)
-	@$(BIN)/python -m subtr.film_reconstruction --film "$(FILM)" --out "$(OUT)" --system "$(SYSTEM)" \
+	@$(BIN)/python -m subtr.experiments.reconstruct --film "$(FILM)" --out "$(OUT)" --system "$(SYSTEM)" \
 	    --study "$(TRAINED_ON)" --params "$(PARAMS)" --runs "$(RUNS)" $(MORE)
 
 test: $(STAMP)

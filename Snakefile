@@ -5,7 +5,7 @@
 import shlex
 from pathlib import Path
 
-from subtr.results import is_gallery, run_folder
+from subtr.experiments.results import is_gallery, run_folder
 
 
 def from_here(path):

@@ -15,9 +15,9 @@ import yaml
 
 from benchmarks.tables import NotMeasured, by_table, write_table
 from subtr.decoders.hifi_gan import WeightsError
+from subtr.experiments.results import check_writable
 from subtr.judges.judge import JudgeMissing
 from subtr.params import SettingsError, SubtrError, git_hash, nearest
-from subtr.results import check_writable
 
 # What a machine may lack; a question that needs it is skipped.
 MISSING = (NotMeasured, JudgeMissing, WeightsError)

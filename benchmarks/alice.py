@@ -20,12 +20,13 @@ from benchmarks.encoders import SEEDS, bold_folder, bold_params, stream_at
 from benchmarks.simulated_bold import gains_over
 from benchmarks.tables import Row
 from subtr.aggregators import AGGREGATORS
-from subtr.bold_scores import bold_rows, ceiling_rows, control_rows
-from subtr.brain_encoding import tr_vectors
 from subtr.datasets import load_study
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import Study
-from subtr.experiment_params import SystemParams
+from subtr.experiments.bold_scores import bold_rows, ceiling_rows, control_rows
+from subtr.experiments.brain_encoding import tr_vectors
+from subtr.experiments.data import SystemParams
+from subtr.experiments.experiment import bold_rivals
 from subtr.metrics.bold import pearson_r, standardise_by_fold
 from subtr.metrics.inference import shuffle_frames
 from subtr.models.batches import altered
@@ -33,7 +34,6 @@ from subtr.models.encoding_model import BoldPredictor
 from subtr.models.linear import canonical_features
 from subtr.models.ridge import FirRidge, nested_blocks
 from subtr.params import SettingsError, load_params, params_folder, params_hash, validate
-from subtr.rivals import bold_rivals
 from subtr.timeline import HRF_DURATION_S, Split
 from subtr.training.encoding_models import bold_stimulus, fit_fold, predict_bold
 from subtr.training.systems import BoldParams

@@ -14,7 +14,7 @@ from benchmarks.data import folder_of, read_manifest, reader_study
 from benchmarks.speech import SEEDS, gains, trained
 from benchmarks.tables import Row
 from subtr.decoders.griffin_lim import GriffinLim
-from subtr.experiment_params import SystemParams
+from subtr.experiments.data import SystemParams
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
 from subtr.models.linear import mean_rival

@@ -1,7 +1,8 @@
 """What does every encoder cost with every aggregator, and what does one collapsed kernel save?
 
-Data: none. About 10 minutes on two cores. Columns as of `subtr.cost.cost_table`; ``speed_ratio``
-says how many times faster the multi-scale encoder's front runs when collapsed into one kernel.
+Data: none. About 10 minutes on two cores. Columns as of `subtr.experiments.cost.cost_table`;
+``speed_ratio`` says how many times faster the multi-scale encoder's front runs when collapsed into
+one kernel.
 """
 
 from pathlib import Path
@@ -10,9 +11,8 @@ import pandas as pd
 import torch
 
 from subtr.aggregators import AGGREGATORS
-from subtr.cost.front import front_table
-from subtr.cost.streams import cost_table
 from subtr.encoders import ENCODERS
+from subtr.experiments.cost import cost_table, front_table
 
 
 def run(
@@ -31,7 +31,7 @@ def run(
         device: cpu or cuda.
 
     Raises
-        SettingsError: an unknown name, or see `subtr.cost.cost_table`.
+        SettingsError: an unknown name, or see `subtr.experiments.cost.cost_table`.
     """
     for registry, names in ((ENCODERS, encoders), (AGGREGATORS, aggregators)):
         for name in names:

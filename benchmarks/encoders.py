@@ -15,14 +15,14 @@ import torch
 from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, named
 from subtr.aggregators import AGGREGATORS
-from subtr.bold_scores import bold_rows
-from subtr.cost.measuring import count_parameters
 from subtr.datasets import load_study
 from subtr.datasets.held_out import held_out_bold
+from subtr.experiments.bold_scores import bold_rows
+from subtr.experiments.cost import count_parameters
+from subtr.experiments.scores import sound_rows
 from subtr.models.linear import fit_pca, mean_rival
 from subtr.models.stream import Stream, StreamParams
 from subtr.params import SettingsError, params_hash, validate
-from subtr.scoring import sound_rows
 from subtr.training.autoencoders import AutoencoderTask, reconstruct_sound
 from subtr.training.encoding_models import predict_bold
 from subtr.training.systems import AutoencoderParams, BoldParams

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.data import FILMS, film_file, folder_of
 from benchmarks.tables import NotMeasured, Row
-from subtr.results import read_results
+from subtr.experiments.results import read_results
 
 TABLE = "make_run"
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,17 +10,23 @@ import numpy as np
 
 from benchmarks.data import real_study
 from benchmarks.tables import Row
-from subtr.bold_scores import OVERLAP_S, SEGMENT_S, bold_rows
 from subtr.datasets import load_study
 from subtr.datasets.held_out import held_out_bold
 from subtr.datasets.study import Fold, folds_of
-from subtr.decoding import decode, fit_decoders, with_bold_of
-from subtr.decoding_scores import PREFIX, decoding_rows, identified
-from subtr.experiment_params import SystemParams
+from subtr.experiments.bold_scores import OVERLAP_S, SEGMENT_S, bold_rows
+from subtr.experiments.data import SystemParams
+from subtr.experiments.decoding import (
+    PREFIX,
+    decode,
+    decoding_rows,
+    fit_decoders,
+    identified,
+    with_bold_of,
+)
+from subtr.experiments.experiment import bold_rivals
 from subtr.metrics.identification import cut_segments, identify
 from subtr.models.stimulus_decoder import autoencoder_code, components_code
 from subtr.params import load_params, params_folder, params_hash, validate
-from subtr.rivals import bold_rivals
 from subtr.timeline import consecutive
 from subtr.training.autoencoders import train_sound
 from subtr.training.encoding_models import predict_bold

@@ -24,10 +24,9 @@ import numpy as np
 import soundfile
 
 from benchmarks.tables import Row, named
-from subtr.experiment import Experiment
+from subtr.experiments.experiment import Experiment, autoencoder_file
 from subtr.stimulus.media import sound_spans
 from subtr.stimulus.pictures import iter_pictures
-from subtr.trained_systems import autoencoder_file
 
 MINUTES = (3, 48)
 SIZES = {"sound": 128, "pictures": 64}
@@ -53,7 +52,7 @@ else:
 RECONSTRUCT = """
 import json, sys, time
 from pathlib import Path
-from subtr.film_reconstruction import plan_film, reconstruct_film
+from subtr.experiments.reconstruct import plan_film, reconstruct_film
 
 film, out, *files = sys.argv[1:]
 begin, cpu = time.perf_counter(), time.process_time()

@@ -27,9 +27,9 @@ from benchmarks.tables import NotMeasured, Row, named
 from benchmarks.words import JUDGES, READER, SEEDS, bounded, judged
 from subtr.decoders.griffin_lim import Vocoder
 from subtr.decoders.hifi_gan import HifiGan, WeightsError
+from subtr.experiments.scores import sound_rows
 from subtr.models.linear import fit_pca, mean_rival
 from subtr.params import params_hash
-from subtr.scoring import sound_rows
 
 SYSTEM, VOICE = "tier1_more_speech", "voice"
 N_TRAIN, N_HELD_OUT = 930, 48

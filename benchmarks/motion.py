@@ -12,11 +12,11 @@ from pathlib import Path
 
 from benchmarks.data import FILMS, TR_S, film_study
 from benchmarks.tables import Row
+from subtr.experiments.experiment import picture_rivals
+from subtr.experiments.scores import picture_rows
 from subtr.models.linear import BlockPCARival
 from subtr.models.saved import frames_of_pictures, pictures_of_frames
 from subtr.params import params_hash, validate
-from subtr.rivals import picture_rivals
-from subtr.scoring import picture_rows
 from subtr.stimulus.pictures import Blocks
 from subtr.timeline import consecutive
 from subtr.training.autoencoders import AutoencoderTask, reconstruct_pictures

@@ -12,10 +12,10 @@ import numpy as np
 from benchmarks.data import TR_S, folder_of, mono_sound, read_manifest, vocoder_before
 from benchmarks.spoken import components, learned, spoken
 from benchmarks.tables import NotMeasured, Row
-from subtr.judging.sounds import Pieces, judged_sounds
+from subtr.experiments.judged import Pieces, judged_sounds
+from subtr.experiments.scores import sound_rows
 from subtr.models.linear import mean_rival
 from subtr.params import params_hash
-from subtr.scoring import sound_rows
 
 SEEDS = (0, 1, 2)
 JUDGES = ("beats", "tags-magnatagatune", "tags-million-songs")

@@ -11,15 +11,15 @@ import numpy as np
 
 from benchmarks.data import real_study
 from benchmarks.tables import Row
-from subtr.bold_scores import bold_rows
 from subtr.datasets import load_study
 from subtr.datasets.held_out import HeldOutBold, held_out_bold
 from subtr.datasets.study import folds_of
-from subtr.experiment_params import StudyParams, SystemParams
+from subtr.experiments.bold_scores import bold_rows
+from subtr.experiments.data import StudyParams, SystemParams
+from subtr.experiments.scores import block_trs
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
 from subtr.params import load_params, params_folder, params_hash, validate
-from subtr.scoring import block_trs
 from subtr.training.encoding_models import predict_bold
 from subtr.training.systems import BoldParams
 

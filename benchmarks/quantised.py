@@ -13,10 +13,10 @@ import torch
 
 from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, preservation_gain
+from subtr.experiments.scores import sound_rows
 from subtr.metrics.temporal import temporal_preservation
 from subtr.models.linear import fit_pca, mean_rival
 from subtr.params import params_hash, validate
-from subtr.scoring import sound_rows
 from subtr.timeline import Split, consecutive
 from subtr.training.quantised import QuantisedParams, reconstruct_quantised
 

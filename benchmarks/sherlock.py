@@ -12,17 +12,17 @@ import numpy as np
 
 from benchmarks.data import real_study
 from benchmarks.tables import Row
-from subtr.bold_scores import bold_rows, control_rows
 from subtr.datasets.held_out import HeldOutBold, held_out_bold
 from subtr.datasets.sherlock import SHIFT_TRS
 from subtr.datasets.study import folds_of
-from subtr.experiment_params import StudyParams
+from subtr.experiments.bold_scores import bold_rows, control_rows
+from subtr.experiments.data import StudyParams
+from subtr.experiments.scores import block_trs
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
 from subtr.models.ridge import ridge_prediction
 from subtr.models.stream import Part, StreamParams
 from subtr.params import load_params, params_folder, params_hash
-from subtr.scoring import block_trs
 from subtr.training.encoding_models import predict_bold
 from subtr.training.fit import TrainingParams
 from subtr.training.systems import BoldParams

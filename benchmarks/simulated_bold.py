@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.tables import Row
-from subtr.bold_scores import bold_rows, control_rows
 from subtr.datasets import load_study
 from subtr.datasets.held_out import HeldOutBold, held_out_bold
 from subtr.datasets.study import folds_of
-from subtr.experiment_params import StudyParams, SystemParams
+from subtr.experiments.bold_scores import bold_rows, control_rows
+from subtr.experiments.data import StudyParams, SystemParams
+from subtr.experiments.experiment import bold_rivals
+from subtr.experiments.scores import block_trs
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
 from subtr.params import load_params, params_folder, params_hash
-from subtr.rivals import bold_rivals
-from subtr.scoring import block_trs
 from subtr.training.encoding_models import predict_bold
 
 TABLE = "simulated"

@@ -12,11 +12,11 @@ import torch
 
 from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, preservation_gain
-from subtr.experiment_params import SystemParams
+from subtr.experiments.data import SystemParams
+from subtr.experiments.scores import sound_rows
 from subtr.models.linear import fit_pca, mean_rival
 from subtr.models.stream import Part
 from subtr.params import load_params, params_folder, params_hash
-from subtr.scoring import sound_rows
 from subtr.timeline import consecutive
 from subtr.training.augmentation import perturbed
 from subtr.training.autoencoders import AutoencoderTask, reconstruct_sound

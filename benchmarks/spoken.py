@@ -12,7 +12,7 @@ from subtr.datasets.study import Fold, Study
 from subtr.decoders.griffin_lim import Vocoder
 from subtr.decoders.hifi_gan import HIFI_GAN_MEL
 from subtr.decoders.mel import LinearDecoder
-from subtr.experiment_params import SystemParams
+from subtr.experiments.data import SystemParams
 from subtr.models.autoencoder import VectorFitParams, fitted_vectors
 from subtr.models.linear import PCARival, fit_pca
 from subtr.params import load_params, params_folder, params_hash

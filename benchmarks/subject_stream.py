@@ -10,13 +10,13 @@ from jaxtyping import Float, Float64
 
 from benchmarks.streaming_ridge import StreamingRidge
 from subtr.bold.cleaning import Cleaner
-from subtr.bold_scores import groups_of, one_subject_rows, score_rows
 from subtr.datasets.study import Study
+from subtr.experiments.bold_scores import groups_of, one_subject_rows, score_rows
+from subtr.experiments.scores import Row, block_trs
 from subtr.metrics.bold import known_mean, pearson_r, scored_on, standardise_by_fold
 from subtr.metrics.inference import block_bootstrap, held_out_shift_null
 from subtr.models.ridge import delayed
 from subtr.params import StudyError
-from subtr.scoring import Row, block_trs
 from subtr.timeline import Split
 
 

@@ -11,15 +11,15 @@ import numpy as np
 
 from benchmarks.subject_stream import fir_features, score_subjects
 from benchmarks.tables import Row
-from subtr.bold_scores import groups_of, subject_rows
 from subtr.datasets import load_study
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import Fold, folds_of
+from subtr.experiments.bold_scores import groups_of, subject_rows
+from subtr.experiments.scores import block_trs
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
 from subtr.models.ridge import ridge_features
 from subtr.params import params_hash, validate
-from subtr.scoring import block_trs
 from subtr.training.encoding_models import fit_fold, predict_bold
 from subtr.training.new_subjects import head_prediction, leave_one_subject_out, shared_of
 from subtr.training.systems import BoldParams

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from subtr.experiments.results import COLUMNS, read_table, summary, write_results
+from subtr.experiments.scores import block_trs
 from subtr.metrics.inference import block_bootstrap
 from subtr.metrics.temporal import preservation_sums
 from subtr.params import SubtrError, whole_file
-from subtr.result_tables import summary
-from subtr.results import COLUMNS, read_table, write_results
-from subtr.scoring import block_trs
 
 Row = dict[str, Any]
 # What tells the rows of a summarised table apart.
@@ -42,8 +41,9 @@ def write_table(
 ) -> tuple[pd.DataFrame, Path]:
     """Writes one table, with columns ``git`` and ``command``; gives it, and where it is.
 
-    Rows of a results table (see `subtr.results.COLUMNS`) are kept one by one in ``scores``, and
-    stand in the table as means over seeds with their intervals. Others stand there as they are.
+    Rows of a results table (see `subtr.experiments.results.COLUMNS`) are kept one by one in
+    ``scores``, and stand in the table as means over seeds with their intervals. Others stand there
+    as they are.
 
     Arguments
         part: only part of the benchmark was run. Rows that it did not measure stay in a summarised
@@ -79,7 +79,8 @@ def _not_measured_again(file: Path, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def published(file: Path) -> pd.DataFrame:
-    """A summarised table as rows of results, from which `subtr.result_tables.summary` gives it.
+    """A summarised table as rows of results, from which `subtr.experiments.results.summary` gives
+    it.
 
     Each row stands there as often as there were seeds; empty where there is no such file.
     """

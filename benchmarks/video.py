@@ -31,6 +31,7 @@ from benchmarks.tables import Row, share
 from subtr.datasets.simulated import scene_labels
 from subtr.datasets.simulated_film import picture_scenes
 from subtr.datasets.study import Study
+from subtr.experiments.scores import block_trs
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
 from subtr.judges.scenes import chance
@@ -40,7 +41,6 @@ from subtr.metrics.inference import block_bootstrap
 from subtr.metrics.temporal import motion_sums
 from subtr.models.linear import BlockPCARival
 from subtr.models.saved import frames_of_pictures, pictures_of_frames
-from subtr.scoring import block_trs
 from subtr.stimulus.media import probe
 from subtr.stimulus.pictures import Blocks, pictures_of_media
 from subtr.timeline import Clock, Split, consecutive

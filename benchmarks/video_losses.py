@@ -22,13 +22,13 @@ from benchmarks.motion import (
 )
 from benchmarks.tables import Row, share
 from benchmarks.video import tracks_of_generated
+from subtr.experiments.scores import block_trs
 from subtr.judges import load_judge
 from subtr.metrics.bold import known_mean
 from subtr.metrics.inference import block_bootstrap
 from subtr.metrics.temporal import frame_correlations, motion_sums, preservation_sums
 from subtr.models.saved import frames_of_pictures, pictures_of_frames
 from subtr.params import params_hash, validate
-from subtr.scoring import block_trs
 from subtr.training.autoencoders import reconstruct_pictures
 from subtr.training.systems import PictureParams
 

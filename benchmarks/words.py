@@ -23,11 +23,11 @@ from benchmarks.quantised import CLIP_OF_BITS, allotted_bits, told
 from benchmarks.spoken import components, fit_to_what_is_heard, learned, linear_heard, spoken
 from benchmarks.tables import Row, named
 from subtr.decoders.hifi_gan import HifiGan, WeightsError
-from subtr.judging.sounds import Pieces, judged_sounds
+from subtr.experiments.judged import Pieces, judged_sounds
+from subtr.experiments.scores import sound_rows
 from subtr.models.batches import window_batches
 from subtr.models.linear import mean_rival
 from subtr.params import params_hash
-from subtr.scoring import sound_rows
 from subtr.timeline import consecutive
 
 TABLE = "intelligibility"

@@ -3,9 +3,9 @@
 import pytest
 from tiny_experiment import STUDY, SYSTEM, write
 
-from subtr.ablation import WHOLE, ablate, by_component
-from subtr.experiment import Experiment
-from subtr.experiment_params import SystemParams
+from subtr.experiments.analyses import WHOLE, ablate, by_component
+from subtr.experiments.data import SystemParams
+from subtr.experiments.experiment import Experiment
 from subtr.params import SettingsError, validate
 
 ABLATIONS = {

@@ -10,14 +10,20 @@ from leaks import assert_fitted_on_train
 from planted import order_study
 
 from subtr.bold.cleaning import Cleaner
-from subtr.bold_scores import bold_rows, ceiling_rows, control_rows, lag_rows, subject_rows
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import Study
+from subtr.experiments.bold_scores import (
+    bold_rows,
+    ceiling_rows,
+    control_rows,
+    lag_rows,
+    subject_rows,
+)
+from subtr.experiments.brain_encoding import banded_prediction, partitioned
 from subtr.metrics.bold import known_mean, pearson_r, scored_on, standardise_by_fold, standardised
 from subtr.metrics.inference import wrong_subject_scores
 from subtr.params import StudyError, StudyWarning
 from subtr.timeline import Clock, Split
-from subtr.variance_partition import banded_prediction, partitioned
 
 NOISE = 1.0
 STUDY = order_study(n_trs=600, noise=NOISE, n_subjects=4)

@@ -7,9 +7,15 @@ import torch
 from matplotlib.figure import Figure
 from planted import order_study
 
-from subtr.brain_encoding import explained, held_out, parcel_gains, timescales, trained_folds
-from subtr.experiment import Experiment
-from subtr.experiment_params import StudyParams
+from subtr.experiments.brain_encoding import (
+    explained,
+    held_out,
+    parcel_gains,
+    timescales,
+    trained_folds,
+)
+from subtr.experiments.data import StudyParams
+from subtr.experiments.experiment import Experiment
 from subtr.figures import encoding
 from subtr.models.batches import altered, with_context, without_fast_changes
 from subtr.models.encoding_model import peak_time_map

@@ -9,9 +9,17 @@ from planted import low_rank_study
 from planted_decoding import N_FLOATS, answering_study
 
 from subtr.datasets.study import folds_of
-from subtr.decoding import decode, fit_decoders, with_bold_of
-from subtr.decoding_scores import PREFIX, decoding_rows, identified
-from subtr.lesions import WHOLE, lesioned, lesions
+from subtr.experiments.decoding import (
+    PREFIX,
+    WHOLE,
+    decode,
+    decoding_rows,
+    fit_decoders,
+    identified,
+    lesioned,
+    lesions,
+    with_bold_of,
+)
 from subtr.metrics.bold import pearson_r
 from subtr.models.stimulus_decoder import BoldDecoder, StimulusCode, components_code
 from subtr.params import SettingsError

@@ -5,13 +5,12 @@ import pytest
 from planted import low_rank_study
 from planted_decoding import answering_study
 
-from subtr.decoding_experiment import COMPONENTS, can_decode, decode_system, kept_rows
-from subtr.experiment import Experiment
-from subtr.experiment_params import StudyParams
-from subtr.lesions import lesions
+from subtr.experiments.data import StudyParams
+from subtr.experiments.decoding import COMPONENTS, can_decode, decode_system, kept_rows, lesions
+from subtr.experiments.experiment import Experiment
+from subtr.experiments.results import read_table
 from subtr.notebooks.decoding import players
 from subtr.params import SettingsError
-from subtr.results import read_table
 
 SYSTEM = """
 sound:

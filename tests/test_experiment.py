@@ -9,11 +9,10 @@ from leaks import assert_no_leak
 from planted import order_study
 from tiny_experiment import STUDY, SYSTEM, write
 
-from subtr.experiment import Experiment
-from subtr.experiment_params import StudyParams
+from subtr.experiments.data import Store, StudyParams
+from subtr.experiments.experiment import Experiment
+from subtr.experiments.results import COLUMNS
 from subtr.params import SettingsError, StudyError, SubtrError
-from subtr.results import COLUMNS
-from subtr.store import Store
 from subtr.timeline import HRF_DURATION_S
 from subtr.training import fit as training
 

@@ -11,10 +11,11 @@ from test_experiment import opened as opened
 from test_experiment import place as place
 from tiny_experiment import LINEAR, STUDY, SYSTEM, write
 
-from subtr import experiment, rival_scoring
 from subtr.decoders.vocoders import VocoderParams
-from subtr.experiment import Experiment
-from subtr.experiment_params import SystemParams
+from subtr.experiments import experiment
+from subtr.experiments import experiment as rival_scoring
+from subtr.experiments.data import SystemParams
+from subtr.experiments.experiment import Experiment
 from subtr.params import params_hash, validate
 
 

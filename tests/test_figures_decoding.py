@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from subtr.experiments.results import COLUMNS
 from subtr.figures import decoding
 from subtr.params import SettingsError
-from subtr.results import COLUMNS
 
 PAIRWISE, TOP1 = "identification (pairwise)", "identification (top-1)"
 

@@ -5,11 +5,11 @@ import pytest
 from matplotlib.colors import to_hex
 from whole_figures import assert_whole
 
+from subtr.experiments.results import read_results, write_results
 from subtr.figures import bold, scores
 from subtr.figures.headline import headline
 from subtr.figures.style import colour_of
 from subtr.params import SettingsError
-from subtr.results import read_results, write_results
 
 
 @pytest.fixture(scope="module")

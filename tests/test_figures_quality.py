@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
+from subtr.experiments.results import COLUMNS
 from subtr.figures.quality import quality_by_floats
 from subtr.params import SettingsError
-from subtr.results import COLUMNS
 
 
 @pytest.fixture

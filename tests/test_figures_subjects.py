@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from subtr.experiments.results import COLUMNS
 from subtr.figures.subjects import scale, subject_gains
 from subtr.params import SettingsError
-from subtr.results import COLUMNS
 
 
 def measured(slope=2.0, start=5.0):

@@ -8,18 +8,28 @@ import pytest
 from tiny_experiment import LINEAR, SHORT, STUDY, write
 
 from subtr.aggregators import AGGREGATORS
-from subtr.comparison import COSTS, LOSSES, comparison_table, measure_costs, readable
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
 from subtr.encoders.positions import POSITIONS
-from subtr.experiment import Experiment
-from subtr.experiment_params import StudyParams, SystemParams
+from subtr.experiments.data import StudyParams, SystemParams
+from subtr.experiments.experiment import Experiment
+from subtr.experiments.gallery import (
+    COSTS,
+    LOSSES,
+    GallerySystem,
+    comparison_table,
+    fallen_curves,
+    findings,
+    measure_costs,
+    readable,
+    systems_of,
+    train_systems,
+)
+from subtr.experiments.results import COLUMNS
 from subtr.figures.scores import training_panels
-from subtr.gallery import GallerySystem, fallen_curves, findings, systems_of, train_systems
 from subtr.metrics.temporal import temporal_preservation
 from subtr.models.responses import RESPONSES
 from subtr.params import SettingsError, load_params, params_folder
-from subtr.results import COLUMNS
 from subtr.stimulus.speech import SpeechModelError
 
 FILES = sorted(params_folder("gallery").glob("*.yaml"))

@@ -10,11 +10,16 @@ from pydantic import ValidationError
 
 from subtr.bold.hrf import HRF_MODELS, hrf
 from subtr.datasets.simulated import bold_noise, noise_autocovariance
-from subtr.identifiability.recovery import recover
-from subtr.identifiability.response import response, transfer
-from subtr.identifiability.scan import KINDS, Scan
-from subtr.identifiability.simulation import simulate
-from subtr.identifiability.wiener import expected_r, parcels_together
+from subtr.experiments.identifiability import (
+    KINDS,
+    Scan,
+    expected_r,
+    parcels_together,
+    recover,
+    response,
+    simulate,
+    transfer,
+)
 from subtr.params import SettingsError, StudyError
 
 

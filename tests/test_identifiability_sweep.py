@@ -8,16 +8,17 @@ import pytest
 from matplotlib import pyplot as plt
 from scipy import stats
 
-from subtr.figures.identifiability import recoverable_map, recoverable_rates
-from subtr.identifiability import simulation, sweeps
-from subtr.identifiability.scan import Scan
-from subtr.identifiability.sweeps import (
+from subtr.experiments import identifiability as simulation
+from subtr.experiments import identifiability as sweeps
+from subtr.experiments.identifiability import (
     IdentifiabilityParams,
+    Scan,
     fastest_rates,
     identifiability_params,
     over_seeds,
     sweep,
 )
+from subtr.figures.identifiability import recoverable_map, recoverable_rates
 from subtr.params import SettingsError, validate
 from subtr.viewing.rates import explore_rates
 
@@ -65,7 +66,7 @@ def test_a_killed_sweep_goes_on_where_it_was(swept, tmp_path, monkeypatch):
         simulated.append(scan)
         return simulation.simulate(scan, *more)
 
-    monkeypatch.setattr("subtr.identifiability.sweeps.simulate", counted)
+    monkeypatch.setattr("subtr.experiments.identifiability.simulate", counted)
     pd.testing.assert_frame_equal(sweep(checked(), tmp_path), table, check_dtype=False)
     assert len(simulated) == 16
     sweep(checked(), tmp_path)

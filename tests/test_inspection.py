@@ -6,9 +6,9 @@ import torch
 import yaml
 from planted import low_rank_study, order_study
 
-from subtr.experiment import Experiment
-from subtr.experiment_params import StudyParams
-from subtr.inspection import ALL, levels_of_bold, levels_of_sound, without_level
+from subtr.experiments.analyses import ALL, levels_of_bold, levels_of_sound, without_level
+from subtr.experiments.data import StudyParams
+from subtr.experiments.experiment import Experiment
 from subtr.models.stream import Stream, StreamParams
 from subtr.params import SettingsError
 

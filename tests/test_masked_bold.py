@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from planted import order_study
 
 from subtr.bold.cleaning import LEAST_HELD_TRS, Cleaner, held_at_the_end, spans
-from subtr.bold_scores import bold_rows
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import Study
+from subtr.experiments.bold_scores import bold_rows
 from subtr.params import StudyError, StudyWarning
 from subtr.timeline import Clock
 from subtr.training.losses import bold_loss

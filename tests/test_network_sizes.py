@@ -3,11 +3,11 @@
 import pytest
 from tiny_experiment import STUDY, SYSTEM, write
 
-from subtr.cost.measuring import count_parameters
 from subtr.decoders import DECODERS
-from subtr.experiment import Experiment
+from subtr.experiments.analyses import network_sizes
+from subtr.experiments.cost import count_parameters
+from subtr.experiments.experiment import Experiment
 from subtr.models.stream import Stream
-from subtr.network_sizes import network_sizes
 
 
 @pytest.fixture

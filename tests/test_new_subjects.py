@@ -8,9 +8,9 @@ import torch
 from planted import order_study
 
 from subtr.bold.alignment import FunctionalAlignment
-from subtr.bold_scores import subject_rows
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import folds_of
+from subtr.experiments.bold_scores import subject_rows
 from subtr.metrics.bold import pearson_r, split_half_ceiling
 from subtr.models.encoding_model import BoldReadout
 from subtr.params import SettingsError, StudyError, validate

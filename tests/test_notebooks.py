@@ -9,11 +9,11 @@ import pytest
 from planted import low_rank_study
 from tiny_systems import TINY
 
-from subtr.experiment import Experiment
-from subtr.experiment_params import StudyParams
+from subtr.experiments.data import StudyParams
+from subtr.experiments.experiment import Experiment
+from subtr.experiments.results import read_results
 from subtr.notebooks import reports
 from subtr.notebooks.reports import SystemReport, trained_systems
-from subtr.results import read_results
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -29,7 +29,15 @@ def run(tmp_path_factory):
         (params / f"{name}.yaml").write_text(text)
     runs = tmp_path_factory.mktemp("runs")
     environment = os.environ | {"SUBTR_CACHE": str(tmp_path_factory.getbasetemp() / "cache")}
-    command = [sys.executable, "-m", "subtr.run", "--params", str(params), "--runs", str(runs)]
+    command = [
+        sys.executable,
+        "-m",
+        "subtr.experiments.run",
+        "--params",
+        str(params),
+        "--runs",
+        str(runs),
+    ]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return runs / "tiny" / "simulated", done.stdout

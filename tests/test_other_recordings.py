@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from planted import low_rank_study
 
 from subtr.datasets.study import Fold, Study
-from subtr.experiment import Experiment
+from subtr.experiments.experiment import Experiment
 from subtr.metrics.temporal import temporal_preservation
 from subtr.params import SettingsError, StudyError, params_hash, validate
 from subtr.stimulus.media import MediaError

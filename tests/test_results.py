@@ -6,10 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from subtr import results as module
+from subtr.experiments import results as module
+from subtr.experiments.results import (
+    COLUMNS,
+    check_writable,
+    group_table,
+    read_results,
+    results_table,
+    summary,
+    write_results,
+)
 from subtr.params import SettingsError, SubtrError, git_hash
-from subtr.result_tables import group_table, results_table, summary
-from subtr.results import COLUMNS, check_writable, read_results, write_results
 
 
 def row(value, **given):

@@ -5,9 +5,9 @@ import pytest
 from planted import low_rank_study, order_study
 
 from subtr.datasets.study import Study
+from subtr.experiments.experiment import bold_rivals, picture_rivals, sound_rivals
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.temporal import temporal_preservation
-from subtr.rivals import bold_rivals, picture_rivals, sound_rivals
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock
 

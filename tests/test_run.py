@@ -9,8 +9,8 @@ import pytest
 import soundfile
 import yaml
 
-from subtr import run
-from subtr.results import write_results
+from subtr.experiments import run
+from subtr.experiments.results import write_results
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_notebook_that_stops_keeps_its_code_and_says_what_is_kept(
 
 
 def test_help_names_every_argument():
-    command = [sys.executable, "-m", "subtr.run", "--help"]
+    command = [sys.executable, "-m", "subtr.experiments.run", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for name in ("--study", "--film", "--params", "--seeds", "--runs", "--cores"):
         assert name in shown

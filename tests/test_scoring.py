@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from subtr.experiments.scores import block_trs, picture_rows, sound_rows
 from subtr.metrics.temporal import temporal_preservation
-from subtr.scoring import block_trs, picture_rows, sound_rows
 
 RNG = np.random.default_rng(0)
 MEL = RNG.normal(size=(60, 64, 5))

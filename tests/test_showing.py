@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from subtr.datasets.study import Study
-from subtr.experiment import Experiment
+from subtr.experiments.experiment import Experiment
 from subtr.notebooks.showing import reconstructed
 from subtr.timeline import Clock
 

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from subtr.experiments.data import Store
 from subtr.params import SubtrError
-from subtr.store import Store
 
 
 @pytest.fixture

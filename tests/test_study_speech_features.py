@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from subtr.datasets.study import Study, with_speech_features
-from subtr.experiment import Experiment
+from subtr.experiments.experiment import Experiment
 from subtr.params import SettingsError, StudyError
 from subtr.stimulus.speech import FrameGrid, SpeechFeatureParams, SpeechModel
 from subtr.timeline import Clock

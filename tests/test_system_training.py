@@ -3,9 +3,8 @@
 import pytest
 from tiny_experiment import STUDY, SYSTEM, write
 
-from subtr.experiment import Experiment
+from subtr.experiments.experiment import Experiment, training_folds
 from subtr.params import SettingsError
-from subtr.system_training import training_folds
 
 SOUND = SYSTEM["sound"]
 STUDENT = SOUND | {"teacher": {"teacher": "large"}, "floats_per_tr": [2]}

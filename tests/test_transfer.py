@@ -7,11 +7,11 @@ import pytest
 import yaml
 from planted import low_rank_study
 
-from subtr.experiment import Experiment
-from subtr.experiment_params import StudyParams
+from subtr.experiments.analyses import sound_transfers
+from subtr.experiments.data import StudyParams
+from subtr.experiments.experiment import Experiment
 from subtr.metrics.temporal import averaging_gain
 from subtr.training import fit as training
-from subtr.transfer import sound_transfers
 
 SYSTEM = {
     "sound": {

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from subtr.datasets.study import Study
+from subtr.experiments.brain_encoding import partition, partition_name, partitioned
 from subtr.params import SettingsError
 from subtr.timeline import Clock
-from subtr.variance_partition import partition, partition_name, partitioned
 
 SETS = [frozenset(of) for of in ("a", "b", "c", "ab", "ac", "bc", "abc")]
 

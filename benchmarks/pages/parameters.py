@@ -17,8 +17,8 @@ from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.decoders.vocoders import VOCODERS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
 from subtr.encoders.positions import POSITIONS
-from subtr.experiment_params import StudyParams, SystemParams
-from subtr.identifiability.sweeps import IdentifiabilityParams
+from subtr.experiments.data import StudyParams, SystemParams
+from subtr.experiments.identifiability import IdentifiabilityParams
 from subtr.models.responses import RESPONSES
 from subtr.params import Registry, options_model
 

@@ -5,8 +5,8 @@ import pytest
 from planted import order_study
 
 from benchmarks.alice import chosen_within, read_out, transferred_vectors
-from subtr.brain_encoding import tr_vectors
 from subtr.datasets.study import Fold, folds_of
+from subtr.experiments.brain_encoding import tr_vectors
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import shuffle_frames
 from subtr.models.ridge import ridge_features, ridge_prediction

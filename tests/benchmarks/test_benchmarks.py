@@ -9,9 +9,8 @@ import pytest
 
 from benchmarks.__main__ import main, questions
 from benchmarks.tables import NotMeasured, by_table, named, published, write_table
+from subtr.experiments.results import read_results, summary
 from subtr.params import git_hash
-from subtr.result_tables import summary
-from subtr.results import read_results
 
 REDUCED_COST = ("sizes=[6,16,1.5,4,2]", "repeats=1", "encoders=[linear]")
 REDUCED_COST += ("aggregators=[mean,linear]",)
@@ -100,7 +99,7 @@ def test_what_fails_or_is_missing_is_said_and_the_rest_is_measured(tmp_path, mon
     table = pd.read_csv(tmp_path / "out" / "speech.csv")
     assert table.loc[0, ["value", "n_seeds"]].tolist() == pytest.approx([1.85 / 3, 3])
     assert table.loc[0, "command"] == "python -m benchmarks speech"
-    # Seed by seed, for `python -m subtr.claims`.
+    # Seed by seed, for `python -m subtr.experiments.claims`.
     kept = read_results(tmp_path / "runs" / "bench" / "speech")
     assert list(kept["value"]) == [0.5, 0.6, 0.75]
     assert set(kept["git"]) == {git_hash()}

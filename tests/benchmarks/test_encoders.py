@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.encoders import matched_width
-from subtr.cost.measuring import count_parameters
+from subtr.experiments.cost import count_parameters
 from subtr.models.stream import Stream, StreamParams
 from subtr.params import SettingsError, validate
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from subtr.results import COLUMNS
+from subtr.experiments.results import COLUMNS
 
 
 def row(system, value, half=0.02, **labels):

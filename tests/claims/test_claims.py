@@ -9,13 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted_results import row, table
 
-from subtr.claims.__main__ import main
-from subtr.claims.claim import FILE, Claim, read_claims
-from subtr.claims.configurations import Setting
-from subtr.claims.measurements import MEASUREMENTS, Measured
-from subtr.claims.table import COLUMNS, RULE, claims_table, styled_claims, verdict
+from subtr.experiments.claim_sizes import Setting
+from subtr.experiments.claims import (
+    COLUMNS,
+    FILE,
+    MEASUREMENTS,
+    RULE,
+    Claim,
+    Measured,
+    claims_table,
+    main,
+    read_claims,
+    styled_claims,
+    verdict,
+)
+from subtr.experiments.results import write_results
 from subtr.params import SettingsError
-from subtr.results import write_results
 
 SMALL = Setting(height=9, width=16, rounds=0)
 finite = st.floats(-1e6, 1e6)
@@ -45,7 +54,7 @@ def test_the_reports_sections_are_all_there():
 
 def test_the_claims_are_packaged():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-    assert FILE.name in project["tool"]["setuptools"]["package-data"]["subtr.claims"]
+    assert FILE.name in project["tool"]["setuptools"]["package-data"]["subtr.experiments.claims"]
 
 
 @pytest.mark.parametrize(
@@ -153,8 +162,8 @@ def test_a_claim_that_cannot_be_decided_is_refused(tmp_path, changed, message):
 
 
 def test_the_command_writes_what_it_prints(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("subtr.claims.__main__.Setting", lambda **_: SMALL)
-    monkeypatch.setattr("subtr.claims.__main__.validate", lambda *_: SMALL)
+    monkeypatch.setattr("subtr.experiments.claim_sizes.Setting", lambda **_: SMALL)
+    monkeypatch.setattr("subtr.params.validate", lambda *_: SMALL)
     write_results(tmp_path / "results" / "scores.csv", [row("tier1", 0.9)])
     out = tmp_path / "new" / "claims.csv"
     given = ["--results", str(tmp_path / "results"), "--rounds", "0", "--out", str(out)]

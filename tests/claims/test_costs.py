@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from subtr.claims import costs
-from subtr.claims.configurations import Setting, stream
-from subtr.claims.measurements import measure, why_not
+from subtr.experiments import claim_sizes as costs
+from subtr.experiments.claim_sizes import Setting, stream
+from subtr.experiments.claims import measure, why_not
 
 SMALL = Setting(n_mels=16, height=9, width=16, batch=2, memory_batch=2, rounds=1)
 

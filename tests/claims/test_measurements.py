@@ -3,9 +3,16 @@
 import pytest
 import torch
 
-from subtr.claims.configurations import STREAM_DIMS, Setting, averaging_of, parts_of, stream
-from subtr.claims.measurements import MEASUREMENTS, measure
-from subtr.claims.multiplications import CURRENT_PARAMETERS, stream_flops
+from subtr.experiments.claim_sizes import (
+    CURRENT_PARAMETERS,
+    STREAM_DIMS,
+    Setting,
+    averaging_of,
+    parts_of,
+    stream,
+    stream_flops,
+)
+from subtr.experiments.claims import MEASUREMENTS, measure
 from subtr.params import SettingsError
 
 SMALL = Setting(n_mels=16, height=9, width=16, batch=2, memory_batch=2, rounds=1)

@@ -5,8 +5,7 @@ import math
 import pytest
 from planted_results import row, table
 
-from subtr.claims.claim import Scored
-from subtr.claims.scores import scores
+from subtr.experiments.claims import Scored, scores
 
 
 @pytest.mark.parametrize(

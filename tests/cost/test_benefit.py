@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
+from subtr.experiments.results import COLUMNS
 from subtr.figures.cost import cost_benefit
 from subtr.figures.style import colour_of
 from subtr.params import SettingsError
-from subtr.results import COLUMNS
 
 
 def scores(*systems, metric="temporal preservation", floats=128):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from subtr.cost.measuring import count_parameters, forward_flops, kept_for_backward, median_ms
 from subtr.encoders.attention import SoftmaxAttention
+from subtr.experiments.cost import count_parameters, forward_flops, kept_for_backward, median_ms
 
 
 @pytest.mark.parametrize(("groups", "stride", "padding"), [(1, 1, 2), (1, 2, 0), (4, 1, 0)])

@@ -6,10 +6,8 @@ import math
 import pytest
 import torch
 
-from subtr.cost.front import FRONT, front_table
-from subtr.cost.measuring import Timing
-from subtr.cost.streams import cost_table, stream_cost
 from subtr.encoders import ENCODERS
+from subtr.experiments.cost import FRONT, Timing, cost_table, front_table, stream_cost
 from subtr.models.stream import Part, StreamParams
 from subtr.params import SettingsError
 

@@ -1,10 +1,9 @@
 import pandas as pd
 import pytest
 
-from subtr.criteria.criterion import Criterion, read_criteria
-from subtr.criteria.table import criteria_table, verdict
+from subtr.experiments.criteria import Criterion, criteria_table, read_criteria, verdict
+from subtr.experiments.results import COLUMNS
 from subtr.judges.judge import JudgeMissing
-from subtr.results import COLUMNS
 
 
 def results(*rows):
@@ -82,7 +81,7 @@ def test_what_is_not_measured_says_why(monkeypatch):
     def missing(name):
         raise JudgeMissing(f"{name} is not here")
 
-    monkeypatch.setattr("subtr.criteria.table.load_judge", missing)
+    monkeypatch.setattr("subtr.judges.load_judge", missing)
     table = criteria_table(results(score("tier1", 0.9)), ["tier1"])
     asr = row_of(table, "intelligible speech (ASR accuracy)")
     assert asr["verdict"] == "not measured: whisper-base is not here"

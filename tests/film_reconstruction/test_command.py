@@ -1,11 +1,13 @@
-"""``python -m subtr.film_reconstruction`` finds, or trains, a system and writes what it draws."""
+"""``python -m subtr.experiments.reconstruct`` finds, or trains, a system and writes what it
+draws.
+"""
 
 import pytest
 from tiny_experiment import STUDY, SYSTEM, write
 from tiny_films import film_of, model_file
 
-from subtr.film_reconstruction import whole_film
-from subtr.film_reconstruction.__main__ import main
+from subtr.experiments import reconstruct as whole_film
+from subtr.experiments.reconstruct import main
 from subtr.models.saved import AUTOENCODER_FILE, load_autoencoder
 from subtr.stimulus.media import probe
 

@@ -11,8 +11,10 @@ from media_files import disk_full_after
 from tiny_films import film_of, model_file, reconstructed
 
 from subtr.decoders.griffin_lim import GriffinLim
-from subtr.film_reconstruction import drawing, parts, whole_film
-from subtr.film_reconstruction.parts import PartsError
+from subtr.experiments import reconstruct as drawing
+from subtr.experiments import reconstruct as parts
+from subtr.experiments import reconstruct as whole_film
+from subtr.experiments.reconstruct import PartsError
 
 REFINED = {"name": "refined", "hidden_dim": 4, "depth": 1}
 HERE = Path(__file__).parent

@@ -5,7 +5,7 @@ import pytest
 from tiny_films import QUICK, film_of, model_file, reconstructed
 
 from subtr.decoders.vocoders import VocoderParams
-from subtr.film_reconstruction.plan import plan_film
+from subtr.experiments.reconstruct import plan_film
 from subtr.models.autoencoder import VectorFitParams
 from subtr.params import SettingsError, StudyWarning, validate
 from subtr.stimulus.media import MediaError, probe

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from tiny_films import MEL, SIZE, ends_s, event_s, film_of, model_file, reconstructed
 
-from subtr.film_reconstruction import drawing
-from subtr.film_reconstruction.parts import Parts
-from subtr.film_reconstruction.plan import plan_film
+from subtr.experiments import reconstruct as drawing
+from subtr.experiments.reconstruct import Parts, plan_film
 from subtr.models.autoencoder import FeatureParams, VectorFitParams
 from subtr.models.saved import load_autoencoder
 from subtr.stimulus.media import probe

@@ -8,8 +8,7 @@ import torch
 from media_files import whole_sound
 
 from subtr.decoders.vocoders import VocoderParams
-from subtr.film_reconstruction.plan import plan_film
-from subtr.film_reconstruction.whole_film import reconstruct_film
+from subtr.experiments.reconstruct import plan_film, reconstruct_film
 from subtr.models.saved import AutoencoderSpec, SavedAutoencoder, StreamSpec
 from subtr.models.stream import Part, StreamParams
 from subtr.stimulus.mel import MelSettings

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from tiny_experiment import STUDY, SYSTEM, write
 
-from subtr.experiment import Experiment
+from subtr.experiments import judged as judging
+from subtr.experiments.experiment import Experiment
+from subtr.experiments.judged import judge_reconstructions
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
-from subtr.judging import experiment as judging
-from subtr.judging.experiment import judge_reconstructions
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from subtr.datasets.simulated import generated_film, scene_labels
-from subtr.judging.pictures import Films, judged_pictures
+from subtr.experiments.judged import Films, judged_pictures
 from subtr.stimulus.pictures import pictures_of_media
 from subtr.timeline import Clock
 

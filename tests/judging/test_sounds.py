@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from subtr.datasets.simulated_film import VOICES, Line, speak
+from subtr.experiments import judged as judging
+from subtr.experiments.judged import Pieces, judged_sounds
 from subtr.judges import JUDGES, load_judge
 from subtr.judges.judge import JudgeMissing
 from subtr.judges.speech import Recogniser
-from subtr.judging import sounds as judging
-from subtr.judging.sounds import Pieces, judged_sounds
 from subtr.params import SettingsError
 
 RATE_HZ = 16000

@@ -6,10 +6,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from subtr.experiments.results import summary
 from subtr.figures.style import GREY, WIDTH_IN, colour_of, panels, some, styled
 from subtr.metrics.bold import known_mean
 from subtr.params import SettingsError
-from subtr.result_tables import summary
 
 
 @styled

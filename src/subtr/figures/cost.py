@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from subtr.experiments.results import summary
 from subtr.figures.style import GREY, colour_of, panels, some, styled
 from subtr.params import SettingsError
-from subtr.result_tables import summary
 
 _AXES = {
     "parameters": "parameters of the stream",
@@ -36,8 +36,9 @@ def cost_benefit(
     Systems that only one of the two tables knows, or that cost nothing, are left out.
 
     Arguments
-        costs: rows as of `subtr.cost.cost_table`, of which ``system`` and the chosen cost are
-            needed. Where they have ``floats_per_tr``, they are of the scores of that size alone.
+        costs: rows as of `subtr.experiments.cost.cost_table`, of which ``system`` and the chosen
+            cost are needed. Where they have ``floats_per_tr``, they are of the scores of that size
+            alone.
         scores: tidy rows (see ``results.COLUMNS``) of the same names of systems.
         cost, metric, modality: what to draw; scores of the whole, not of groups.
 

@@ -5,10 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from subtr.bold_scores import IDENTIFIED
-from subtr.decoding_scores import PREFIX
+from subtr.experiments.bold_scores import IDENTIFIED
+from subtr.experiments.decoding import PREFIX
+from subtr.experiments.results import summary
 from subtr.figures.style import GREY, colour_of, panels, some, styled
-from subtr.result_tables import summary
 
 _CHANCE = {"pairwise": 0.5}
 
@@ -51,7 +51,7 @@ def lesions(rows: pd.DataFrame) -> Figure:
     """What identification loses without each region (left), and keeps by it alone (right).
 
     Arguments
-        rows: see `subtr.lesions.lesions`.
+        rows: see `subtr.experiments.decoding.lesions`.
 
     Raises
         SettingsError: no region was silenced.

@@ -18,8 +18,8 @@ def parcel_gains(table: pd.DataFrame, system: str, rival: str) -> Figure:
     """Left, r of every parcel with a system against r with its rival; right, the gain by class.
 
     Arguments
-        table: of `subtr.brain_encoding.parcel_gains`. Filled points: a gain whose interval lies
-            above 0.
+        table: of `subtr.experiments.brain_encoding.parcel_gains`. Filled points: a gain whose
+            interval lies above 0.
         system, rival: their names.
     """
     table = some(table, "parcels with BOLD")
@@ -58,7 +58,7 @@ def timescales(table: pd.DataFrame) -> Figure:
     """Share of the whole score that is left when the stimulus changes no faster than a cut-off.
 
     Arguments
-        table: of `subtr.brain_encoding.timescales`.
+        table: of `subtr.experiments.brain_encoding.timescales`.
     """
     table = some(table, "scores by cut-off")
     figure, axes = panels(height_in=3.8)
@@ -108,7 +108,7 @@ def variance_parts(table: pd.DataFrame) -> Figure:
     """R2 of held-out BOLD, by class, split among feature spaces; parts below 0 point left.
 
     Arguments
-        table: of `subtr.brain_encoding.explained`.
+        table: of `subtr.experiments.brain_encoding.explained`.
     """
     wide = some(table, "parts of variance").pivot(index="group", columns="part", values="r2")
     wide = wide[list(dict.fromkeys(table["part"]))].loc[list(dict.fromkeys(table["group"]))]

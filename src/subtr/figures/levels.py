@@ -14,7 +14,7 @@ def without_parts(rows: pd.DataFrame, score: str) -> Figure:
 
     Arguments
         rows: columns ``without`` (of the level; the first is with all), ``group`` (band, class) and
-            ``value``; see `subtr.inspection`.
+            ``value``; see `subtr.experiments.analyses`.
         score: what the value is, for the axis.
 
     What is lost is the length of the line from the black point.

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
+from subtr.experiments.results import summary
 from subtr.figures.intervals import with_intervals
 from subtr.figures.style import GREY, colour_of, label_ends, panels, some, styled
-from subtr.result_tables import summary
 
 # Bits of a number at half precision.
 _BITS_A_FLOAT = 16

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from subtr.experiments.results import summary
 from subtr.figures.style import panels, some, styled
-from subtr.result_tables import summary
 
 
 @styled

@@ -5,10 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from subtr.experiments.results import summary
 from subtr.figures.intervals import with_intervals
 from subtr.figures.style import GREY, colour_of, label_ends, label_points, panels, some, styled
 from subtr.metrics.temporal import BANDS_HZ
-from subtr.result_tables import summary
 
 _PRESERVED = "temporal preservation"
 _PARTS = {
@@ -65,7 +65,7 @@ def training_panels(curves: pd.DataFrame, n_columns: int = 6) -> Figure:
     """Validation losses relative to the first, a small panel a system, a line a part and fold.
 
     Arguments
-        curves: columns system, part, epoch, share; see `subtr.gallery.fallen_curves`.
+        curves: columns system, part, epoch, share; see `subtr.experiments.gallery.fallen_curves`.
     """
     systems = list(some(curves, "loss of a training")["system"].unique())
     n_rows = -(-len(systems) // n_columns)

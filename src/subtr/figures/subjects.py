@@ -5,9 +5,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from subtr.experiments.results import summary
 from subtr.figures.style import GREY, colour_of, label_ends, panels, some, styled
 from subtr.params import SettingsError
-from subtr.result_tables import summary
 
 _SCALE_COLUMNS = ("subjects", "parcels", "cpu_s", "peak_gb", "bold_gb")
 

@@ -7,9 +7,9 @@ import pandas as pd
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
+from subtr.experiments.results import summary
 from subtr.figures.stimulus import picture_strips
 from subtr.figures.style import GREY, colour_of, panels, some, styled
-from subtr.result_tables import summary
 
 
 @styled

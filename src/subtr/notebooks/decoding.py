@@ -6,8 +6,7 @@ import pandas as pd
 
 from subtr.datasets.study import Study
 from subtr.decoders.vocoders import Chosen
-from subtr.decoding import Decoded
-from subtr.lesions import WHOLE
+from subtr.experiments.decoding import WHOLE, Decoded
 from subtr.notebooks.showing import excerpt
 from subtr.timeline import consecutive
 from subtr.viewing.gallery import Gallery
@@ -24,8 +23,8 @@ def players(
 
     Arguments
         decoded: modality ("sound", "pictures") -> what was decoded.
-        lesioned, scores: see `subtr.lesions.lesions`; of the lesions, the one that costs most is
-            shown.
+        lesioned, scores: see `subtr.experiments.decoding.lesions`; of the lesions, the one that
+            costs most is shown.
         vocoder: see `subtr.viewing.Gallery`.
     """
     shown: dict[str, dict] = {}

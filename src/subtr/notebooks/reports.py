@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from subtr.experiment import Experiment
+from subtr.experiments.experiment import Experiment
+from subtr.experiments.results import COLUMNS
 from subtr.figures import bold, scores, stimulus
 from subtr.notebooks.showing import histories, quoted, say, show
-from subtr.results import COLUMNS
 
 MODALITIES = ("sound", "pictures", "bold")
 

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from subtr.datasets.study import Study
 from subtr.decoders.vocoders import Chosen
-from subtr.experiment import Experiment
+from subtr.experiments.experiment import Experiment
+from subtr.experiments.judged import recorded
+from subtr.experiments.results import summary
 from subtr.figures.stimulus import checked_trs
-from subtr.recording import recorded
-from subtr.result_tables import summary
 from subtr.timeline import Trs, consecutive
 from subtr.viewing.gallery import Gallery
 

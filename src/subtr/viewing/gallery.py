@@ -16,10 +16,10 @@ from IPython.display import HTML, Audio, Video, display
 from jaxtyping import Float, Float32, UInt8
 
 from subtr.decoders.vocoders import Chosen, choose_vocoder, write_sound
+from subtr.experiments.results import check_writable
 from subtr.figures.stimulus import checked_trs, reconstructions
 from subtr.figures.style import colour_of
 from subtr.params import SettingsError, nearest
-from subtr.results import check_writable
 from subtr.stimulus.media import resample
 from subtr.stimulus.mel import MelSettings
 from subtr.timeline import Clock, Trs

@@ -7,11 +7,8 @@ import pandas as pd
 from IPython.display import display
 from matplotlib.figure import Figure
 
+from subtr.experiments.identifiability import KINDS, Scan, expected_r, recover, simulate
 from subtr.figures.identifiability import recoverable_rates
-from subtr.identifiability.recovery import recover
-from subtr.identifiability.scan import KINDS, Scan
-from subtr.identifiability.simulation import simulate
-from subtr.identifiability.wiener import expected_r
 from subtr.viewing.explorer import live_widgets
 
 _N_RATES = 60

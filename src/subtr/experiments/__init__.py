@@ -1,0 +1,1 @@
+"""Experiments: what notebooks and commands call to train, score, decode and tabulate."""
