@@ -8,9 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks.tables import published
-from subtr.figures import bold, haemodynamics, modulation, quality, scores
-from subtr.figures.headline import headline
-from subtr.figures.score_map import score_map
+from subtr.viewing import bold, modulation, scores
+from subtr.viewing import bold as haemodynamics
+from subtr.viewing import scores as quality
+from subtr.viewing.bold import headline
+from subtr.viewing.scores import score_map
 
 # Tables of results, which stand there as means over seeds.
 _SUMMARISED = (

@@ -16,10 +16,10 @@ from subtr.experiments.brain_encoding import (
 )
 from subtr.experiments.data import StudyParams
 from subtr.experiments.experiment import Experiment
-from subtr.figures import encoding
 from subtr.models.batches import altered, with_context, without_fast_changes
 from subtr.models.encoding_model import peak_time_map
 from subtr.params import SettingsError
+from subtr.viewing import bold as encoding
 
 SYSTEM = """
 bold:

@@ -9,8 +9,8 @@ from subtr.experiments.data import StudyParams
 from subtr.experiments.decoding import COMPONENTS, can_decode, decode_system, kept_rows, lesions
 from subtr.experiments.experiment import Experiment
 from subtr.experiments.results import read_table
-from subtr.notebooks.decoding import players
 from subtr.params import SettingsError
+from subtr.viewing.notebook import players
 
 SYSTEM = """
 sound:

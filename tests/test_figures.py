@@ -4,12 +4,12 @@ import pytest
 from matplotlib.colors import to_rgb
 from whole_figures import assert_whole
 
-from subtr.figures import bold, modulation, scores, stimulus
-from subtr.figures.style import colour_of
 from subtr.metrics.temporal import averaging_gain, modulation_transfer
 from subtr.params import SettingsError
 from subtr.stimulus.mel import MelSettings
 from subtr.timeline import Clock
+from subtr.viewing import bold, modulation, scores, stimulus
+from subtr.viewing.style import colour_of
 
 CLOCK = Clock(tr_s=1.5, n_trs=6, onset_s=3.0, frames_per_tr=16)
 SETTINGS = MelSettings(n_mels=20)

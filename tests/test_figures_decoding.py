@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from subtr.experiments.results import COLUMNS
-from subtr.figures import decoding
 from subtr.params import SettingsError
+from subtr.viewing import bold as decoding
 
 PAIRWISE, TOP1 = "identification (pairwise)", "identification (top-1)"
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from subtr.figures import features as features_module
 from subtr.params import SettingsError
 from subtr.timeline import Clock
+from subtr.viewing import stimulus as features_module
 
 CLOCK = Clock(1.5, 6, frames_per_tr=4)
 

@@ -6,10 +6,10 @@ from matplotlib.colors import to_hex
 from whole_figures import assert_whole
 
 from subtr.experiments.results import read_results, write_results
-from subtr.figures import bold, scores
-from subtr.figures.headline import headline
-from subtr.figures.style import colour_of
 from subtr.params import SettingsError
+from subtr.viewing import bold, scores
+from subtr.viewing.bold import headline
+from subtr.viewing.style import colour_of
 
 
 @pytest.fixture(scope="module")

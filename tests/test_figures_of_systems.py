@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from subtr.figures.attention import attention_over_tr
-from subtr.figures.levels import without_parts
-from subtr.figures.systems import change_strips, scores_of_systems
 from subtr.params import SettingsError
 from subtr.timeline import Clock
+from subtr.viewing.scores import change_strips, scores_of_systems, without_parts
+from subtr.viewing.stimulus import attention_over_tr
 
 CLOCK = Clock(tr_s=1.5, n_trs=5, frames_per_tr=8)
 

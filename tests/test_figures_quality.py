@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 
 from subtr.experiments.results import COLUMNS
-from subtr.figures.quality import quality_by_floats
 from subtr.params import SettingsError
+from subtr.viewing.scores import quality_by_floats
 
 
 @pytest.fixture

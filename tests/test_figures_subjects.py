@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from subtr.experiments.results import COLUMNS
-from subtr.figures.subjects import scale, subject_gains
 from subtr.params import SettingsError
+from subtr.viewing.bold import scale, subject_gains
 
 
 def measured(slope=2.0, start=5.0):

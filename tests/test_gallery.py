@@ -26,11 +26,11 @@ from subtr.experiments.gallery import (
     train_systems,
 )
 from subtr.experiments.results import COLUMNS
-from subtr.figures.scores import training_panels
 from subtr.metrics.temporal import temporal_preservation
 from subtr.models.responses import RESPONSES
 from subtr.params import SettingsError, load_params, params_folder
 from subtr.stimulus.speech import SpeechModelError
+from subtr.viewing.scores import training_panels
 
 FILES = sorted(params_folder("gallery").glob("*.yaml"))
 SYSTEMS = [file for file in FILES if file.stem.startswith("system_")]

@@ -6,8 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from subtr.notebooks.checking import check_parameters
 from subtr.params import SettingsError
+from subtr.viewing.notebook import check_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

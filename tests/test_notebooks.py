@@ -12,8 +12,8 @@ from tiny_systems import TINY
 from subtr.experiments.data import StudyParams
 from subtr.experiments.experiment import Experiment
 from subtr.experiments.results import read_results
-from subtr.notebooks import reports
-from subtr.notebooks.reports import SystemReport, trained_systems
+from subtr.viewing import notebook as reports
+from subtr.viewing.notebook import SystemReport, trained_systems
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

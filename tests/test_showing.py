@@ -5,8 +5,8 @@ import pandas as pd
 
 from subtr.datasets.study import Study
 from subtr.experiments.experiment import Experiment
-from subtr.notebooks.showing import reconstructed
 from subtr.timeline import Clock
+from subtr.viewing.notebook import reconstructed
 
 
 def test_of_bold_with_annotations_alone_there_is_nothing_to_play(monkeypatch):

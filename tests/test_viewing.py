@@ -13,10 +13,8 @@ from subtr.params import SettingsError, SubtrError
 from subtr.stimulus.media import iter_sound
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock
-from subtr.viewing import gallery
-from subtr.viewing.explorer import live_widgets
-from subtr.viewing.film import side_by_side
-from subtr.viewing.gallery import RECORDING, Gallery
+from subtr.viewing import players as gallery
+from subtr.viewing.players import RECORDING, Gallery, live_widgets, side_by_side
 
 RATE = 8000
 CLOCK = Clock(tr_s=1.5, n_trs=6, onset_s=0.3)
@@ -183,7 +181,7 @@ def test_sliders_choose_trs_and_systems(played, monkeypatch):
     widgets, _ = live_widgets()
     calls, boxes = [], []
     monkeypatch.setattr(Gallery, "_show", lambda _, trs, names: calls.append((list(trs), names)))
-    monkeypatch.setattr("subtr.viewing.explorer.display", boxes.append)
+    monkeypatch.setattr("subtr.viewing.players.display", boxes.append)
     played.explore([1, 2])
     span, system = boxes[0].children[0].children
     assert isinstance(span, widgets.IntRangeSlider)

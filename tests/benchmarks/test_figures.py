@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.figures import main
 from benchmarks.tables import published, write_table
-from subtr.figures.scores import preservation_by_floats
+from subtr.viewing.scores import preservation_by_floats
 
 
 def rows(study, modality, metric, values, group="", floats=128):

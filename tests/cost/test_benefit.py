@@ -9,9 +9,9 @@ import pytest
 from matplotlib.colors import to_hex
 
 from subtr.experiments.results import COLUMNS
-from subtr.figures.cost import cost_benefit
-from subtr.figures.style import colour_of
 from subtr.params import SettingsError
+from subtr.viewing.scores import cost_benefit
+from subtr.viewing.style import colour_of
 
 
 def scores(*systems, metric="temporal preservation", floats=128):

@@ -89,7 +89,7 @@ def _present(experiment: ExperimentData, parts: list[str]) -> list[str]:
 
 
 def by_component(table: pd.DataFrame) -> pd.DataFrame:
-    """What `ablate` gave, as `subtr.figures.without_parts` draws it.
+    """What `ablate` gave, as `subtr.viewing.scores.without_parts` draws it.
 
     Returns
         Columns ``without``, ``group`` (sound, pictures, or class of parcels) and ``value``: of

@@ -1,33 +1,197 @@
-"""Players: what each system makes of the same TRs, to hear and to see, in a notebook or as files.
-
-Sound is re-made of every spectrogram by the same vocoder, the original's included, so that what
-differs is the system, not the way to sound.
-"""
+"""Players: listening and viewing reconstructions inline."""
 
 import html
+import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from IPython import get_ipython
 from IPython.display import HTML, Audio, Video, display
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Int64, UInt8
+from PIL import Image, ImageDraw, ImageFont
 
+from subtr.decoders.griffin_lim import Vocoder
 from subtr.decoders.vocoders import Chosen, choose_vocoder, write_sound
 from subtr.experiments.results import check_writable
-from subtr.figures.stimulus import checked_trs, reconstructions
-from subtr.figures.style import colour_of
-from subtr.params import SettingsError, nearest
+from subtr.params import SettingsError, SubtrError, nearest
 from subtr.stimulus.media import resample
 from subtr.stimulus.mel import MelSettings
+from subtr.stimulus.pictures import AAC_HZ, write_film
 from subtr.timeline import Clock, Trs
-from subtr.viewing.explorer import live_widgets, show_widgets
-from subtr.viewing.film import film_of
-from subtr.viewing.sounds import recorded, remade
+from subtr.viewing.stimulus import checked_trs, reconstructions
+from subtr.viewing.style import colour_of
+
+
+def live_widgets():
+    """The module ipywidgets where its widgets can answer, else None and the reason."""
+    wish = os.environ.get("SUBTR_STATIC", "")
+    if wish not in ("", "0"):
+        return None, f"SUBTR_STATIC is {wish}"
+    try:
+        import ipywidgets
+    except ImportError:
+        return None, "ipywidgets is not installed"
+    # Jupyter and VS Code say so to the kernels they start; papermill and nbconvert do not.
+    live = get_ipython() is not None and ({"JPY_SESSION_NAME", "VSCODE_PID"} & set(os.environ))
+    if live or wish == "0":
+        return ipywidgets, ""
+    return None, "this notebook is not live: open it in JupyterLab to choose"
+
+
+def show_widgets(
+    widgets, n_trs: int, first_last: tuple[int, int], names: Sequence[str], show: Callable
+) -> None:
+    """A slider of TRs and a list of systems above what ``show(trs, names)`` displays.
+
+    ``names`` given to ``show`` is None for all systems. What the user chose wrongly is said in
+    place of the players.
+    """
+    span = widgets.IntRangeSlider(
+        value=first_last, max=n_trs - 1, description="TRs", continuous_update=False
+    )
+    system = widgets.Dropdown(options=["all", *names], description="System")
+    output = widgets.Output()
+
+    def refresh(_=None):
+        output.clear_output(wait=True)
+        first, last = span.value
+        with output:
+            try:
+                show(range(first, last + 1), None if system.value == "all" else [system.value])
+            except SubtrError as error:
+                print(error)
+
+    for control in (span, system):
+        control.observe(refresh, names="value")
+    display(widgets.VBox([widgets.HBox([span, system]), output]))
+    refresh()
+
+
+_PICTURE_WIDTH = 240
+
+_LABEL_HEIGHT = 22
+
+
+def side_by_side(
+    pictures: Mapping[str, UInt8[np.ndarray, "_ _ _ _ 3"]],
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """Pictures of several systems beside one another, enlarged by whole factors, names above.
+
+    Arguments
+        pictures: name -> (TR, picture, height, width, rgb). Of fewer pictures in a TR than the
+            most, each is shown for longer.
+
+    Yields
+        Pictures of even height and width.
+    """
+    n_pictures = max(values.shape[1] for values in pictures.values())
+    n_trs = min(len(values) for values in pictures.values())
+    labels = {}
+    for tr, index in np.ndindex(n_trs, n_pictures):
+        tiles = []
+        for name, values in pictures.items():
+            picture = values[tr, index * values.shape[1] // n_pictures]
+            factor = max(1, _PICTURE_WIDTH // picture.shape[1])
+            picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+            if name not in labels:
+                labels[name] = _label(name, picture.shape[1])
+            tiles.append(np.concatenate([labels[name], picture]))
+        height = max(len(tile) for tile in tiles)
+        height += height % 2
+        tiles = [np.pad(tile, ((0, height - len(tile)), (0, 0), (0, 0))) for tile in tiles]
+        joined = np.concatenate(tiles, axis=1)
+        yield np.pad(joined, ((0, 0), (0, joined.shape[1] % 2), (0, 0)))
+
+
+def film_of(
+    file: Path,
+    clock: Clock,
+    trs: Int64[np.ndarray, " tr"],
+    pictures: Mapping[str, UInt8[np.ndarray, "all_tr _ _ _ 3"]],
+    heard: tuple[Float[np.ndarray, " sample"], int] | None,
+) -> Path:
+    """Writes some TRs of several systems side by side, with sound (samples, rate) if any.
+
+    Raises
+        MediaError: see `write_film`.
+    """
+    sound, rate_hz = heard or (None, None)
+    if rate_hz is not None and rate_hz not in AAC_HZ:
+        sound, rate_hz = resample(sound, rate_hz, 48000), 48000
+    shown = {name: values[trs] for name, values in pictures.items()}
+    picture_hz = max(values.shape[1] for values in shown.values()) / clock.tr_s
+    return write_film(file, side_by_side(shown), picture_hz, sound, rate_hz)
+
+
+def _label(name: str, width: int) -> np.ndarray:
+    bar = Image.new("RGB", (width, _LABEL_HEIGHT))
+    ImageDraw.Draw(bar).text((5, 3), name, fill="white", font=ImageFont.load_default(size=14))
+    return np.asarray(bar)
+
+
+_CONTEXT_TRS = 1
+
+
+def recorded(
+    recording: Float[np.ndarray, " sample"],
+    rate_hz: int,
+    clock: Clock,
+    trs: Int64[np.ndarray, " tr"],
+) -> Float32[np.ndarray, " heard"]:
+    """What of a recording is heard during consecutive TRs; silence outside of it.
+
+    Arguments
+        recording: mono sound, sample 0 at stimulus second 0.
+    """
+    first = round((clock.onset_s + trs[0] * clock.tr_s) * rate_hz)
+    piece = np.zeros(round(len(trs) * clock.tr_s * rate_hz), np.float32)
+    heard = recording[max(first, 0) : max(first + len(piece), 0)]
+    piece[max(-first, 0) :][: len(heard)] = heard
+    return piece
+
+
+def remade(
+    name: str,
+    mel: Float[np.ndarray, "all_tr frame mel"],
+    vocoder: Vocoder,
+    clock: Clock,
+    trs: Int64[np.ndarray, " tr"],
+) -> Float32[np.ndarray, " heard"]:
+    """Consecutive TRs of a log-mel through a vocoder.
+
+    One TR on either side is re-made too, then cut, so that the ends sound as the middle.
+
+    Raises
+        SettingsError: TRs that are NaN, with the name of what left them out.
+    """
+    known = np.isfinite(mel).all(axis=(1, 2))
+    if not known[trs].all():
+        unknown = ", ".join(map(str, trs[~known[trs]][:6]))
+        raise SettingsError(
+            f"{name} did not reconstruct TRs {unknown}: choose TRs that every system "
+            "reconstructed, such as those of one test block."
+        )
+    start, stop = trs[0], trs[-1] + 1
+    for _ in range(_CONTEXT_TRS):
+        start -= start > 0 and known[start - 1]
+        stop += stop < len(known) and known[stop]
+    sound = vocoder(mel[start:stop], clock.with_frames(mel.shape[1]))
+    tr_samples = clock.tr_s * vocoder.rate_hz
+    first = round((trs[0] - start) * tr_samples)
+    return sound[first : first + round(len(trs) * tr_samples)]
+
+
+# Players: what each system makes of the same TRs, to hear and to see, in a notebook or as files.
+#
+# Sound is re-made of every spectrogram by the same vocoder, the original's included, so that what
+# differs is the system, not the way to sound.
 
 RECORDING = "original recording"
+
 # What is embedded swells the notebook file.
 _LONGEST_S = 15.0
 

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from subtr.figures.style import GREY, colour_of, label_ends, panels, some, styled
 from subtr.metrics.temporal import ModulationTransfer, averaging_gain
+from subtr.viewing.style import GREY, colour_of, label_ends, panels, some, styled
 
 _OCTAVES_HZ = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 

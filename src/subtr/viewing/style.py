@@ -1,4 +1,4 @@
-"""One look for all figures: colours of systems, labels at the data, width of a notebook."""
+""""""
 
 import functools
 import re
@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from subtr.params import SettingsError
 
 WIDTH_IN = 9.0
+
 GREY = "#666666"
+
 _LOOK = {
     "figure.dpi": 100,
     "savefig.dpi": 150,
@@ -50,6 +54,7 @@ _COLOURS = {
     "nearest": "#999999",
     "lanczos": "#AA8800",
 }
+
 _ALIASES = {
     "mean": "averaging",
     "average": "averaging",
@@ -64,6 +69,7 @@ _ALIASES = {
     "tier1multiscale": "tier1",
     "ridge": "firridge",
 }
+
 # Tol's muted scheme, for systems without a fixed place.
 _FURTHER = ("#332288", "#117733", "#882255", "#44AA99", "#999933", "#AA4499", "#CC6677", "#6699CC")
 
@@ -163,3 +169,22 @@ def some(rows, what: str):
             "figure."
         )
     return rows
+
+
+def with_intervals(axis: Axes, x, rows: pd.DataFrame, system: str, name: str, joined: bool) -> None:
+    """Rows of a summary at the places ``x``, in the colour of the system; a line if ``joined``."""
+    value = rows["value"].to_numpy(float)
+    low, high = (rows[end].fillna(rows["value"]).to_numpy(float) for end in ("low", "high"))
+    axis.errorbar(
+        x,
+        value,
+        # The interval of a mean over seeds need not hold it, to the last digit.
+        yerr=np.maximum([value - low, high - value], 0),
+        color=colour_of(system),
+        label=name,
+        marker="o",
+        markersize=5,
+        capsize=2,
+        elinewidth=1.2,
+        linestyle="-" if joined else "none",
+    )

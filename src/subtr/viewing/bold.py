@@ -1,0 +1,556 @@
+"""Figures of BOLD: encoding, decoding, haemodynamics, subjects."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from subtr.experiments.bold_scores import IDENTIFIED
+from subtr.experiments.decoding import PREFIX
+from subtr.experiments.results import summary
+from subtr.metrics.bold import known_mean
+from subtr.metrics.inference import block_bootstrap
+from subtr.params import SettingsError
+from subtr.viewing.scores import draw_preservation_by_floats
+from subtr.viewing.style import GREY, WIDTH_IN, colour_of, label_ends, panels, some, styled
+
+
+@styled
+def bold_reliability(ceiling: Float[np.ndarray, " parcel"], parcels: pd.DataFrame) -> Figure:
+    """The noise ceiling of every parcel, by tuning class, with the class's median.
+
+    Arguments
+        ceiling: highest r that a model can reach (parcel,), see ``metrics.split_half_ceiling``.
+        parcels: index: names of parcels; column ``tuning``.
+
+    Raises
+        SettingsError: as many ceilings as parcels were expected.
+    """
+    if len(ceiling) != len(parcels):
+        raise SettingsError(
+            f"{len(ceiling)} ceilings for {len(parcels)} parcels: expected one each."
+        )
+    tuning = parcels["tuning"].astype(str).to_numpy()
+    classes = list(dict.fromkeys(tuning))
+    figure, axes = panels(height_in=1.0 + 0.32 * len(classes))
+    axis = axes[0, 0]
+    for place, name in enumerate(classes):
+        values = ceiling[tuning == name]
+        # Spread evenly, so that equal parcels do not hide one another.
+        height = place + (np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else 0.0)
+        axis.plot(values, np.broadcast_to(height, values.shape), "o", color=GREY, markersize=4)
+        if len(values) > 1 and np.isfinite(values).any():
+            median = np.nanmedian(values)
+            axis.plot([median] * 2, [place - 0.32, place + 0.32], color="black", label="median")
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set(ylim=(len(classes) - 0.4, -0.6), xlim=(0, 1))
+    axis.set_xlabel("noise ceiling: highest r that a model can reach (bar: median of the class)")
+    return figure
+
+
+@styled
+def lag_scan(
+    lags_s: Float[np.ndarray, " lag"], r: Float[np.ndarray, "lag parcel"], expected_s: float | int
+) -> Figure:
+    """Correlation of a feature with BOLD that comes later: parcels thin, their mean thick.
+
+    Arguments
+        lags_s, r: see ``metrics.lag_scan``.
+        expected_s: where the peak should be.
+    """
+    figure, axes = panels(height_in=3.4)
+    axis = axes[0, 0]
+    known = r[:, np.isfinite(r).any(0)]
+    if not known.size:
+        raise SettingsError("r has no finite value: expected at least one parcel with a lag scan.")
+    axis.plot(lags_s, known, color="#BBBBBB", linewidth=0.8, zorder=1)
+    mean = known_mean(known, axis=1)
+    axis.plot(lags_s, mean, color="black", label="mean of parcels")
+    peak = int(np.nanargmax(mean))
+    axis.plot(lags_s[peak], mean[peak], "o", color=colour_of("tier 1"), zorder=3)
+    said = f"the mean peaks at {lags_s[peak]:g} s"
+    at_corner = {"transform": axis.transAxes, "ha": "right"}
+    axis.text(0.99, 0.94, said, color=colour_of("tier 1"), **at_corner)
+    axis.axvline(expected_s, color=GREY, linestyle=":", zorder=0)
+    axis.text(expected_s, 0.02, f" expected: {expected_s:g} s", color=GREY, transform=_x_data(axis))
+    axis.axvspan(lags_s[0], 0, color="#F2F2F2", zorder=-1)
+    axis.text(lags_s[0], 0.94, "  BOLD before the stimulus", color=GREY, transform=_x_data(axis))
+    axis.axhline(0, color=GREY, linewidth=0.8, zorder=0)
+    axis.set_xlim(lags_s[0], lags_s[-1])
+    axis.set(xlabel="BOLD comes later by (s)", ylabel="r")
+    return figure
+
+
+@styled
+def bold_by_group(results: pd.DataFrame, metric: str = "r / ceiling") -> Figure:
+    """BOLD prediction by group (tuning class, region): a point a system, with its interval.
+
+    The ceiling is a dashed line at 1 for "r / ceiling", else a dash per group where rows have it.
+
+    Raises
+        SettingsError: no row of this metric with a group.
+    """
+    n_groups = results.loc[_chosen(results, metric), "group"].nunique()
+    n_systems = results.loc[_chosen(results, metric), "system"].nunique()
+    height_in = 1.4 + n_groups * (0.18 + 0.13 * n_systems)
+    figure, axes = panels(height_in=height_in, figsize=(WIDTH_IN, height_in))
+    draw_bold_by_group(axes[0, 0], results, metric)
+    return figure
+
+
+def draw_bold_by_group(axis: Axes, results: pd.DataFrame, metric: str = "r / ceiling") -> None:
+    """`bold_by_group` into axes that are there."""
+    rows = summary(some(results[_chosen(results, metric)], f"BOLD {metric!r} by group"))
+    groups = {name: place for place, name in enumerate(rows["group"].unique())}
+    systems = list(rows.groupby(["system", "floats_per_tr"], dropna=False, sort=False))
+    repeated = pd.Series([system for (system, _), _ in systems]).value_counts()
+    for index, ((system, floats), part) in enumerate(systems):
+        shift = 0.6 * ((index + 0.5) / len(systems) - 0.5)
+        value = part["value"].to_numpy(float)
+        low, high = (part[end].fillna(part["value"]).to_numpy(float) for end in ("low", "high"))
+        axis.errorbar(
+            value,
+            part["group"].map(groups).to_numpy(float) + shift,
+            xerr=np.maximum([value - low, high - value], 0),
+            color=colour_of(system),
+            label=f"{system}, {floats:g} floats" if repeated[system] > 1 else system,
+            marker="o",
+            markersize=4.5,
+            elinewidth=1.2,
+            linestyle="none",
+        )
+    if metric == "r / ceiling":
+        axis.axvline(1, color=GREY, linestyle="--", linewidth=1, zorder=0)
+        axis.text(1, -0.55, "ceiling", color=GREY, ha="center", va="bottom")
+    else:
+        for name, ceiling in rows.groupby("group")["ceiling"].mean().dropna().items():
+            place = groups[name]
+            axis.plot([ceiling] * 2, [place - 0.4, place + 0.4], "--", color=GREY, linewidth=1)
+    for place in range(1, len(groups)):
+        axis.axhline(place - 0.5, color="#DDDDDD", linewidth=0.6, zorder=0)
+    axis.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    axis.set_yticks(list(groups.values()), list(groups))
+    axis.set_ylim(len(groups) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+    label = "r / noise ceiling" if metric == "r / ceiling" else metric
+    axis.set_xlabel(f"BOLD in unseen time: {label}")
+    below = -0.55 / (axis.figure.get_figheight() - 1.1)
+    axis.legend(loc="upper left", bbox_to_anchor=(0, below), ncols=4, labelcolor="linecolor")
+
+
+def _chosen(results: pd.DataFrame, metric: str) -> pd.Series:
+    bold = (results["modality"] == "bold") & (results["group"] != "")
+    return bold & (results["metric"] == metric)
+
+
+def _x_data(axis: Axes):
+    return axis.get_xaxis_transform()
+
+
+COORDINATES = ("x_mm", "y_mm", "z_mm")
+
+
+@styled
+def parcel_gains(table: pd.DataFrame, system: str, rival: str) -> Figure:
+    """Left, r of every parcel with a system against r with its rival; right, the gain by class.
+
+    Arguments
+        table: of `subtr.experiments.brain_encoding.parcel_gains`. Filled points: a gain whose
+            interval lies above 0.
+        system, rival: their names.
+    """
+    table = some(table, "parcels with BOLD")
+    classes = list(dict.fromkeys(table["tuning"]))
+    figure, axes = panels(1, 2, height_in=1.4 + max(2.4, 0.3 * len(classes)))
+    surely = (table["low"] > 0).to_numpy()
+    left, right = axes[0]
+    low = min(0.0, float(np.nanmin(table[["r", "r_rival"]])))
+    high = max(0.1, float(np.nanmax(table[["r", "r_rival"]])))
+    left.plot([low, high], [low, high], color=GREY, linewidth=0.8, linestyle="--")
+    for chosen, face in ((surely, colour_of(system)), (~surely, "white")):
+        left.plot(
+            table["r_rival"][chosen],
+            table["r"][chosen],
+            "o",
+            color=colour_of(system),
+            markerfacecolor=face,
+            markersize=5,
+        )
+    left.set(xlabel=f"held-out r, {rival}", ylabel=f"held-out r, {system}")
+    left.set_title("filled: gain above 0 for sure")
+    for place, name in enumerate(classes):
+        rows = table[table["tuning"] == name]
+        heights = place + np.linspace(-0.25, 0.25, len(rows)) if len(rows) > 1 else [place]
+        for height, row in zip(heights, rows.itertuples(), strict=True):
+            right.plot([row.low, row.high], [height] * 2, color=colour_of(system), linewidth=1)
+            right.plot(row.gain, height, "o", color=colour_of(system), markersize=4)
+    right.axvline(0, color=GREY, linewidth=0.8)
+    right.set_yticks(range(len(classes)), classes)
+    right.set(ylim=(len(classes) - 0.5, -0.5), xlabel=f"gain in r over {rival} (95 %)")
+    return figure
+
+
+@styled
+def timescales(table: pd.DataFrame) -> Figure:
+    """Share of the whole score that is left when the stimulus changes no faster than a cut-off.
+
+    Arguments
+        table: of `subtr.experiments.brain_encoding.timescales`.
+    """
+    table = some(table, "scores by cut-off")
+    figure, axes = panels(height_in=3.8)
+    axis, ends = axes[0, 0], []
+    finite = np.sort(table.loc[np.isfinite(table["cutoff_hz"]), "cutoff_hz"].unique())
+    last = 2 * finite[-1] if len(finite) else 1.0
+    for number, (name, rows) in enumerate(table.groupby("group", sort=False)):
+        rows = rows.sort_values("cutoff_hz")
+        x, colour = rows["cutoff_hz"].replace(np.inf, last), to_hex(colormaps["tab10"](number % 10))
+        axis.plot(x, rows["r"], "o-", color=colour, markersize=4)
+        ends.append((float(rows["r"].iloc[-1]), str(name), colour))
+    axis.set_xscale("log")
+    axis.set_xticks([*finite, last], [*(f"{hz:g}" for hz in finite), "all"])
+    axis.minorticks_off()
+    axis.axhline(0, color=GREY, linewidth=0.8)
+    axis.set(xlabel="fastest modulation left in the stimulus (Hz)", ylabel="held-out r")
+    label_ends(axis, ends)
+    return figure
+
+
+@styled
+def peak_times(table: pd.DataFrame) -> Figure:
+    """Seconds from activity to the largest BOLD of every parcel, by class or region.
+
+    Arguments
+        table: columns ``tuning``, ``peak_s``, ``low`` and ``high``, see
+            `subtr.models.encoding_model`.
+    """
+    table = some(table, "parcels with a response")
+    classes = list(dict.fromkeys(table["tuning"]))
+    figure, axes = panels(height_in=1.2 + 0.36 * len(classes))
+    axis = axes[0, 0]
+    for place, name in enumerate(classes):
+        rows = table[table["tuning"] == name]
+        heights = place + np.linspace(-0.25, 0.25, len(rows)) if len(rows) > 1 else [place]
+        for height, row in zip(heights, rows.itertuples(), strict=True):
+            axis.plot([row.low, row.high], [height] * 2, color=GREY, linewidth=1)
+            axis.plot(row.peak_s, height, "o", color="black", markersize=4)
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set(ylim=(len(classes) - 0.5, -0.5), xlabel="peak of the response (s after activity)")
+    axis.set_xlim(left=0)
+    return figure
+
+
+@styled
+def variance_parts(table: pd.DataFrame) -> Figure:
+    """R2 of held-out BOLD, by class, split among feature spaces; parts below 0 point left.
+
+    Arguments
+        table: of `subtr.experiments.brain_encoding.explained`.
+    """
+    wide = some(table, "parts of variance").pivot(index="group", columns="part", values="r2")
+    wide = wide[list(dict.fromkeys(table["part"]))].loc[list(dict.fromkeys(table["group"]))]
+    figure, axes = panels(height_in=1.6 + 0.34 * len(wide) + 0.2 * (len(wide.columns) // 3))
+    axis = axes[0, 0]
+    for sign in (1, -1):
+        start = np.zeros(len(wide))
+        for number, part in enumerate(wide):
+            width = (wide[part] * sign).clip(lower=0).to_numpy() * sign
+            label = part if sign > 0 else None
+            colour = colormaps["tab20"](number)  # up to 15 parts, so no system's own colours
+            axis.barh(range(len(wide)), width, left=start, color=colour, label=label)
+            start = start + width
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set_yticks(range(len(wide)), wide.index)
+    axis.set(ylim=(len(wide) - 0.5, -0.5), xlabel="share of held-out variance (R2)")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncol=3, fontsize=8)
+    return figure
+
+
+@styled
+def brain_map(parcels: pd.DataFrame, values: Float[np.ndarray, " parcel"], title: str) -> Figure:
+    """Values of parcels in a glass brain, by nilearn.
+
+    Arguments
+        parcels: with columns ``x_mm``, ``y_mm`` and ``z_mm``, centres in MNI space.
+
+    Raises
+        SettingsError: the centres are not known.
+    """
+    missing = [column for column in COORDINATES if column not in parcels]
+    if missing:
+        raise SettingsError(
+            f"the table of parcels has no column {missing[0]}: give the centre of each parcel in "
+            "mm of MNI space to see them in a brain."
+        )
+    from nilearn import plotting  # takes seconds, and few figures need it
+
+    figure, axes = panels(height_in=3.2, layout="none")
+    known = np.isfinite(values) & parcels[list(COORDINATES)].notna().all(axis=1).to_numpy()
+    largest = max(float(np.abs(values[known]).max(initial=0.0)), 1e-6)
+    plotting.plot_markers(
+        values[known],
+        parcels.loc[known, list(COORDINATES)].to_numpy(float),
+        node_cmap="RdBu_r",
+        node_vmin=-largest,
+        node_vmax=largest,
+        title=title,
+        figure=figure,
+        axes=axes[0, 0],
+    )
+    figure.set_size_inches(WIDTH_IN, 3.2)
+    return figure
+
+
+_CHANCE = {"pairwise": 0.5}
+
+
+@styled
+def identification(results: pd.DataFrame, from_bold: bool = False) -> Figure:
+    """Pairwise (left) and top-1 (right) identification of held-out segments, a row a system.
+
+    Points with intervals; dashed: chance; a grey tick each: what 95 % of shifts stay below, and,
+    where there is one, the ceiling.
+
+    Arguments
+        results: tidy rows, see ``results.COLUMNS``.
+        from_bold: the stimulus decoded from BOLD; else BOLD predicted from the stimulus.
+
+    Raises
+        SettingsError: nothing was identified.
+    """
+    prefix = PREFIX if from_bold else ""
+    names = {name: prefix + metric for name, metric in IDENTIFIED.items()}
+    rows = results[results["metric"].isin(names.values()) & (results["group"] == "")]
+    rows = summary(some(rows, "identification of segments"))
+    labels = rows["system"] + np.where(from_bold, ", " + rows["modality"], "")
+    rows = rows.assign(label=labels)
+    order = list(dict.fromkeys(rows["label"]))
+    figure, axes = panels(1, 2, height_in=1.3 + 0.34 * len(order), sharey=True)
+    for axis, (name, metric) in zip(axes[0], names.items(), strict=True):
+        part = rows[rows["metric"] == metric]
+        _points(axis, part, order)
+        chance = results[results["metric"] == f"{metric} chance"]["value"].mean()
+        axis.axvline(_CHANCE.get(name, chance), color="black", linestyle="--", linewidth=1)
+        axis.set(title=f"{IDENTIFIED[name]} (dashed: chance)", xlabel="share of segments")
+        axis.set_xlim(0, 1.02)
+    axes[0, 0].set_xlabel("share of distractors that resemble it less")
+    return figure
+
+
+@styled
+def lesions(rows: pd.DataFrame) -> Figure:
+    """What identification loses without each region (left), and keeps by it alone (right).
+
+    Arguments
+        rows: see `subtr.experiments.decoding.lesions`.
+
+    Raises
+        SettingsError: no region was silenced.
+    """
+    metric = f"{PREFIX}identification (pairwise)"
+    titles = {"lost without": "lost without the region", "by it alone": "by the region alone"}
+    wanted = [f"{metric} {name}" for name in titles]
+    found = summary(some(rows[rows["metric"].isin(wanted)], "lesions of regions"))
+    found = found.assign(label=found["group"])
+    order = list(dict.fromkeys(found["label"]))
+    figure, axes = panels(1, 2, height_in=1.2 + 0.3 * len(order), sharey=True)
+    for axis, (name, title) in zip(axes[0], titles.items(), strict=True):
+        _points(axis, found[found["metric"] == f"{metric} {name}"].assign(floor=np.nan), order)
+        at = 0.0 if name == "lost without" else 0.5
+        axis.axvline(at, color="black", linestyle="--", linewidth=1)
+        axis.set(title=title, xlabel="pairwise identification")
+    return figure
+
+
+def _points(axis: Axes, rows: pd.DataFrame, order: list[str]) -> None:
+    for row in rows.to_dict("records"):
+        place = order.index(row["label"])
+        low, high = (row[end] if np.isfinite(row[end]) else row["value"] for end in ("low", "high"))
+        ends = np.maximum([[row["value"] - low], [high - row["value"]]], 0)
+        colour = colour_of(row["system"])
+        axis.errorbar(row["value"], place, xerr=ends, color=colour, marker="o", markersize=5)
+        for bound in ("floor", "ceiling"):
+            if np.isfinite(row[bound]):
+                axis.plot([row[bound]] * 2, [place - 0.3, place + 0.3], color=GREY, linewidth=1.2)
+    axis.set_yticks(range(len(order)), order)
+    axis.set_ylim(len(order) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+
+
+_COLOURS = {"sparse": "#D55E00", "wiener": "#0072B2"}
+
+
+@styled
+def deconvolution_gain(table: pd.DataFrame) -> Figure:
+    """When deconvolution helps and when it hurts: r with the true activity against noise.
+
+    Rows of panels: the kind of activity; columns: when the response truly peaked. Lines are methods
+    with 95 % intervals over parcels and seeds; above the grey line of BOLD merely shifted back by
+    its lag, deconvolution helps.
+
+    Arguments
+        table: columns activity, peak_s, assumed_peak_s, snr, method, r; one row a parcel and seed.
+
+    Raises
+        SettingsError: no rows.
+    """
+    table = some(table, "deconvolution")
+    kinds, peaks_s = table["activity"].unique(), np.sort(table["peak_s"].unique())
+    size = {"height_in": 0.9 + 2.3 * len(kinds), "sharex": True, "sharey": True}
+    figure, axes = panels(len(kinds), len(peaks_s), **size)
+    for (kind, peak_s), part in table.groupby(["activity", "peak_s"], sort=False):
+        axis = axes[list(kinds).index(kind), list(peaks_s).index(peak_s)]
+        off_s = peak_s - part["assumed_peak_s"].iloc[0]
+        said = "as assumed" if off_s == 0 else f"{off_s:+g} s off"
+        axis.set_title(f"{kind}; response {said}")
+        for method, rows in part.groupby("method", sort=False):
+            by_snr = [_mean_and_ends(of["r"].to_numpy()) for _, of in rows.groupby("snr")]
+            mean, low, high = np.array(by_snr).T
+            colour = _COLOURS.get(method, GREY)
+            snr = np.sort(rows["snr"].unique())
+            axis.plot(snr, mean, color=colour, marker="o", markersize=3.5, label=method)
+            axis.fill_between(snr, low, high, color=colour, alpha=0.2, linewidth=0)
+        axis.axhline(0, color=GREY, linewidth=0.8, zorder=0)
+        axis.set_xscale("log")
+    figure.supxlabel("variance of the response over that of the noise", fontsize=10)
+    figure.supylabel("r with the true activity", fontsize=10)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=3)
+    return figure
+
+
+@styled
+def peak_recovery(table: pd.DataFrame) -> Figure:
+    """Peak times that were planted against those that were found, a panel a fit and response.
+
+    The grey band is twice the lowest error that any unbiased estimate can have (Cramer-Rao).
+
+    Arguments
+        table: columns fit, response, peak_s, found_s, bound_s; one row a parcel and seed.
+
+    Raises
+        SettingsError: no rows.
+    """
+    cases = list(some(table, "planted peak times").groupby(["fit", "response"], sort=False))
+    figure, axes = panels(1, len(cases), height_in=3.2, sharex=True, sharey=True)
+    for axis, ((fit, response), rows) in zip(axes[0], cases, strict=True):
+        by_peak = rows.groupby("peak_s")["bound_s"].mean()
+        planted_s = by_peak.index.to_numpy()
+        axis.fill_between(
+            planted_s, planted_s - 2 * by_peak, planted_s + 2 * by_peak, color="#DDDDDD"
+        )
+        axis.plot(planted_s, planted_s, color=GREY, linewidth=0.8)
+        beside = np.random.default_rng(0).uniform(-0.15, 0.15, len(rows))
+        style = {"color": colour_of("tier 1"), "markersize": 3, "alpha": 0.5}
+        axis.plot(rows["peak_s"] + beside, rows["found_s"], "o", **style)
+        error_s = (rows["found_s"] - rows["peak_s"]).abs()
+        axis.set_title(f"{fit}, {response}: median error {error_s.median():.2f} s")
+        axis.set_xlabel("planted peak (s)")
+    axes[0, 0].set_ylabel("found peak (s)")
+    # A parcel or two far off would flatten all the others.
+    axes[0, 0].set_ylim(table["peak_s"].min() - 2.5, table["peak_s"].max() + 2.5)
+    return figure
+
+
+def _mean_and_ends(r: np.ndarray) -> tuple[float, float, float]:
+    """The mean, and its 95 % interval by resampling rows, which are independent draws."""
+    return (float(r.mean()), *block_bootstrap(lambda index: r[index].mean(), len(r), 1))
+
+
+_SCALE_COLUMNS = ("subjects", "parcels", "cpu_s", "peak_gb", "bold_gb")
+
+
+@styled
+def scale(measured: pd.DataFrame) -> Figure:
+    """Seconds by the number of subjects, and by parcels, with a straight line; and peak memory.
+
+    Arguments
+        measured: columns subjects, parcels, cpu_s, peak_gb and bold_gb, one row a measurement, as
+            ``make bench WHAT=scale`` leaves them in scale.csv.
+
+    Raises
+        SettingsError: a column is missing, or there is no row.
+    """
+    lacking = [column for column in _SCALE_COLUMNS if column not in measured]
+    if lacking:
+        raise SettingsError(f"measured lacks a column {lacking[0]!r}; take scale.csv of a run.")
+    some(measured, "measurement of many subjects")
+    figure, axes = panels(1, 3, height_in=3.2)
+    most = measured[["subjects", "parcels"]].max()
+    by_subjects = measured[measured["parcels"] == most["parcels"]].sort_values("subjects")
+    by_parcels = measured[measured["subjects"] == most["subjects"]].sort_values("parcels")
+    _line(axes[0, 0], by_subjects, "subjects", f"{most['parcels']} parcels each")
+    _line(axes[0, 1], by_parcels, "parcels", f"{most['subjects']} subjects")
+    axis = axes[0, 2]
+    axis.plot(by_subjects["subjects"], by_subjects["peak_gb"], "o-", color=colour_of("tier1"))
+    axis.plot(by_subjects["subjects"], by_subjects["bold_gb"], "--", color=GREY)
+    axis.set(ylim=(0, None), xlim=(0, None), xlabel="subjects", ylabel="GB")
+    axis.set_title("peak of memory")
+    last = by_subjects.iloc[-1]
+    ends = [(last["peak_gb"], "process", colour_of("tier1")), (last["bold_gb"], "all BOLD", GREY)]
+    label_ends(axis, ends)
+    return figure
+
+
+@styled
+def subject_gains(results: pd.DataFrame) -> Figure:
+    """What one way of treating subjects gains in r over another: a panel a pair, a row a class.
+
+    Arguments
+        results: tidy rows whose metric is "gain in r over <system>".
+
+    Raises
+        SettingsError: there are none.
+    """
+    chosen = results["metric"].str.startswith("gain in r over ")
+    rows = summary(some(results[chosen], "gain in r over another way of treating subjects"))
+    pairs = list(rows.groupby(["system", "metric"], sort=False))
+    groups = list(dict.fromkeys(rows["group"]))
+    height_in = 1.2 + 0.3 * len(groups)
+    figure, axes = panels(1, len(pairs), height_in=height_in, sharey=True, sharex=True)
+    for axis, ((system, metric), part) in zip(axes[0], pairs, strict=True):
+        place = np.array([groups.index(group) for group in part["group"]], dtype=float)
+        value, low, high = part[["value", "low", "high"]].to_numpy(float).T
+        ends, colour = [value - low, high - value], colour_of(system)
+        axis.errorbar(value, place, xerr=ends, fmt="o", color=colour, elinewidth=1.2)
+        axis.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+        axis.set_title(f"{system},\nover {metric.removeprefix('gain in r over ')}", fontsize=9)
+    axes[0, 0].set_yticks(range(len(groups)), [group or "all parcels" for group in groups])
+    axes[0, 0].set_ylim(len(groups) - 0.5, -0.5)
+    figure.supxlabel("gain in r with single subjects' BOLD in unseen time")
+    return figure
+
+
+def _line(axis: Axes, rows: pd.DataFrame, by: str, title: str) -> None:
+    """Measured seconds, and the straight line that fits them best."""
+    number, seconds = rows[by].to_numpy(float), rows["cpu_s"].to_numpy(float)
+    axis.plot(number, seconds, "o", color=colour_of("tier1"))
+    if len(rows) > 1:
+        slope, start = np.polyfit(number, seconds, 1)
+        ends = np.array([0.0, number.max()])
+        axis.plot(ends, start + slope * ends, color=GREY, linewidth=1, label="straight line")
+        axis.text(0.04, 0.92, f"{slope:.3g} s each", color=GREY, transform=axis.transAxes)
+    axis.set(xlim=(0, None), ylim=(0, None), xlabel=by, ylabel="seconds of one core")
+    axis.set_title(title)
+
+
+@styled
+def headline(results: pd.DataFrame, modality: str = "sound") -> Figure:
+    """Left temporal preservation by floats per TR, right r / ceiling of BOLD by tuning class.
+
+    Arguments
+        results: tidy rows (see ``results.COLUMNS``) of both.
+
+    Raises
+        SettingsError: rows of one of them are missing.
+    """
+    figure, axes = panels(1, 2, height_in=4.4, figsize=(13.0, 4.4))
+    left, right = axes[0]
+    draw_preservation_by_floats(left, results, modality)
+    left.set_title("What is kept of time within a TR")
+    draw_bold_by_group(right, results)
+    right.set_title("What it predicts of BOLD", pad=18)
+    return figure
