@@ -1,16 +1,11 @@
 """Judges that are at hand, and sounds about which the truth is known."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from subtr.datasets.simulated_film import VOICES, Line, speak
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 RATE_HZ = 16000
 

@@ -21,7 +21,7 @@ from subtr.experiments.identifiability import (
 from subtr.params import SettingsError, validate
 from subtr.viewing.identifiability import explore_rates, recoverable_map, recoverable_rates
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TINY = {
     "scan": {"duration_s": 400, "n_parcels": 2, "snr": 0.5},
     "rates_hz": [0.05, 2.0],
