@@ -34,8 +34,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Finds or trains the system, reconstructs the film, and says how long that took."""
     given, begin_s = _parse(arguments), time.monotonic()
     # Imported late: the models take seconds to import.
-    pass
-    pass
     from subtr.models.autoencoder import VectorFitParams
 
     try:
