@@ -1,5 +1,5 @@
 # Every notebook of a study, executed by papermill in the order in which it needs the others.
-# `make run` calls this through `python -m subtr.run`, which checks the parameters first.
+# `make run` calls this through `python -m subtr.experiments.run`, which checks the parameters first.
 #   snakemake --cores 8 --config study=alice params=full seeds=0,1,2
 #   snakemake --executor slurm --jobs 20 --config study=alice params=full seeds=0,1,2
 import shlex
