@@ -152,7 +152,7 @@ class TemporalAutoencoder(_Reconstruction):
 
     Example
         >>> import subtr as st
-        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2)
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
         >>> fold = study.folds(2, gap_s=16)[0]
         >>> auto = st.TemporalAutoencoder("linear", "linear", floats_per_tr=16, max_epochs=2)
         >>> heard = auto.fit(fold, seed=0).reconstruct(fold.test)
@@ -263,7 +263,7 @@ class EncodingModel(_BoldEstimator):
 
     Example
         >>> import subtr as st
-        >>> study = st.load_study("simulated", duration_s=240, n_subjects=2)
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
         >>> fold = study.folds(2, gap_s=16)[0]
         >>> model = st.EncodingModel("linear", "kernels", response="canonical", max_epochs=5)
         >>> scores = model.fit(fold, seed=0).score(fold)
@@ -351,7 +351,7 @@ class FIRRidge(_BoldEstimator):
 
     Example
         >>> import subtr as st
-        >>> study = st.load_study("simulated", duration_s=240, n_subjects=2)
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
         >>> fold = study.folds(2, gap_s=16)[0]
         >>> baseline = st.FIRRidge("sound power").fit(fold)
         >>> baseline.predict().shape == (len(fold.test), len(study.parcels))
@@ -402,7 +402,7 @@ class BandedRidge(_BoldEstimator):
 
     Example
         >>> import subtr as st
-        >>> study = st.load_study("simulated", duration_s=240, n_subjects=2)
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
         >>> fold = study.folds(2, gap_s=16)[0]
         >>> model = st.BandedRidge(["sound power", "onset flux"], n_draws=3).fit(fold, seed=0)
         >>> model.predict().shape == (len(fold.test), len(study.parcels))
@@ -452,7 +452,7 @@ class PCA(_Reconstruction):
 
     Example
         >>> import subtr as st
-        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2)
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
         >>> fold = study.folds(2, gap_s=16)[0]
         >>> heard = st.PCA(floats_per_tr=16).fit(fold).reconstruct(fold.test)
         >>> bool(st.within_tr_r2(study.audio[fold.test], heard) > 0.1)
@@ -500,7 +500,7 @@ class Averaging(_Reconstruction):
 
     Example
         >>> import subtr as st
-        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2)
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
         >>> fold = study.folds(2, gap_s=16)[0]
         >>> held = st.Averaging().fit(fold).reconstruct(fold.test)
         >>> abs(round(st.within_tr_r2(study.audio[fold.test], held), 6))
