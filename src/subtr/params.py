@@ -207,7 +207,7 @@ def load_params(model: type[Model], file: Path) -> Model:
     Example
         >>> import subtr as st
         >>> from subtr.params import params_folder
-        >>> from subtr.training.systems import SystemParams
+        >>> from subtr.experiments.data import SystemParams
         >>> file = params_folder("smoke") / "system_tier1.yaml"
         >>> st.load_params(SystemParams, file).sound.stream.encoder.name
         'multiscale'

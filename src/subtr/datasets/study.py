@@ -66,7 +66,7 @@ class Study:
     Example
         >>> import subtr as st
         >>> study = st.load_study("simulated", duration_s=60, n_subjects=2, frames_per_tr=16)
-        >>> study.audio.shape[:2], len(study.bold["sub-01"])
+        >>> study.audio.shape[:2], len(study.bold["simulated 1"])
         ((40, 16), 40)
     """
 

@@ -6,9 +6,10 @@ validation TRs, and are scored on its test TRs by the same functions as whole ex
 """
 
 import hashlib
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
@@ -589,6 +590,7 @@ def _training_fold(fold: Fold, params, seed: int, kind: str):
     split = hashlib.blake2b(fold.train.tobytes() + fold.validation.tobytes(), digest_size=4)
     name = f"{kind}_{params_hash(params)}_{split.hexdigest()}_seed{seed}"
     label = f"{fold.label or fold.study.name}, {kind}, seed {seed}"
-    with tempfile.TemporaryDirectory() as passing:
+    # What is said of the training goes beside its progress, as results alone belong to a cell.
+    with tempfile.TemporaryDirectory() as passing, redirect_stdout(sys.stderr):
         folder = Path(passing if fold.folder is None else fold.folder) / name
         yield fold.using(params=params, seed=seed, folder=folder, label=label)
