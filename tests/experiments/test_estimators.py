@@ -1,4 +1,4 @@
-"""Estimators keep scikit-learn's conventions, and no score comes from TRs that were learned from."""
+"""Estimators keep scikit-learn's conventions; no score comes from TRs that were learned from."""
 
 import pytest
 from sklearn.base import clone
