@@ -187,28 +187,18 @@ def flow_pictures(
     return torch.cat([flow, flow.norm(dim=2, keepdim=True)], dim=2)
 
 
-class FlowEncoder(Encoder):
-    """A 2D network on optical flow, picture by picture; the first of a window has none.
+class FlowEncoder(Frame2dEncoder):
+    """`Frame2dEncoder` on optical flow, picture by picture; the first of a window has none.
 
-    Arguments
-        height, width: pixels of a picture.
-        channels: features of each halving convolution.
-        hidden_dim: features of a picture in the result.
+    Arguments: see `Frame2dEncoder`.
 
     Source: the motion stream of Simonyan and Zisserman 2014 (Two-Stream), section 3.
     """
 
     level_fields = (2,)  # its picture and the one before
 
-    def __init__(
-        self, height: int, width: int, *, channels: Dims = (16, 32, 64), hidden_dim: Dim = 128
-    ):
-        super().__init__()
-        self.network = Frame2dEncoder(height, width, channels=channels, hidden_dim=hidden_dim)
-        self.level_dims = [hidden_dim]
-
     def forward(self, pictures: Pictures) -> Levels:
-        return self.network(flow_pictures(pictures))
+        return super().forward(flow_pictures(pictures))
 
 
 def differences(
