@@ -10,6 +10,7 @@ from planted import low_rank_study
 from subtr.datasets.study import Fold, Study
 from subtr.metrics.temporal import temporal_preservation
 from subtr.models.batches import WindowBatches
+from subtr.models.stream import AugmentationParams
 from subtr.params import SettingsError, validate
 from subtr.training.autoencoders import (
     lessons,
