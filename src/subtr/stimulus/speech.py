@@ -134,7 +134,7 @@ class WhisperEncoder(SpeechModel):
             )
         if layer != -1:
             raise SettingsError(f"layer = {layer}: of {name} there is the last alone; expected -1.")
-        self.name, self.folder = name, _whisper_weights(name)
+        self.name, self.folder = name, _weights(name)
         try:
             import ctranslate2
             import faster_whisper  # noqa: F401
@@ -198,7 +198,7 @@ class WhisperEncoder(SpeechModel):
         )
 
 
-def _whisper_weights(name: str) -> Path:
+def _weights(name: str) -> Path:
     try:
         folder = base_weights() if name == "whisper-base" else tiny_weights()
     except FileNotFoundError:
