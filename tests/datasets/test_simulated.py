@@ -1,4 +1,4 @@
-"""None"""
+"""The simulated study holds what was planted in it: its film, its drives and its BOLD."""
 
 from functools import lru_cache
 

@@ -210,19 +210,16 @@ def read_run(
             run = said(next(iter(of.values())).key)
             warnings.warn(f"{name} lacks {run}: masked.", StudyWarning, stacklevel=4)
             continue
-        whole = slice(max(starts[name], 0), starts[name] + n_trs)
-        values = series[name].copy()
+        values, trs = series[name].copy(), starts[name] + np.arange(n_trs)
         if settings is not None:
             table, usable = run_confounds(of[name], settings, len(values))
             values[~usable] = np.nan
-            confounds[name] = table.iloc[whole].reset_index(drop=True)
-        kept, before = values[whole], max(-starts[name], 0)
-        bold[name][before : before + len(kept)] = kept
-        confounds[name].index = range(before, before + len(confounds[name]))
-        confounds[name] = confounds[name].reindex(range(n_trs), fill_value=0.0)
-        if len(kept) < n_trs:
+            confounds[name] = table.reindex(trs, fill_value=0.0).set_axis(range(n_trs))
+        have = (trs >= 0) & (trs < len(values))
+        bold[name][have] = values[trs[have]]
+        if not have.all():
             warnings.warn(
-                f"{of[name]} has {len(kept)} of the {n_trs} volumes that the stimulus lasts: the "
+                f"{of[name]} has {have.sum()} of the {n_trs} volumes that the stimulus lasts: the "
                 "others are masked.",
                 StudyWarning,
                 stacklevel=4,

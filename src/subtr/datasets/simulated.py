@@ -345,7 +345,7 @@ def generated_film(duration_s: float | int, tr_s: float | int, seed: int) -> Pat
     sound = render_sound(sound_scenes(duration_s, tr_s, seed), tr_s, seed)
     shown = iter_generated_pictures(*picture_scenes(duration_s, tr_s, seed), seed)
     bar = {"total": round(duration_s * PICTURE_HZ), "desc": "film", "unit": "picture", "delay": 3}
-    shown = tqdm(shown, **bar, disable=None)
+    shown = iter(tqdm(shown, **bar, disable=None))
     return write_film(film, shown, PICTURE_HZ, sound, RATE_HZ)
 
 
