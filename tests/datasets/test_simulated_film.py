@@ -1,4 +1,4 @@
-"""None"""
+"""The generated film: its pictures, voices and sound are what its plan says."""
 
 import numpy as np
 import pytest

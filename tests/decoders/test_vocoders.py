@@ -1,4 +1,4 @@
-"""None"""
+"""Which vocoder is chosen, and the sound file that is written."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""None"""
+"""Correlation, lag scans and ceilings of BOLD."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""None"""
+"""Segments told apart, and patterns across parcels."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""None"""
+"""Intervals, shifts and controls: their coverage, their nulls."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""None"""
+"""Within-TR R2, modulation transfer and motion, against known answers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""None"""
+"""Log-mel: against librosa, clicks in their frames, and blocks of TRs like the whole."""
 
 import tracemalloc
 
