@@ -304,7 +304,7 @@ def outcome(
         averaging: rows of the averaging system; None, or no such rows, for the floor.
         group: of parcels; all of them by default.
     """
-    subject = f"{metric} of {_NAMES[part]}" + (f", {group} parcels" if group else "")
+    subject = _subject(part, metric) + (f", {group} parcels" if group else "")
     row = _score(rows, part, metric, system, group)
     if row is None:
         return f"{system}: {subject} was not measured."
@@ -330,8 +330,8 @@ def compared(rows: pd.DataFrame, part: str, metric: str, one: str, other: str) -
     first, second = (_score(rows, part, metric, name, "") for name in (one, other))
     if first is None or second is None:
         missing = one if first is None else other
-        return f"{metric} of {_NAMES[part]}: {missing} was not measured."
-    sentence = f"**{one}** reaches {_number(first)} in {metric} of {_NAMES[part]}, {other} "
+        return f"{_subject(part, metric)}: {missing} was not measured."
+    sentence = f"**{one}** reaches {_number(first)} in {_subject(part, metric)}, {other} "
     sentence += _number(second)
     apart = first["low"] > second["high"] or second["low"] > first["high"]
     return f"{sentence}: their intervals {'do not overlap' if apart else 'overlap'}."
@@ -357,6 +357,10 @@ def _score(rows: pd.DataFrame, part: str, metric: str, system: str, group: str):
     if not len(of_sizes):
         return None
     return of_sizes.sort_values("floats_per_tr").iloc[-1]
+
+
+def _subject(part: str, metric: str) -> str:
+    return f"{'within-TR R²' if metric == KEPT else metric} of {_NAMES[part]}"
 
 
 def _number(row: Mapping) -> str:
