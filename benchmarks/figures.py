@@ -50,11 +50,11 @@ def _of_results(found: dict[str, pd.DataFrame]) -> dict[str, Figure]:
         drawn["simulated"] = bold.bold_by_group(simulated)
     if len(alice):
         r = alice[alice["metric"] == "r"]
-        drawn["alice"] = score_map.score_map(r.replace({"group": {"": "all"}}), "held-out r")
+        drawn["alice"] = score_map(r.replace({"group": {"": "all"}}), "held-out r")
     if len(speech) and len(simulated):
         both = pd.concat([speech, simulated])
         shown = both["system"].isin(["averaging", "mean", "PCA", "tier1"])
-        drawn["headline"] = headline.headline(both[shown])
+        drawn["headline"] = headline(both[shown])
     if len(found["intelligibility"]):
         shown = [*("ASR accuracy", "ASR accuracy, Moonshine"), "stoi", "temporal preservation"]
         of_all = pd.concat([found[name] for name in ("intelligibility", "heard", "more_speech")])
@@ -81,7 +81,7 @@ def _compared(found: dict[str, pd.DataFrame]) -> dict[str, Figure]:
         if len(rows):
             chosen = (rows["metric"] == "r / ceiling") & (rows["group"] != "")
             smallest = rows["floats_per_tr"] == rows["floats_per_tr"].min()
-            drawn[f"simulated_{part}"] = score_map.score_map(rows[chosen & smallest], "r / ceiling")
+            drawn[f"simulated_{part}"] = score_map(rows[chosen & smallest], "r / ceiling")
         rows = found[f"speech_{part}"]
         if len(rows):
             kept = rows[rows["metric"] == "temporal preservation"]
@@ -91,7 +91,7 @@ def _compared(found: dict[str, pd.DataFrame]) -> dict[str, Figure]:
                 kept = rows[rows["metric"].str.startswith("temporal preservation")]
                 kept = kept.assign(metric=kept["metric"].str.removeprefix("temporal preservation "))
                 kept = kept.replace({"metric": {"temporal preservation": "whole"}})
-            drawn[f"speech_{part}"] = score_map.score_map(kept, "temporal preservation", by)
+            drawn[f"speech_{part}"] = score_map(kept, "temporal preservation", by)
     return drawn
 
 

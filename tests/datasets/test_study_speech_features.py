@@ -30,7 +30,7 @@ class Loudness(SpeechModel):
 @pytest.fixture(autouse=True)
 def _loudness(monkeypatch, tmp_path):
     monkeypatch.setenv("SUBTR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("subtr.stimulus.speech.open_speech_model", lambda model, layer: Loudness())
+    monkeypatch.setattr("subtr.datasets.study.open_speech_model", lambda model, layer: Loudness())
 
 
 def ramp(path, start):

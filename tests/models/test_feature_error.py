@@ -103,7 +103,7 @@ def test_missing_weights_are_said_before_the_training(tmp_path, monkeypatch):
     def missing(model, layer=-1):
         raise SpeechModelError(f"{model}: its weights are not installed.")
 
-    monkeypatch.setattr("subtr.stimulus.speech.WhisperEncoder", missing)
+    monkeypatch.setattr("subtr.models.autoencoder.WhisperEncoder", missing)
     params = SoundParams.model_validate({"fit_steps": 2, "fit_features": {}})
     study = Study("s", Clock(1.5, 6, 0.0, N_FRAMES), mel=torch.randn(6, N_FRAMES, 4).numpy())
     trs = torch.arange(6).numpy()

@@ -140,7 +140,7 @@ class WhisperEncoder(SpeechModel):
             )
         if layer != -1:
             raise SettingsError(f"layer = {layer}: of {name} there is the last alone; expected -1.")
-        self.name, self.folder = name, _whisper_weights(name)
+        self.name, self.folder = name, _weights(name)
         try:
             import ctranslate2
             import faster_whisper  # noqa: F401

@@ -195,8 +195,6 @@ class SoundParams(AutoencoderParams):
             default = type(self).model_fields[name].default
             if getattr(self, name) != default:
                 raise ValueError(f"{name}: expected none with codes, which are learned without it")
-        if self.start == "pca" and self.decoder.name == "held":
-            raise ValueError("start = 'pca': expected another decoder than held with codes")
         least = self.codes.fine_floats + 1
         if min(self.floats_per_tr) < least:
             raise ValueError(
