@@ -337,7 +337,9 @@ def compared(rows: pd.DataFrame, part: str, metric: str, one: str, other: str) -
     return f"{sentence}: their intervals {'do not overlap' if apart else 'overlap'}."
 
 
-def conclude(rows: pd.DataFrame, systems: Sequence[str], averaging: pd.DataFrame | None = None):
+def conclude(
+    rows: pd.DataFrame, systems: Sequence[str], averaging: pd.DataFrame | None = None
+) -> None:
     """Says the `outcome` of each system that was scored: audio, video, BOLD."""
     metrics = {"sound": KEPT, "pictures": KEPT, "bold": bold_metric(rows)}
     said = [
@@ -349,7 +351,7 @@ def conclude(rows: pd.DataFrame, systems: Sequence[str], averaging: pd.DataFrame
     say("\n".join(f"- {sentence}" for sentence in said) or "Nothing was scored in this study.")
 
 
-def _score(rows: pd.DataFrame, part: str, metric: str, system: str, group: str):
+def _score(rows: pd.DataFrame, part: str, metric: str, system: str, group: str) -> pd.Series | None:
     """The summary of one score; of several sizes, the largest. None where there is no number."""
     named = (rows["modality"] == part) & (rows["metric"] == metric)
     chosen = rows[named & (rows["system"] == system) & (rows["group"] == group)]
@@ -363,7 +365,7 @@ def _subject(part: str, metric: str) -> str:
     return f"{'within-TR R²' if metric == KEPT else metric} of {_NAMES[part]}"
 
 
-def _number(row: Mapping) -> str:
+def _number(row: pd.Series) -> str:
     interval = "" if np.isnan(row["low"]) else f" [{row['low']:z.2f}, {row['high']:z.2f}]"
     return f"{row['value']:z.2f}{interval}"
 
