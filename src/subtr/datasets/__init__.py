@@ -26,7 +26,7 @@ STUDIES = Registry(
 
 
 def load_study(
-    name: str, options: dict[str, Any] | None = None, media: Path | None = None
+    name: str, options: dict[str, Any] | None = None, media: Path | str | None = None, **more: Any
 ) -> Study:
     """The study called ``name``.
 
@@ -34,9 +34,16 @@ def load_study(
         name: a name in ``STUDIES``.
         options: of its loader, as they stand under ``load`` in a params file.
         media: a film or sound in place of the study's own; the study "film" needs one.
+        more: further options, by name.
 
     Raises
         SettingsError: unknown name or option, with the nearest right one; or a bad value.
         StudyError, MediaError: the data are missing or do not fit together.
+
+    Example
+        >>> import subtr as st
+        >>> study = st.load_study("simulated", duration_s=60, n_subjects=2)
+        >>> study.clock.n_trs, study.subjects
+        (40, ['sub-01', 'sub-02'])
     """
-    return STUDIES.build(name, media, **(options or {}))
+    return STUDIES.build(name, None if media is None else Path(media), **(options or {}), **more)

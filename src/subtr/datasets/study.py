@@ -18,7 +18,7 @@ from subtr.stimulus.speech import SpeechFeatureParams, open_speech_model, speech
 from subtr.timeline import HRF_DURATION_S, Clock, Split, block_splits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Study:
     """Everything that models, rivals and scores need to know about a study.
 
@@ -120,6 +120,28 @@ class Study:
             )
             object.__setattr__(self, "bold", bold)
             object.__setattr__(self, "notes", notes)
+
+    @property
+    def audio(self) -> Float32[np.ndarray, "tr frame mel"] | None:
+        """The log-mel spectrogram of each TR, ``mel``; None for a silent stimulus."""
+        return self.mel
+
+    @property
+    def video(self) -> UInt8[np.ndarray, "tr picture height width 3"] | None:
+        """The pictures of each TR, ``pictures``; None without a picture track."""
+        return self.pictures
+
+    def __repr__(self):
+        parts = [f"{self.clock.n_trs} TRs of {self.clock.tr_s:g} s"]
+        if self.mel is not None:
+            parts.append("audio " + " x ".join(map(str, self.mel.shape[1:])))
+        if self.pictures is not None:
+            parts.append("video " + " x ".join(map(str, self.pictures.shape[1:4])))
+        if self.features is not None:
+            parts.append(f"{len(self.feature_names)} features")
+        if self.bold:
+            parts.append(f"{len(self.bold)} subjects x {len(self.parcels)} parcels")
+        return f"Study({self.name!r}: {', '.join(parts)})"
 
     @property
     def subjects(self) -> list[str]:

@@ -16,7 +16,7 @@ from subtr.encoders.inception import (
 from subtr.encoders.linear_attention import LinearAttentionEncoder
 from subtr.encoders.timesformer import TimesformerEncoder
 from subtr.encoders.video import FlowEncoder, Frame2dEncoder, SlowfastEncoder, TwoStreamEncoder
-from subtr.params import Registry
+from subtr.params import Registry, answer_as
 
 ENCODERS = Registry(
     "encoder",
@@ -46,3 +46,5 @@ PICTURE_ENCODERS = Registry(
         "timesformer": TimesformerEncoder,
     },
 )
+
+answer_as(__name__, ENCODERS)

@@ -329,13 +329,13 @@ def ridge_features(study: Study) -> dict[str, Float64[np.ndarray, "tr feature"]]
     return features | {name: np.asarray(of, float) for name, of in study.regressors.items()}
 
 
-def ridge_prediction(
-    folds: Sequence[Fold],
+def fit_ridge(
+    fold: Fold,
     features: Float64[np.ndarray, "tr feature"],
     fir_s: float | None = None,
     canonical: bool = False,
-) -> Float64[np.ndarray, "tr parcel"]:
-    """FIR ridge's prediction of every test block.
+) -> tuple[FirRidge, Float64[np.ndarray, "tr feature"]]:
+    """FIR ridge of the subjects' mean BOLD on one fold, and the features as it takes them.
 
     It learns from training and validation TRs, as it chooses its penalty by blocks within them.
 
@@ -347,7 +347,7 @@ def ridge_prediction(
     Raises
         SettingsError: lags on top of BOLD that was shifted or deconvolved already.
     """
-    study = folds[0].study
+    study, known = fold.study, fold.known
     if (fir_s or canonical) and study.hrf_applied:
         raise SettingsError(
             f"fir_s = {fir_s}, canonical = {canonical}: the BOLD of {study.name} already lies "
@@ -357,13 +357,23 @@ def ridge_prediction(
         )
     if fir_s is None:
         fir_s = 0.0 if study.hrf_applied or canonical else 16.0
+    _, mean = cleaned_bold(study, fold.split, fold.drift_order)
+    if canonical:
+        features = canonical_features(features, known, study.clock.tr_s, study.run_of_tr)
+    ridge = FirRidge(study.clock.tr_s, fir_s)
+    return ridge.fit(features, mean, known, study.run_of_tr), features
+
+
+def ridge_prediction(
+    folds: Sequence[Fold],
+    features: Float64[np.ndarray, "tr feature"],
+    fir_s: float | None = None,
+    canonical: bool = False,
+) -> Float64[np.ndarray, "tr parcel"]:
+    """FIR ridge's prediction of every test block; arguments and errors as of `fit_ridge`."""
+    study = folds[0].study
     prediction = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
     for fold in folds:
-        _, mean = cleaned_bold(study, fold.split, fold.drift_order)
-        known, seen = fold.known, features
-        if canonical:
-            seen = canonical_features(features, known, study.clock.tr_s, study.run_of_tr)
-        ridge = FirRidge(study.clock.tr_s, fir_s)
-        ridge.fit(seen, mean, known, study.run_of_tr)
+        ridge, seen = fit_ridge(fold, features, fir_s, canonical)
         prediction[fold.test] = ridge.predict(seen, fold.test, study.run_of_tr)
     return prediction
