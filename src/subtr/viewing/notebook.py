@@ -325,6 +325,13 @@ def outcome(
     return f"{sentence}: it **{'is' if above else 'is not'} above** {against}."
 
 
+def labelled(scores: pd.DataFrame, system: str, part: str) -> pd.DataFrame:
+    """Scores of one estimator as tidy rows, see ``results.COLUMNS``."""
+    labels = {"study": "", "system": system, "seed": 0, "modality": part, "group": ""}
+    missing = {name: value for name, value in labels.items() if name not in scores}
+    return scores.assign(**missing).reindex(columns=list(COLUMNS))
+
+
 def compared(rows: pd.DataFrame, part: str, metric: str, one: str, other: str) -> str:
     """Two systems side by side as a sentence; they differ where their intervals do not overlap."""
     first, second = (_score(rows, part, metric, name, "") for name in (one, other))
