@@ -67,8 +67,9 @@ rule all:
 
 
 rule start_here:
-    # A short study of its own, which needs nothing of this run.
+    # After the exploration, which makes the generated film once.
     input:
+        f"{DONE}/01_exploration.ipynb",
         "notebooks/00_start_here.ipynb",
     output:
         f"{DONE}/00_start_here.ipynb",

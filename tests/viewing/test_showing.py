@@ -57,12 +57,17 @@ def test_above_averaging_is_where_the_intervals_say_so(low, averaged_high, verdi
 
 
 def test_without_averaging_the_floor_is_what_counts_and_a_no_is_said():
-    rows = table(row("tier1", 0.1, 0.02, 0.2, "r", "bold", floor=0.05))
+    rows = table(row("tier1", 0.04, 0.02, 0.2, "r", "bold", floor=0.05))
     for averaging in (None, table()):
         said = outcome(rows, "bold", "r", "tier1", averaging)
         assert said.endswith("it **is not above** the floor.")
-    higher = rows.assign(low=0.06)
+    # The floor of BOLD is a quantile of chance: the value is what must pass it.
+    higher = rows.assign(value=0.06)
     assert outcome(higher, "bold", "r", "tier1").endswith("it **is above** the floor.")
+    # That of a reconstruction is what a mean keeps: the interval must lie above it.
+    for low, verdict in ((-0.1, "is not"), (0.1, "is")):
+        kept = table(row("tier1", 0.2, low, 0.3))
+        assert outcome(kept, "sound", KEPT, "tier1").endswith(f"it **{verdict} above** the floor.")
     assert "was not measured" in outcome(rows, "sound", KEPT, "tier1")
 
 

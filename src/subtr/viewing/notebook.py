@@ -296,8 +296,9 @@ def outcome(
 ) -> str:
     """What came out, as a sentence that follows from the numbers.
 
-    A system is above averaging where its interval ends above that of averaging; where averaging has
-    not been scored, it is compared with the floor of the metric.
+    A system is above averaging where its whole interval lies above that of averaging. Where
+    averaging has not been scored, the floor is what counts: its interval must lie above what a mean
+    keeps, or its value above what 95 % of shifts in time stay below.
 
     Arguments
         rows: tidy rows, see ``results.COLUMNS``.
@@ -318,7 +319,9 @@ def outcome(
         low, bar = row["low"], np.fmax(other["value"], other["high"])
         against = f"averaging, which reaches {_number(other)}"
     elif np.isfinite(row["floor"]):
-        low, bar, against = row["low"], row["floor"], "the floor"
+        # That of BOLD is a quantile of chance already; that of a reconstruction is averaging's score.
+        of_chance = part == "bold" or metric.startswith("from BOLD")
+        low, bar, against = row["value" if of_chance else "low"], row["floor"], "the floor"
     else:
         return f"{sentence}."
     above = (row["value"] if np.isnan(low) else low) > bar
