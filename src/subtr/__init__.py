@@ -8,7 +8,7 @@ How to start::
     fold = study.folds(4)[0]                             # train, validation, test, with gaps
 
     auto = st.TemporalAutoencoder("multiscale", "linear", floats_per_tr=128).fit(fold)
-    auto.score(fold)                                     # tidy rows: value, floor, ceiling, interval
+    auto.score(fold)                                     # value, floor, ceiling, interval
     st.listen({"original": study.audio[fold.test], "tier 1": auto.reconstruct(fold.test)}, study)
 
     model = st.EncodingModel("multiscale", "kernels").fit(fold)

@@ -31,7 +31,16 @@ def git_hash() -> str:
 
 
 class SubtrError(Exception):
-    """Something the user gave cannot be used; the message says what, why and what to do."""
+    """Something the user gave cannot be used; the message says what, why and what to do.
+
+    Example
+        >>> import subtr as st
+        >>> try:
+        ...     st.encoders["multi_scale"]
+        ... except st.SubtrError as error:
+        ...     print(str(error).partition(" Known")[0])
+        'multi_scale' is no known encoder. Did you mean 'multiscale'?
+    """
 
 
 class SettingsError(SubtrError, ValueError):
@@ -194,6 +203,14 @@ def load_params(model: type[Model], file: Path) -> Model:
 
     Raises
         SettingsError: as `layers_of` and `validate`, naming the file that holds the wrong value.
+
+    Example
+        >>> import subtr as st
+        >>> from subtr.params import params_folder
+        >>> from subtr.experiments.data import SystemParams
+        >>> file = params_folder("smoke") / "system_tier1.yaml"
+        >>> st.load_params(SystemParams, file).sound.stream.encoder.name
+        'multiscale'
     """
     layers = layers_of(file)
     merged: dict[str, Any] = {}

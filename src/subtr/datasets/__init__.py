@@ -44,6 +44,6 @@ def load_study(
         >>> import subtr as st
         >>> study = st.load_study("simulated", duration_s=60, n_subjects=2)
         >>> study.clock.n_trs, study.subjects
-        (40, ['sub-01', 'sub-02'])
+        (40, ['simulated 1', 'simulated 2'])
     """
     return STUDIES.build(name, None if media is None else Path(media), **(options or {}), **more)

@@ -62,6 +62,12 @@ class Study:
     Raises
         StudyError: BOLD and stimulus differ in length, or subjects or tables in their parcels; or
             no subject's BOLD can be used.
+
+    Example
+        >>> import subtr as st
+        >>> study = st.load_study("simulated", duration_s=60, n_subjects=2, frames_per_tr=16)
+        >>> study.audio.shape[:2], len(study.bold["simulated 1"])
+        ((40, 16), 40)
     """
 
     name: str
@@ -212,6 +218,12 @@ class Fold:
         teacher: whom the model follows where ``params.teacher`` asks for it: the fold of another
             system on the same split, trained when it is needed, or what came out of its training.
         drift_order: order of the Legendre polynomials that are taken out of BOLD as its drift.
+
+    Example
+        >>> import subtr as st
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
+        >>> study.folds(2, gap_s=16)[0]
+        Fold('simulated, fold 0': 26 train, 12 validation, 60 test TRs)
     """
 
     study: Study

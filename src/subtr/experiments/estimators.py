@@ -6,9 +6,10 @@ validation TRs, and are scored on its test TRs by the same functions as whole ex
 """
 
 import hashlib
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
@@ -152,7 +153,7 @@ class TemporalAutoencoder(_Reconstruction):
 
     Example
         >>> import subtr as st
-        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2)
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
         >>> fold = study.folds(2, gap_s=16)[0]
         >>> auto = st.TemporalAutoencoder("linear", "linear", floats_per_tr=16, max_epochs=2)
         >>> heard = auto.fit(fold, seed=0).reconstruct(fold.test)
@@ -263,7 +264,7 @@ class EncodingModel(_BoldEstimator):
 
     Example
         >>> import subtr as st
-        >>> study = st.load_study("simulated", duration_s=240, n_subjects=2)
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
         >>> fold = study.folds(2, gap_s=16)[0]
         >>> model = st.EncodingModel("linear", "kernels", response="canonical", max_epochs=5)
         >>> scores = model.fit(fold, seed=0).score(fold)
@@ -351,7 +352,7 @@ class FIRRidge(_BoldEstimator):
 
     Example
         >>> import subtr as st
-        >>> study = st.load_study("simulated", duration_s=240, n_subjects=2)
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
         >>> fold = study.folds(2, gap_s=16)[0]
         >>> baseline = st.FIRRidge("sound power").fit(fold)
         >>> baseline.predict().shape == (len(fold.test), len(study.parcels))
@@ -402,7 +403,7 @@ class BandedRidge(_BoldEstimator):
 
     Example
         >>> import subtr as st
-        >>> study = st.load_study("simulated", duration_s=240, n_subjects=2)
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
         >>> fold = study.folds(2, gap_s=16)[0]
         >>> model = st.BandedRidge(["sound power", "onset flux"], n_draws=3).fit(fold, seed=0)
         >>> model.predict().shape == (len(fold.test), len(study.parcels))
@@ -452,7 +453,7 @@ class PCA(_Reconstruction):
 
     Example
         >>> import subtr as st
-        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2)
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
         >>> fold = study.folds(2, gap_s=16)[0]
         >>> heard = st.PCA(floats_per_tr=16).fit(fold).reconstruct(fold.test)
         >>> bool(st.within_tr_r2(study.audio[fold.test], heard) > 0.1)
@@ -500,7 +501,7 @@ class Averaging(_Reconstruction):
 
     Example
         >>> import subtr as st
-        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2)
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
         >>> fold = study.folds(2, gap_s=16)[0]
         >>> held = st.Averaging().fit(fold).reconstruct(fold.test)
         >>> abs(round(st.within_tr_r2(study.audio[fold.test], held), 6))
@@ -589,6 +590,7 @@ def _training_fold(fold: Fold, params, seed: int, kind: str):
     split = hashlib.blake2b(fold.train.tobytes() + fold.validation.tobytes(), digest_size=4)
     name = f"{kind}_{params_hash(params)}_{split.hexdigest()}_seed{seed}"
     label = f"{fold.label or fold.study.name}, {kind}, seed {seed}"
-    with tempfile.TemporaryDirectory() as passing:
+    # What is said of the training goes beside its progress, as results alone belong to a cell.
+    with tempfile.TemporaryDirectory() as passing, redirect_stdout(sys.stderr):
         folder = Path(passing if fold.folder is None else fold.folder) / name
         yield fold.using(params=params, seed=seed, folder=folder, label=label)

@@ -16,6 +16,12 @@ def pearson_r(
     """Pearson correlation of each parcel over the TRs at which both are known.
 
     NaN for a parcel with fewer than 3 such TRs or with a constant series.
+
+    Example
+        >>> import numpy as np, subtr as st
+        >>> series = np.arange(6.0)[:, None] ** 2
+        >>> [round(float(r), 6) for r in st.pearson_r(series, -2 * series)]
+        [-1.0]
     """
     both = np.isfinite(x) & np.isfinite(y)
     n = both.sum(0)
@@ -256,6 +262,12 @@ def split_half_ceiling(
 
     Raises
         SettingsError: fewer than two subjects; no reliability can come from one.
+
+    Example
+        >>> import numpy as np, subtr as st
+        >>> shared = np.random.default_rng(0).normal(size=(50, 3))
+        >>> [round(float(r), 6) for r in st.noise_ceiling({"a": shared, "b": 2 * shared})]
+        [1.0, 1.0, 1.0]
     """
     bold = stacked(bold_by_subject)
     n_subjects = len(bold)

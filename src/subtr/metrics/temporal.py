@@ -82,6 +82,13 @@ def temporal_preservation(
 
     Arguments
         original, reconstruction: (n_trs, F, feature...), log-mel or pixel values of any scale.
+
+    Example
+        >>> import numpy as np, subtr as st
+        >>> original = np.random.default_rng(0).normal(size=(10, 8, 4))
+        >>> averaged = np.broadcast_to(original.mean(1, keepdims=True), original.shape)
+        >>> st.within_tr_r2(original, original), abs(round(st.within_tr_r2(original, averaged), 6))
+        (1.0, 0.0)
     """
     return preservation_sums(original, reconstruction).score()
 
@@ -208,6 +215,13 @@ def modulation_transfer(
 
     Raises
         SettingsError: a rate that the frames cannot carry.
+
+    Example
+        >>> import subtr as st
+        >>> clock = st.load_study("simulated", duration_s=60, n_subjects=2).clock
+        >>> gain = st.modulation_transfer(lambda windows: windows, clock, [2.0, 4.0]).gain
+        >>> [round(float(of), 6) for of in gain]
+        [1.0, 1.0]
     """
     rates = np.asarray(rates_hz, dtype=np.float64)
     if n_phases < 2:
