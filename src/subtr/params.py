@@ -11,10 +11,24 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+# Ranges that options of many parts have in common.
+Dim = Annotated[int, Field(ge=1, le=8192)]  # features of a layer
+DimOrNone = Annotated[int, Field(ge=0, le=8192)]  # 0 leaves the layer out
+Dims = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=1, max_length=8)
+]
+WideDim = Annotated[int, Field(ge=1, le=65536)]
+Number = Annotated[int, Field(ge=1, le=256)]  # of heads, kernels, periods
+Depth = Annotated[int, Field(ge=1, le=64)]
+NFrames = Annotated[int, Field(ge=1, le=4096)]
+KernelFrames = Annotated[int, Field(ge=1, le=511)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 def git_hash() -> str:

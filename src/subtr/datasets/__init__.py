@@ -5,8 +5,7 @@ from typing import Any
 
 from subtr.datasets.alice import load_alice
 from subtr.datasets.bids import load_bids
-from subtr.datasets.development_fmri import load_development_fmri
-from subtr.datasets.film import load_film
+from subtr.datasets.film import load_development_fmri, load_film
 from subtr.datasets.sherlock import load_sherlock
 from subtr.datasets.simulated import load_simulated
 from subtr.datasets.study import Study

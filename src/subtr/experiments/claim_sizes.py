@@ -14,15 +14,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from subtr.aggregators import AGGREGATORS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
-from subtr.encoders.attention import SoftmaxAttention, TransformerBlock
+from subtr.encoders.attention import LinearAttention, SoftmaxAttention, TransformerBlock
 from subtr.encoders.convolutional import (
     MultiscaleConvolution,
     MultiscaleEncoder,
     separable_convolution,
 )
-from subtr.encoders.linear_attention import LinearAttention
 from subtr.encoders.positions import POSITIONS
-from subtr.encoders.timesformer import DividedBlock
+from subtr.encoders.video import DividedBlock
 from subtr.experiments.cost import count_parameters, forward_flops, kept_for_backward, median_ms
 from subtr.models.stream import Part, Stream, StreamParams
 from subtr.params import Strict

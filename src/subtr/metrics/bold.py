@@ -181,15 +181,14 @@ def calibrated(
     """
     x, y = prediction[trs].astype(np.float64), bold[trs].astype(np.float64)
     known = np.isfinite(x) & np.isfinite(y)
-    n = np.maximum(known.sum(axis=0), 1)
-    x_mean, y_mean = (np.where(known, of, 0.0).sum(axis=0) / n for of in (x, y))
-    dx, dy = np.where(known, x - x_mean, 0.0), np.where(known, y - y_mean, 0.0)
+    x, y = np.where(known, x, np.nan), np.where(known, y, np.nan)
+    x_mean, y_mean = known_mean(x, axis=0), known_mean(y, axis=0)
+    dx, dy = np.nan_to_num(x - x_mean), np.nan_to_num(y - y_mean)
     power = (dx * dx).sum(axis=0)
     power = np.where(power > 0, power, np.inf)
     least = 1e-3 * np.sqrt((dy * dy).sum(axis=0) / power)
     slope = np.maximum((dx * dy).sum(axis=0) / power, least)
-    offset = np.where(known.any(axis=0), y_mean, np.nan)
-    return (prediction - x_mean) * slope + offset
+    return (prediction - x_mean) * slope + y_mean
 
 
 def lag_scan(
@@ -240,7 +239,6 @@ def check_lag(
 
 
 Subjects = Mapping[str, Float[np.ndarray, "tr parcel"]] | Float[np.ndarray, "subject tr parcel"]
-
 LARGEST_R = 1 - 1e-9
 
 

@@ -319,7 +319,7 @@ def outcome(
         low, bar = row["low"], np.fmax(other["value"], other["high"])
         against = f"averaging, which reaches {_number(other)}"
     elif np.isfinite(row["floor"]):
-        # That of BOLD is a quantile of chance already; that of a reconstruction is averaging's score.
+        # Of BOLD it is a quantile of chance already; of a reconstruction what a mean keeps.
         of_chance = part == "bold" or metric.startswith("from BOLD")
         low, bar, against = row["value" if of_chance else "low"], row["floor"], "the floor"
     else:
