@@ -75,7 +75,7 @@ def test_bold_by_group_draws_values_and_ceilings(results):
 
 
 def test_headline_holds_both_halves_in_the_same_colours(results):
-    left, right = headline.headline(results).axes
+    left, right = headline(results).axes
     colours = [errorbars(axis)["tier 1"][0].get_color() for axis in (left, right)]
     assert colours == [colour_of("tier 1")] * 2
 
@@ -89,6 +89,6 @@ def test_missing_scores_are_named(results):
 
 def test_nothing_is_cut_off_and_nothing_stays_open(results):
     assert_whole(
-        lambda: headline.headline(results),
+        lambda: headline(results),
         lambda: scores.preservation_by_band(results),
     )
