@@ -81,7 +81,7 @@ judges: $(STAMP)
 	    || echo "PESQ and ViSQOL need a C compiler; without one they are skipped."
 	@$(PIP) --no-deps --require-hashes -r requirements-judges-moonshine.txt \
 	    || echo "Moonshine needs glibc 2.34 (a Linux of 2021 or later); without it, it is skipped."
-	@$(BIN)/python -m subtr.judges
+	@$(BIN)/python -m subtr.experiments.judged
 
 voice: $(STAMP)
 	@$(PIP) --no-deps --require-hashes -r requirements-voice.txt

@@ -20,7 +20,7 @@ from subtr.datasets.held_out import held_out_bold
 from subtr.datasets.study import Fold, folds_of
 from subtr.experiments.bold_scores import bold_rows
 from subtr.experiments.cost import count_parameters
-from subtr.experiments.scores import sound_rows
+from subtr.experiments.results import sound_rows
 from subtr.models.linear import fit_pca, mean_rival
 from subtr.models.stream import Stream, StreamParams
 from subtr.params import SettingsError, params_hash, validate

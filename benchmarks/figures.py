@@ -7,12 +7,14 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks.drawing import (
+    deconvolution_gain,
+    peak_recovery,
+    score_map,
+    transfer_by_training,
+)
 from benchmarks.tables import published
-from subtr.viewing import bold, modulation, scores
-from subtr.viewing import bold as haemodynamics
-from subtr.viewing import scores as quality
-from subtr.viewing.bold import headline
-from subtr.viewing.scores import score_map
+from subtr.viewing import bold, scores
 
 # Tables of results, which stand there as means over seeds.
 _SUMMARISED = (
@@ -54,20 +56,20 @@ def _of_results(found: dict[str, pd.DataFrame]) -> dict[str, Figure]:
     if len(speech) and len(simulated):
         both = pd.concat([speech, simulated])
         shown = both["system"].isin(["averaging", "mean", "PCA", "tier1"])
-        drawn["headline"] = headline(both[shown])
+        drawn["headline"] = bold.headline(both[shown])
     if len(found["intelligibility"]):
         shown = [*("ASR accuracy", "ASR accuracy, Moonshine"), "stoi", "temporal preservation"]
         of_all = pd.concat([found[name] for name in ("intelligibility", "heard", "more_speech")])
-        drawn["intelligibility"] = quality.quality_by_floats(of_all, shown)
+        drawn["intelligibility"] = scores.quality_by_floats(of_all, shown)
     return drawn
 
 
 def _of_other_tables(tables: Path) -> dict[str, Figure]:
     """Figures of tables that have columns of their own."""
     how = {
-        "modulation_transfer": lambda of: modulation.transfer_by_training(of, 1.5, 64),
-        "haemodynamics": haemodynamics.peak_recovery,
-        "deconvolution": haemodynamics.deconvolution_gain,
+        "modulation_transfer": lambda of: transfer_by_training(of, 1.5, 64),
+        "haemodynamics": peak_recovery,
+        "deconvolution": deconvolution_gain,
     }
     files = {name: tables / f"{name}.csv" for name in how}
     return {name: how[name](pd.read_csv(file)) for name, file in files.items() if file.exists()}

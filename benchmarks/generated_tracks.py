@@ -12,7 +12,7 @@ from subtr.datasets.simulated_film import (
     object_positions,
     picture_scenes,
 )
-from subtr.judges.tracking import Track
+from subtr.judges.video import Track
 from subtr.timeline import Clock
 
 # Of an object that is half covered or half outside, nobody could tell the box.

@@ -27,7 +27,7 @@ from benchmarks.tables import NotMeasured, Row, named
 from benchmarks.words import JUDGES, READER, SEEDS, bounded, judged
 from subtr.decoders.griffin_lim import Vocoder
 from subtr.decoders.hifi_gan import HifiGan, WeightsError
-from subtr.experiments.scores import sound_rows
+from subtr.experiments.results import sound_rows
 from subtr.models.linear import fit_pca, mean_rival
 from subtr.params import params_hash
 

@@ -14,7 +14,7 @@ from benchmarks.data import FILMS, TR_S, film_study
 from benchmarks.tables import Row
 from subtr.datasets.study import Fold
 from subtr.experiments.experiment import picture_rivals
-from subtr.experiments.scores import picture_rows
+from subtr.experiments.results import picture_rows
 from subtr.models.linear import BlockPCARival
 from subtr.models.saved import frames_of_pictures, pictures_of_frames
 from subtr.params import params_hash, validate

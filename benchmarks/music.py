@@ -13,7 +13,7 @@ from benchmarks.data import TR_S, folder_of, mono_sound, read_manifest, vocoder_
 from benchmarks.spoken import components, learned, spoken
 from benchmarks.tables import NotMeasured, Row
 from subtr.experiments.judged import Pieces, judged_sounds
-from subtr.experiments.scores import sound_rows
+from subtr.experiments.results import sound_rows
 from subtr.models.linear import mean_rival
 from subtr.params import params_hash
 

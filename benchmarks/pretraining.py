@@ -16,7 +16,7 @@ from subtr.datasets.held_out import HeldOutBold, held_out_bold
 from subtr.datasets.study import folds_of
 from subtr.experiments.bold_scores import bold_rows
 from subtr.experiments.data import StudyParams, SystemParams
-from subtr.experiments.scores import block_trs
+from subtr.experiments.results import block_trs
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
 from subtr.params import load_params, params_folder, params_hash, validate

@@ -14,7 +14,7 @@ import torch
 from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, preservation_gain
 from subtr.datasets.study import Fold
-from subtr.experiments.scores import sound_rows
+from subtr.experiments.results import sound_rows
 from subtr.metrics.temporal import temporal_preservation
 from subtr.models.linear import fit_pca, mean_rival
 from subtr.params import params_hash, validate

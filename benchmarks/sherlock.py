@@ -17,7 +17,7 @@ from subtr.datasets.sherlock import SHIFT_TRS
 from subtr.datasets.study import folds_of
 from subtr.experiments.bold_scores import bold_rows, control_rows
 from subtr.experiments.data import StudyParams
-from subtr.experiments.scores import block_trs
+from subtr.experiments.results import block_trs
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
 from subtr.models.ridge import ridge_prediction

@@ -14,7 +14,7 @@ from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, preservation_gain
 from subtr.datasets.study import Fold
 from subtr.experiments.data import SystemParams
-from subtr.experiments.scores import sound_rows
+from subtr.experiments.results import sound_rows
 from subtr.models.linear import fit_pca, mean_rival
 from subtr.models.stream import Part
 from subtr.params import load_params, params_folder, params_hash

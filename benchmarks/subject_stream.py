@@ -12,7 +12,7 @@ from benchmarks.streaming_ridge import StreamingRidge
 from subtr.bold.cleaning import Cleaner
 from subtr.datasets.study import Study
 from subtr.experiments.bold_scores import groups_of, one_subject_rows, score_rows
-from subtr.experiments.scores import Row, block_trs
+from subtr.experiments.results import Row, block_trs
 from subtr.metrics.bold import known_mean, pearson_r, scored_on, standardise_by_fold
 from subtr.metrics.inference import block_bootstrap, held_out_shift_null
 from subtr.models.ridge import delayed

@@ -15,7 +15,7 @@ from subtr.datasets import load_study
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import Fold, folds_of
 from subtr.experiments.bold_scores import groups_of, subject_rows
-from subtr.experiments.scores import block_trs
+from subtr.experiments.results import block_trs
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
 from subtr.models.ridge import ridge_features

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from subtr.experiments.results import COLUMNS, read_table, summary, write_results
-from subtr.experiments.scores import block_trs
+from subtr.experiments.results import COLUMNS, block_trs, read_table, summary, write_results
 from subtr.metrics.inference import block_bootstrap
 from subtr.metrics.temporal import preservation_sums
 from subtr.params import SubtrError, whole_file

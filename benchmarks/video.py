@@ -31,7 +31,7 @@ from benchmarks.tables import Row, share
 from subtr.datasets.simulated import scene_labels
 from subtr.datasets.simulated_film import picture_scenes
 from subtr.datasets.study import Study
-from subtr.experiments.scores import block_trs
+from subtr.experiments.results import block_trs
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
 from subtr.judges.scenes import chance

@@ -23,7 +23,7 @@ from benchmarks.motion import (
 from benchmarks.tables import Row, share
 from benchmarks.video import tracks_of_generated
 from subtr.datasets.study import Fold
-from subtr.experiments.scores import block_trs
+from subtr.experiments.results import block_trs
 from subtr.judges import load_judge
 from subtr.metrics.bold import known_mean
 from subtr.metrics.inference import block_bootstrap

@@ -24,7 +24,7 @@ from benchmarks.spoken import components, fit_to_what_is_heard, learned, linear_
 from benchmarks.tables import Row, named
 from subtr.decoders.hifi_gan import HifiGan, WeightsError
 from subtr.experiments.judged import Pieces, judged_sounds
-from subtr.experiments.scores import sound_rows
+from subtr.experiments.results import sound_rows
 from subtr.models.batches import window_batches
 from subtr.models.linear import mean_rival
 from subtr.params import params_hash

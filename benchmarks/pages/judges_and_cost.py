@@ -36,7 +36,8 @@ def _which():
     judges = JUDGES.parts.values()
     return [
         "`make judges` installs them by digest (400 MB) and says which can be used here; "
-        "`python -m subtr.judges` says it again. What is missing is skipped with its reason. Each "
+        "`python -m subtr.experiments.judged` says it again. What is missing is skipped with its "
+        "reason. Each "
         'takes a folder or file of yours, such as `load_judge("whisper-base", weights=...)`. '
         "Notebook 08 asks them about the first `judged_s` seconds of the test block.",
         table(

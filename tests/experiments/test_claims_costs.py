@@ -31,7 +31,7 @@ def test_pictures_are_held_one_by_one_and_counted_as_often_as_they_are():
 
 def test_an_average_of_frames_and_codes_knows_no_order_and_a_convolution_does():
     assert measure("position_order_kept").value == 0
-    assert costs.order_kept("multiscale")(Setting()) > 1
+    assert costs.order_kept("multiscale", Setting()) > 1
 
 
 def test_planted_times_give_planted_ratios(monkeypatch):

@@ -19,7 +19,7 @@ from subtr.experiments.identifiability import (
     sweep,
 )
 from subtr.params import SettingsError, validate
-from subtr.viewing.identifiability import explore_rates, recoverable_map, recoverable_rates
+from subtr.viewing.modulation import explore_rates, recoverable_map, recoverable_rates
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = {
@@ -166,7 +166,7 @@ def test_curves_show_points_intervals_and_formula():
 def test_where_widgets_cannot_live_there_is_a_fixed_figure(capsys, monkeypatch):
     shown = []
     monkeypatch.setenv("SUBTR_STATIC", "1")
-    monkeypatch.setattr("subtr.viewing.identifiability.display", shown.append)
+    monkeypatch.setattr("subtr.viewing.modulation.display", shown.append)
     summary = over_seeds(planted({("", 2.0, "wave", f): [0.4, 0.5, 0.6] for f in (0.05, 1.0)}))
     explore_rates(Scan(), (0.05, 1.0), summary, 2)
     assert "A fixed setting, for SUBTR_STATIC is 1" in capsys.readouterr().out

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subtr.experiments.scores import block_trs, picture_rows, sound_rows
+from subtr.experiments.results import block_trs, picture_rows, sound_rows
 from subtr.metrics.temporal import temporal_preservation
 
 RNG = np.random.default_rng(0)

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import pytest
 
+from subtr.experiments.judged import main
 from subtr.judges import JUDGES, judge_table, load_judge
-from subtr.judges.__main__ import main
 from subtr.judges.judge import Judge, JudgeMissing
 from subtr.params import SettingsError, SubtrError
 

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
-from subtr.judges.tracking import Followed, ObjectTracker, Track
+from subtr.judges.video import Followed, ObjectTracker, Track
 from subtr.params import SettingsError
 
 N_TRS, PER_TR, SIDE = 3, 8, 10

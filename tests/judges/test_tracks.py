@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subtr.judges.tracking import overlaps
+from subtr.judges.video import overlaps
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ from subtr.decoders import DECODERS
 from subtr.experiments.bold_scores import bold_rows
 from subtr.experiments.data import ExperimentData
 from subtr.experiments.experiment import prediction_rows, reconstruction_rows, training_folds
-from subtr.experiments.results import read_table, write_results
-from subtr.experiments.scores import Row, sound_rows
+from subtr.experiments.results import Row, read_table, sound_rows, write_results
 from subtr.metrics.temporal import ModulationTransfer, System, modulation_transfer
 from subtr.models.autoencoder import TemporalAutoencoder
 from subtr.models.batches import Stimulus, window_batches

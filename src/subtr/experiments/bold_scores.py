@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float64, Int
 
 from subtr.datasets.held_out import HeldOutBold
 from subtr.datasets.study import Study
-from subtr.experiments.scores import Row, block_trs
+from subtr.experiments.results import Row, block_trs
 from subtr.metrics.bold import (
     check_lag,
     intersubject_ceiling,

@@ -13,7 +13,7 @@ from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import Fold, Study
 from subtr.experiments.data import ExperimentData
 from subtr.experiments.experiment import training_folds
-from subtr.experiments.scores import block_trs
+from subtr.experiments.results import block_trs
 from subtr.metrics.bold import known_mean, pearson_r, r2_score
 from subtr.metrics.inference import (
     block_bootstrap,

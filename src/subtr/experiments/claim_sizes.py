@@ -1,8 +1,7 @@
 """Sizes and costs that the report claims, computed from the networks."""
 
-import functools
-import statistics
 from collections.abc import Callable
+from functools import lru_cache, partial, wraps
 from typing import Any
 
 import torch
@@ -22,7 +21,13 @@ from subtr.encoders.convolutional import (
 )
 from subtr.encoders.positions import POSITIONS
 from subtr.encoders.video import DividedBlock
-from subtr.experiments.cost import count_parameters, forward_flops, kept_for_backward, median_ms
+from subtr.experiments.cost import (
+    BYTES_A_PARAMETER,
+    count_parameters,
+    forward_flops,
+    kept_for_backward,
+    median_ms,
+)
 from subtr.models.stream import Part, Stream, StreamParams
 from subtr.params import Strict
 
@@ -169,108 +174,93 @@ def stream(name: str, setting: Setting) -> Stream:
 
 Count = Callable[[Setting], float | int]
 
+
+def _without_memory(count: Callable[..., Any]) -> Callable[..., Any]:
+    """The same count of networks that are built without weights: only their sizes matter."""
+
+    @wraps(count)
+    def counted(*given: Any) -> Any:
+        with torch.device("meta"):
+            return count(*given)
+
+    return counted
+
+
 SCALES_FRAMES = (1, 3, 5, 7, 11)
 
 
-def _built(build: Callable[[Setting], nn.Module]) -> Count:
-    def count(setting: Setting) -> int:
-        # Nothing is computed with it, so no memory need be taken.
-        with torch.device("meta"):
-            return count_parameters(build(setting))
-
-    return count
+def _within(name: str, paths: str, setting: Setting) -> nn.Module:
+    """Some submodules of an encoder."""
+    whole = encoder(name, setting)
+    return nn.ModuleList(whole.get_submodule(one) for one in paths.split())
 
 
-def _of(name: str) -> Count:
-    return _built(lambda setting: encoder(name, setting))
+def _five_branches(dim: int, n_layers: int, setting: Setting) -> nn.Module:
+    """Layers of five branches and their fusion, of equal features throughout."""
+    return nn.ModuleList(
+        MultiscaleConvolution(dim if layer else setting.n_mels, dim, SCALES_FRAMES)
+        for layer in range(n_layers)
+    )
 
 
-def _within(name: str, *path: str) -> Count:
-    """Parameters of some submodules of an encoder."""
-
-    def some(setting: Setting) -> nn.Module:
-        whole = encoder(name, setting)
-        return nn.ModuleList(whole.get_submodule(one) for one in path)
-
-    return _built(some)
+def _together(names: tuple[str, ...], setting: Setting) -> nn.Module:
+    parts = {
+        "multiscale": lambda: stream("multiscale", setting).encoder,
+        "hierarchical": lambda: fused_hierarchy(setting),
+        "s3d": lambda: encoder("s3d", setting),
+        "transformer": lambda: stream("transformer", setting),
+    }
+    return nn.ModuleList(parts[name]() for name in names)
 
 
 def _positions(setting: Setting) -> int:
     """What the channels of elapsed time add to the multi-scale module, their own included."""
     position = POSITIONS.build("elapsed")
-    with torch.device("meta"):
-        wide = MultiscaleEncoder(position.out_dim(setting.n_mels))
-        narrow = MultiscaleEncoder(setting.n_mels)
-    added = count_parameters(wide) - count_parameters(narrow)
+    wide = MultiscaleEncoder(position.out_dim(setting.n_mels))
+    added = count_parameters(wide) - count_parameters(MultiscaleEncoder(setting.n_mels))
     return added + count_parameters(position)
 
 
-def _five_branches(dim: int, n_layers: int) -> Count:
-    """Layers of five branches and their fusion, of equal features throughout."""
-    return _built(
-        lambda setting: nn.ModuleList(
-            MultiscaleConvolution(dim if layer else setting.n_mels, dim, SCALES_FRAMES)
-            for layer in range(n_layers)
-        )
-    )
+def _parameters(build: Callable[[Setting], nn.Module], setting: Setting) -> int:
+    return count_parameters(build(setting))
 
 
-def _transformer(setting: Setting) -> nn.Module:
-    return stream("transformer", setting)
-
-
-def _together(*names: str) -> Count:
-    parts = {
-        "multiscale": lambda setting: stream("multiscale", setting).encoder,
-        "hierarchical": fused_hierarchy,
-        "s3d": lambda setting: encoder("s3d", setting),
-        "transformer": _transformer,
-    }
-    return _built(lambda setting: nn.ModuleList(parts[name](setting) for name in names))
-
-
-def _attention_share(name: str) -> Count:
-    """Parameters of one part of the transformer's first block, norms left out."""
-    return _within("transformer", f"blocks.0.{name}")
-
-
-PARAMETERS: dict[str, Count] = {
-    "multiscale_parameters": _of("multiscale"),
-    "multiscale_branch_parameters": _within("multiscale", "scales.branches"),
-    "multiscale_fusion_parameters": _within("multiscale", "scales.fusion"),
-    "multiscale_block_parameters": _within("multiscale", "blocks"),
-    "five_branches_128_parameters": _five_branches(128, 3),
-    "five_branches_256_parameters": _five_branches(256, 5),
-    "position_parameters": _positions,
-    "position_own_parameters": lambda setting: count_parameters(POSITIONS.build("elapsed")),
-    "hierarchical_parameters": _built(fused_hierarchy),
-    "hierarchical_fine_parameters": _within("hierarchical", "convolutions.0"),
-    "hierarchical_mid_pooling_parameters": _within("hierarchical", "poolings.0"),
-    "hierarchical_mid_parameters": _within("hierarchical", "convolutions.1"),
-    "hierarchical_coarse_pooling_parameters": _within("hierarchical", "poolings.1"),
-    "hierarchical_coarse_parameters": _within("hierarchical", "convolutions.2"),
-    "hierarchical_fusion_parameters": _built(lambda setting: fused_hierarchy(setting)[1]),
-    "s3d_parameters": _of("s3d"),
+_MODULES: dict[str, Callable[[Setting], nn.Module]] = {
+    "multiscale": partial(encoder, "multiscale"),
+    "multiscale_branch": partial(_within, "multiscale", "scales.branches"),
+    "multiscale_fusion": partial(_within, "multiscale", "scales.fusion"),
+    "multiscale_block": partial(_within, "multiscale", "blocks"),
+    "five_branches_128": partial(_five_branches, 128, 3),
+    "five_branches_256": partial(_five_branches, 256, 5),
+    "position_own": lambda _: POSITIONS.build("elapsed"),
+    "hierarchical": fused_hierarchy,
+    "hierarchical_fine": partial(_within, "hierarchical", "convolutions.0"),
+    "hierarchical_mid_pooling": partial(_within, "hierarchical", "poolings.0"),
+    "hierarchical_mid": partial(_within, "hierarchical", "convolutions.1"),
+    "hierarchical_coarse_pooling": partial(_within, "hierarchical", "poolings.1"),
+    "hierarchical_coarse": partial(_within, "hierarchical", "convolutions.2"),
+    "hierarchical_fusion": lambda setting: fused_hierarchy(setting)[1],
+    "s3d": partial(encoder, "s3d"),
     **{
-        f"s3d_block_{block + 1}_parameters": _within(
-            "s3d", *(f"blocks.{6 * block + layer}" for layer in range(6))
+        f"s3d_block_{n}": partial(
+            _within, "s3d", " ".join(f"blocks.{layer}" for layer in range(6 * n - 6, 6 * n))
         )
-        for block in range(4)
+        for n in range(1, 5)
     },
-    "s3d_map_parameters": _within("s3d", "vector"),
-    "s3d_published_parameters": _of("s3d, published"),
-    "i3d_published_parameters": _of("i3d, published"),
-    "transformer_parameters": _built(_transformer),
-    "transformer_encoder_parameters": _of("transformer"),
-    "transformer_medium_parameters": _of("transformer, medium"),
-    "transformer_input_parameters": _within("transformer", "input"),
-    "transformer_attention_parameters": _attention_share("attention"),
-    "transformer_feedforward_parameters": _attention_share("feedforward"),
-    "transformer_block_parameters": _within("transformer", "blocks.0"),
-    "transformer_blocks_parameters": _within("transformer", "blocks"),
-    "transformer_aggregation_parameters": _built(lambda setting: _transformer(setting).aggregator),
-    "tier1_parameters": _together("multiscale", "hierarchical"),
-    "everything_parameters": _together("multiscale", "hierarchical", "s3d", "transformer"),
+    "s3d_map": partial(_within, "s3d", "vector"),
+    "s3d_published": partial(encoder, "s3d, published"),
+    "i3d_published": partial(encoder, "i3d, published"),
+    "transformer": partial(stream, "transformer"),
+    "transformer_encoder": partial(encoder, "transformer"),
+    "transformer_medium": partial(encoder, "transformer, medium"),
+    "transformer_input": partial(_within, "transformer", "input"),
+    # Of the first block, norms left out.
+    "transformer_attention": partial(_within, "transformer", "blocks.0.attention"),
+    "transformer_feedforward": partial(_within, "transformer", "blocks.0.feedforward"),
+    "transformer_block": partial(_within, "transformer", "blocks.0"),
+    "transformer_blocks": partial(_within, "transformer", "blocks"),
+    "transformer_aggregation": lambda setting: stream("transformer", setting).aggregator,
+    **{name: partial(_together, names) for name, names in TOGETHER.items()},
 }
 
 
@@ -279,71 +269,28 @@ def weights(module: nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters() if weight.ndim > 1)
 
 
-def _separable_factor(dim: int, out_dim: int, n_taps: int) -> Count:
+def _separable_factor(n_taps: int, _: Setting) -> float:
     """How many times fewer weights a depthwise and a pointwise convolution have."""
-
-    def factor(setting: Setting) -> float:
-        with torch.device("meta"):
-            plain = nn.Conv1d(dim, out_dim, n_taps)
-            return weights(plain) / weights(separable_convolution(dim, out_dim, n_taps))
-
-    return factor
+    return weights(nn.Conv1d(256, 512, n_taps)) / weights(separable_convolution(256, 512, n_taps))
 
 
-def _separable_module_factor(setting: Setting) -> float:
-    return _of("multiscale")(setting) / _of("multiscale, separable")(setting)
+def _frame_hz(setting: Setting) -> float:
+    return setting.frames_per_tr / setting.tr_s
 
 
-SEPARABLE: dict[str, Count] = {
-    # The report's 3 x 3 pixels are 9 taps.
-    "plain_9_taps_parameters": lambda setting: weights(nn.Conv1d(256, 512, 9)),
-    "separable_9_taps_parameters": lambda setting: weights(separable_convolution(256, 512, 9)),
-    "separable_9_taps_factor": _separable_factor(256, 512, 9),
-    "separable_3_taps_factor": _separable_factor(256, 512, 3),
-    "separable_multiscale_factor": _separable_module_factor,
-}
+def _span_ms(kernel_frames: int, setting: Setting) -> float:
+    kernel = MultiscaleEncoder(1, hidden_dim=1, kernel_frames=(kernel_frames,), depth=0)
+    return 1000 * kernel.receptive_field_s(_frame_hz(setting))[0]
 
 
-def _span_ms(kernel_frames: int) -> Count:
-    def span(setting: Setting) -> float:
-        kernel = MultiscaleEncoder(1, hidden_dim=1, kernel_frames=(kernel_frames,), depth=0)
-        return 1000 * kernel.receptive_field_s(setting.frames_per_tr / setting.tr_s)[0]
-
-    return span
+def _receptive_ms(name: str, level: int, setting: Setting) -> float:
+    return 1000 * encoder(name, setting).receptive_field_s(_frame_hz(setting))[level]
 
 
-def _receptive_ms(name: str, level: int = -1) -> Count:
-    def seen(setting: Setting) -> float:
-        with torch.device("meta"):
-            fields_s = encoder(name, setting).receptive_field_s(
-                setting.frames_per_tr / setting.tr_s
-            )
-        return 1000 * fields_s[level]
-
-    return seen
-
-
-def _step_ms(level: int) -> Count:
+def _step_ms(level: int, setting: Setting) -> float:
     """From one latent of a level of the hierarchy to the next."""
+    return 1000 / encoder("hierarchical", setting).frame_hz(_frame_hz(setting))[level]
 
-    def step(setting: Setting) -> float:
-        with torch.device("meta"):
-            rates_hz = encoder("hierarchical", setting).frame_hz(
-                setting.frames_per_tr / setting.tr_s
-            )
-        return 1000 / rates_hz[level]
-
-    return step
-
-
-SPANS: dict[str, Count] = {
-    **{f"kernel_{kernel}_span_ms": _span_ms(kernel) for kernel in SCALES_FRAMES[1:]},
-    "multiscale_receptive_field_ms": _receptive_ms("multiscale"),
-    "hierarchical_fine_step_ms": _step_ms(0),
-    "hierarchical_mid_step_ms": _step_ms(1),
-    "hierarchical_coarse_step_ms": _step_ms(2),
-    "hierarchical_mid_receptive_field_ms": _receptive_ms("hierarchical", 1),
-}
 
 # Of the model that the report would extend, which is not at hand (section 7.1).
 CURRENT_PARAMETERS = 1_984_000_000
@@ -354,130 +301,129 @@ ADDED = ("multiscale", "hierarchical", "transformer", "tier1")
 
 def products(module: nn.Module, *shape: int) -> int:
     """FLOPs beyond the maps of single tokens: those that compare tokens and sum over them."""
-    tokens = torch.zeros(1, *shape, device="meta")
-    maps = 2 * tokens[..., 0].numel() * weights(module)
-    return forward_flops(module, tokens) - maps
+    tokens = torch.zeros(1, *shape)
+    return forward_flops(module, tokens) - 2 * tokens[..., 0].numel() * weights(module)
 
 
-def _attention_products(kind: type[nn.Module], n_frames: int | None = None) -> Count:
-    def flops(setting: Setting) -> int:
-        with torch.device("meta"):
-            return products(kind(512, 8), n_frames or setting.frames_per_tr, 512)
-
-    return flops
+def _attention_flops(kind: type[nn.Module], setting: Setting) -> int:
+    return products(kind(512, 8), setting.frames_per_tr, 512)
 
 
-def _linear_over_softmax(n_frames: int | None = None) -> Count:
-    linear = _attention_products(LinearAttention, n_frames)
-    softmax = _attention_products(SoftmaxAttention, n_frames)
-    return lambda setting: linear(setting) / softmax(setting)
-
-
-def _scores(n_heads: int) -> Count:
+def _attention_scores(n_heads: int, setting: Setting) -> float:
     """Numbers that softmax attention makes of a TR: each score costs dim / heads products."""
-    products_of = _attention_products(SoftmaxAttention)
     # Two products of matrices, two FLOPs a multiplication, 8 heads of 512 / 8 features.
-    return lambda setting: products_of(setting) / 4 / 512 * n_heads
+    return _attention_flops(SoftmaxAttention, setting) / 4 / 512 * n_heads
 
 
-def _growth(joint: bool) -> Count:
+def _linear_over_softmax(n_frames: int | None, setting: Setting) -> float:
+    if n_frames is not None:
+        setting = setting.model_copy(update={"frames_per_tr": n_frames})
+    linear, softmax = (
+        _attention_flops(kind, setting) for kind in (LinearAttention, SoftmaxAttention)
+    )
+    return linear / softmax
+
+
+def _joint_growth(_: Setting) -> float:
     """How many times more products four times the tokens cost: twice the frames and patches."""
-
-    def growth(setting: Setting) -> float:
-        with torch.device("meta"):
-            if joint:
-                block = TransformerBlock(SoftmaxAttention(64, 4), 64, 128)
-                small, large = (products(block, 8 * 16 * more, 64) for more in (1, 4))
-            else:
-                block = DividedBlock(64, 4, 128)
-                small, large = (products(block, 8 * more, 16 * more, 64) for more in (1, 2))
-        return large / small
-
-    return growth
+    block = TransformerBlock(SoftmaxAttention(64, 4), 64, 128)
+    return products(block, 4 * 8 * 16, 64) / products(block, 8 * 16, 64)
 
 
-@functools.lru_cache
+def _divided_growth(_: Setting) -> float:
+    block = DividedBlock(64, 4, 128)
+    return products(block, 2 * 8, 2 * 16, 64) / products(block, 8, 16, 64)
+
+
+@lru_cache
 def _published_giga(name: str) -> float:
     """Multiplications of a published network of 64 pictures of 224 x 224, in thousand millions.
 
     Papers on networks of films count a multiplication with its addition as one.
     """
-    with torch.device("meta"):
-        network = encoder(name, Setting(height=224, width=224)).eval()
-        return forward_flops(network, torch.zeros(1, 64, 3, 224, 224)) / 2e9
+    network = encoder(name, Setting(height=224, width=224)).eval()
+    return forward_flops(network, torch.zeros(1, 64, 3, 224, 224)) / 2e9
 
 
+@_without_memory
 def stream_flops(name: str, setting: Setting) -> int:
     """Of a forward pass of one TR through a stream, or through several side by side."""
-    with torch.device("meta"):
-        return sum(
-            forward_flops(stream(one, setting).eval(), frames_for(one, setting, 1), setting.tr_s)
-            for one in parts_of(name)
-        )
+    return sum(
+        forward_flops(stream(one, setting).eval(), frames_for(one, setting, 1), setting.tr_s)
+        for one in parts_of(name)
+    )
 
 
-def _increase(name: str) -> Count:
+def _increase(name: str, setting: Setting) -> float:
     """Percent that a stream's FLOPs are above those of averaging."""
-
-    def increase(setting: Setting) -> float:
-        return 100 * (stream_flops(name, setting) / stream_flops(averaging_of(name), setting) - 1)
-
-    return increase
+    return 100 * (stream_flops(name, setting) / stream_flops(averaging_of(name), setting) - 1)
 
 
-def _share_of_current(name: str) -> Count:
+def _share_of_current(name: str, setting: Setting) -> float:
     """Percent that a stream's FLOPs are of two for each parameter of the report's model.
 
     A layer that is applied several times a TR costs more than two FLOPs a parameter, so this is the
     most that a stream can add to that model.
     """
-    return lambda setting: 100 * stream_flops(name, setting) / (2 * CURRENT_PARAMETERS)
+    return 100 * stream_flops(name, setting) / (2 * CURRENT_PARAMETERS)
 
 
-FLOPS: dict[str, Count] = {
-    "attention_scores_of_a_head": _scores(1),
-    "attention_scores_of_8_heads": _scores(8),
-    "softmax_attention_multiplications": lambda s: _attention_products(SoftmaxAttention)(s) / 2,
-    "linear_attention_multiplications": lambda s: _attention_products(LinearAttention)(s) / 2,
-    "linear_over_softmax_flops": _linear_over_softmax(),
-    "linear_over_softmax_flops_1024_frames": _linear_over_softmax(1024),
-    "divided_attention_growth": _growth(joint=False),
-    "joint_attention_growth": _growth(joint=True),
+_SIZES: dict[str, Count] = {
+    **{f"{name}_parameters": partial(_parameters, build) for name, build in _MODULES.items()},
+    "position_parameters": _positions,
+    # The report's 3 x 3 pixels are 9 taps.
+    "plain_9_taps_parameters": lambda _: weights(nn.Conv1d(256, 512, 9)),
+    "separable_9_taps_parameters": lambda _: weights(separable_convolution(256, 512, 9)),
+    "separable_9_taps_factor": partial(_separable_factor, 9),
+    "separable_3_taps_factor": partial(_separable_factor, 3),
+    "separable_multiscale_factor": lambda setting: (
+        count_parameters(encoder("multiscale", setting))
+        / count_parameters(encoder("multiscale, separable", setting))
+    ),
+    **{f"kernel_{kernel}_span_ms": partial(_span_ms, kernel) for kernel in SCALES_FRAMES[1:]},
+    "multiscale_receptive_field_ms": partial(_receptive_ms, "multiscale", -1),
+    "hierarchical_mid_receptive_field_ms": partial(_receptive_ms, "hierarchical", 1),
+    "hierarchical_fine_step_ms": partial(_step_ms, 0),
+    "hierarchical_mid_step_ms": partial(_step_ms, 1),
+    "hierarchical_coarse_step_ms": partial(_step_ms, 2),
+    "attention_scores_of_a_head": partial(_attention_scores, 1),
+    "attention_scores_of_8_heads": partial(_attention_scores, 8),
+    "softmax_attention_multiplications": lambda s: _attention_flops(SoftmaxAttention, s) / 2,
+    "linear_attention_multiplications": lambda s: _attention_flops(LinearAttention, s) / 2,
+    "linear_over_softmax_flops": partial(_linear_over_softmax, None),
+    "linear_over_softmax_flops_1024_frames": partial(_linear_over_softmax, 1024),
+    "divided_attention_growth": _divided_growth,
+    "joint_attention_growth": _joint_growth,
     "i3d_published_giga": lambda _: _published_giga("i3d, published"),
     "s3d_published_giga": lambda _: _published_giga("s3d, published"),
     "i3d_over_s3d_flops": lambda _: (
         _published_giga("i3d, published") / _published_giga("s3d, published")
     ),
-    **{f"{name}_flops_increase": _increase(name) for name in (*ADDED, "s3d")},
-    **{f"{name}_flops_of_current": _share_of_current(name) for name in ADDED},
+    **{f"{name}_flops_increase": partial(_increase, name) for name in (*ADDED, "s3d")},
+    **{f"{name}_flops_of_current": partial(_share_of_current, name) for name in ADDED},
 }
-
-# Weights, their gradients and two moments of AdamW, in float32.
-_BYTES_A_PARAMETER = 16
 
 # A step of fewer takes so little time that other work of the machine would drown it.
 _LONG_FLOPS = 2e9
 
-Ratios = Callable[[Setting], list[float]]
 
-
-@functools.lru_cache
-def _memory_gb(name: str, setting: Setting) -> float:
+@lru_cache
+def _memory_of_one(name: str, setting: Setting) -> float:
     # Pictures are large, so one TR stands for all; norms over the batch need two TRs of sound.
     n_trs = 1 if sees_pictures(name) else setting.memory_batch
     with torch.random.fork_rng(devices=[]):
         network = stream(name, setting).to(setting.device)
         frames = frames_for(name, setting, n_trs).to(setting.device)
         kept = kept_for_backward(network, frames, setting.tr_s) * setting.memory_batch / n_trs
-    return (kept + _BYTES_A_PARAMETER * count_parameters(network)) / 1e9
+    return (kept + BYTES_A_PARAMETER * count_parameters(network)) / 1e9
 
 
-def memory_gb(name: str) -> Callable[[Setting], float]:
+def memory_gb(name: str, setting: Setting) -> float:
     """GB that training a stream takes: parameters with all that AdamW keeps, and activations."""
-    return lambda setting: sum(_memory_gb(one, setting) for one in parts_of(name))
+    return sum(_memory_of_one(one, setting) for one in parts_of(name))
 
 
-@functools.lru_cache
+@lru_cache
 def step_times_ms(setting: Setting) -> list[dict[str, float]]:
     """Milliseconds of a forward and backward pass of ``batch`` TRs, by stream; one dict a round.
 
@@ -517,17 +463,13 @@ def _steps(name: str, setting: Setting) -> tuple[Callable[[], Any], int]:
     return steps, n_steps * n_trs
 
 
-def step_ratio(name: str) -> Ratios:
+def step_ratio(name: str, setting: Setting) -> list[float]:
     """How many times as long as averaging a step of a stream takes; one number a round."""
-
-    def ratios(setting: Setting) -> list[float]:
-        return [
-            sum(times[one] for one in parts_of(name))
-            / sum(times[one] for one in parts_of(averaging_of(name)))
-            for times in step_times_ms(setting)
-        ]
-
-    return ratios
+    ours, theirs = parts_of(name), parts_of(averaging_of(name))
+    return [
+        sum(times[one] for one in ours) / sum(times[one] for one in theirs)
+        for times in step_times_ms(setting)
+    ]
 
 
 def fused_attention_speedup(setting: Setting) -> list[float]:
@@ -548,37 +490,32 @@ def fused_attention_speedup(setting: Setting) -> list[float]:
     return [plain_ms / fused_ms for plain_ms, fused_ms in times]
 
 
-def order_kept(name: str) -> Callable[[Setting], float]:
+def order_kept(name: str, setting: Setting) -> float:
     """Percent of the variance of TR vectors that changes as the frames within TRs are shuffled.
 
     Nothing of the order of frames can be known from vectors that keep 0 % of it.
     """
-
-    def kept(setting: Setting) -> float:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(0)
-            network = stream(name, setting).double().eval()
-            frames = frames_for(name, setting, 16).double()
-            shuffled = frames[:, :, torch.randperm(setting.frames_per_tr)]
-            vectors, others = (network(one, setting.tr_s) for one in (frames, shuffled))
-        changed = (vectors - others).square().sum() / (vectors - vectors.mean(0)).square().sum()
-        # Sums in another order differ in their last digits.
-        return 100 * float(changed) if changed > 1e-20 else 0.0
-
-    return kept
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        network = stream(name, setting).double().eval()
+        frames = frames_for(name, setting, 16).double()
+        shuffled = frames[:, :, torch.randperm(setting.frames_per_tr)]
+        vectors, others = (network(one, setting.tr_s) for one in (frames, shuffled))
+    changed = (vectors - others).square().sum() / (vectors - vectors.mean(0)).square().sum()
+    # Sums in another order differ in their last digits.
+    return 100 * float(changed) if changed > 1e-20 else 0.0
 
 
-def middle(values: list[float]) -> tuple[float, float, float]:
-    """Median, least and most."""
-    return statistics.median(values), min(values), max(values)
+# What is exact.
+COUNTED: dict[str, Count] = {
+    **{name: _without_memory(count) for name, count in _SIZES.items()},
+    **{f"{name}_memory_gb": partial(memory_gb, name) for name in COMPARED},
+    "position_order_kept": partial(order_kept, "positions"),
+}
 
-
-MEMORY = {f"{name}_memory_gb": memory_gb(name) for name in COMPARED}
-
-ORDER = {"position_order_kept": order_kept("positions")}
-
-TIMES: dict[str, Ratios] = {
-    **{f"{name}_step_ratio": step_ratio(name) for name in COMPARED},
+# Of several rounds.
+TIMES: dict[str, Callable[[Setting], list[float]]] = {
+    **{f"{name}_step_ratio": partial(step_ratio, name) for name in COMPARED},
     "fused_attention_speedup": fused_attention_speedup,
 }
 

@@ -3,6 +3,7 @@
 import argparse
 import functools
 import math
+import statistics
 import sys
 import textwrap
 from collections.abc import Callable
@@ -15,23 +16,10 @@ import pandas as pd
 import torch
 from pydantic import Field, model_validator
 
-from subtr.experiments.claim_sizes import (
-    FLOPS,
-    MEMORY,
-    ON_GRAPHICS_CARDS,
-    ORDER,
-    PARAMETERS,
-    SEPARABLE,
-    SPANS,
-    TIMES,
-    Setting,
-    middle,
-)
+from subtr.experiments.claim_sizes import COUNTED, ON_GRAPHICS_CARDS, TIMES, Setting
 from subtr.experiments.cost import Timing, check_steps
 from subtr.experiments.results import check_writable, read_results, summary
 from subtr.params import SettingsError, Strict, SubtrError, load_params, nearest, validate
-
-COUNTED = PARAMETERS | SEPARABLE | SPANS | FLOPS | MEMORY | ORDER
 
 REPORT = Setting()
 
@@ -74,7 +62,8 @@ def measure(name: str, setting: Setting = REPORT) -> Measured | None:
         return Measured(value, value, value, "library")
     if why_not(name, setting):
         return None
-    return Measured(*middle(TIMES[name](setting)), f"library, {_machine(setting.device)}")
+    rounds, of = TIMES[name](setting), f"library, {_machine(setting.device)}"
+    return Measured(statistics.median(rounds), min(rounds), max(rounds), of)
 
 
 def why_not(name: str, setting: Setting) -> str:

@@ -17,6 +17,9 @@ from subtr.encoders.convolutional import MultiscaleConvolution
 from subtr.models.stream import Part, Stream, StreamParams
 from subtr.params import SettingsError
 
+# Weights, their gradients and two moments of AdamW, in float32.
+BYTES_A_PARAMETER = 16
+
 
 class Timing(NamedTuple):
     """How steps are measured.

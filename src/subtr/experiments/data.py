@@ -19,17 +19,18 @@ from subtr.datasets import load_study
 from subtr.datasets.held_out import HeldOutBold, held_out_bold
 from subtr.datasets.study import Fold, Study, folds_of, with_speech_features
 from subtr.decoders.vocoders import Chosen, VocoderParams
-from subtr.experiments import scores as scoring
 from subtr.experiments.bold_scores import lag_rows
 from subtr.experiments.results import (
     ResultsError,
+    Row,
     check_writable,
+    picture_rows,
     read_results,
     read_table,
     run_folder,
+    sound_rows,
     write_results,
 )
-from subtr.experiments.scores import Row
 from subtr.params import (
     SettingsError,
     Strict,
@@ -317,7 +318,7 @@ class ExperimentData:
 
     def score(self, modality: str, found: np.ndarray, labels: Row) -> list[Row]:
         """Rows of a reconstruction of `reconstruction_trs`."""
-        rows_of = scoring.sound_rows if modality == "sound" else scoring.picture_rows
+        rows_of = sound_rows if modality == "sound" else picture_rows
         values = self.study.mel if modality == "sound" else self.study.pictures
         original = np.asarray(values)[self.reconstruction_trs]
         return rows_of(original, found, self.study.clock.tr_s, **labels)

@@ -16,8 +16,7 @@ from subtr.datasets.study import Fold, Study
 from subtr.experiments.bold_scores import IDENTIFIED, OVERLAP_S, SEGMENT_S, identification_rows
 from subtr.experiments.data import ExperimentData
 from subtr.experiments.experiment import autoencoder_fold, system_part, trained_autoencoder
-from subtr.experiments.results import read_table, write_results
-from subtr.experiments.scores import Row, block_trs
+from subtr.experiments.results import Row, block_trs, read_table, write_results
 from subtr.metrics.bold import pearson_r, scored_on, standardise_by_fold
 from subtr.metrics.identification import Identified, cut_segments, identify
 from subtr.metrics.inference import block_bootstrap, held_out_shift_null

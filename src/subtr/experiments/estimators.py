@@ -25,7 +25,7 @@ from subtr.datasets.held_out import cleaned_bold, held_out_bold
 from subtr.datasets.study import Fold, Study
 from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.experiments.bold_scores import bold_rows
-from subtr.experiments.scores import picture_rows, sound_rows
+from subtr.experiments.results import picture_rows, sound_rows
 from subtr.metrics.bold import calibrated
 from subtr.models import ridge
 from subtr.models.linear import fit_pca, lanczos_rival, mean_rival, nearest_rival
@@ -119,7 +119,7 @@ class _Reconstruction(_Estimator):
 
         Returns
             A row a metric with columns ``metric``, ``value``, ``floor``, ``ceiling``, ``low`` and
-            ``high``; see `subtr.experiments.scores`.
+            ``high``; see `subtr.experiments.results`.
 
         Raises
             SettingsError: the test TRs were learned from, or belong to another study.

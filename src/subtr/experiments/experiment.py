@@ -13,8 +13,7 @@ from subtr.datasets.study import Fold, Study, folds_of, with_speech_features
 from subtr.decoders.griffin_lim import GriffinLim, Vocoder
 from subtr.experiments.bold_scores import bold_rows, ceiling_rows, control_rows, subject_rows
 from subtr.experiments.data import ExperimentData
-from subtr.experiments.results import read_table
-from subtr.experiments.scores import Row
+from subtr.experiments.results import Row, read_table
 from subtr.metrics.temporal import temporal_preservation
 from subtr.models.autoencoder import Autoencoder
 from subtr.models.linear import fit_pca, holds_components, lanczos_rival, mean_rival, nearest_rival

@@ -16,7 +16,13 @@ from torch import nn
 
 from subtr.datasets.study import Study
 from subtr.decoders import DECODERS, PICTURE_DECODERS
-from subtr.experiments.cost import count_parameters, forward_flops, kept_for_backward, median_ms
+from subtr.experiments.cost import (
+    BYTES_A_PARAMETER,
+    count_parameters,
+    forward_flops,
+    kept_for_backward,
+    median_ms,
+)
 from subtr.experiments.experiment import Experiment, with_features_of
 from subtr.experiments.results import read_table, write_results
 from subtr.models.autoencoder import TemporalAutoencoder
@@ -42,9 +48,6 @@ QUALITY = {
     "pictures": ("motion coherence", "video: motion coherence"),
     "bold": ("r / ceiling", "BOLD: r / ceiling"),
 }
-
-# Weights, their gradients and two moments of AdamW, in float32.
-_BYTES_A_PARAMETER = 16
 
 
 def measure_costs(
@@ -139,7 +142,7 @@ def _costs(network: nn.Module, given: Stimulus, repeats: int, *more: float) -> t
     first = next(iter(parts_of(given).values()))
     n_trs = first.shape[0] * first.shape[1]
     n_parameters = count_parameters(network)
-    kept = kept_for_backward(network, given, *more) + _BYTES_A_PARAMETER * n_parameters
+    kept = kept_for_backward(network, given, *more) + BYTES_A_PARAMETER * n_parameters
     network.eval()
     flops = forward_flops(network, given, *more) / n_trs
     with torch.no_grad():

@@ -1,6 +1,10 @@
-"""Reconstructions scored by pretrained judges."""
+"""Reconstructions scored by pretrained judges.
+
+``python -m subtr.experiments.judged`` says which can be used here, and why others cannot.
+"""
 
 import hashlib
+import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +17,8 @@ from tqdm.auto import tqdm
 
 from subtr.datasets.study import Study
 from subtr.experiments.data import ExperimentData
-from subtr.experiments.results import COLUMNS, read_table, write_results
-from subtr.experiments.scores import Row, block_trs
-from subtr.judges import load_judge
+from subtr.experiments.results import COLUMNS, Row, block_trs, read_table, write_results
+from subtr.judges import judge_table, load_judge
 from subtr.judges.judge import Judge, JudgeMissing, SoundJudge
 from subtr.judges.speech import word_errors
 from subtr.judges.video import paired_boundaries
@@ -420,3 +423,15 @@ def _columns(names) -> dict[str, Row]:
 
 def _of_length(sound: np.ndarray, n_samples: int) -> np.ndarray:
     return np.pad(sound, (0, max(0, n_samples - len(sound))))[:n_samples]
+
+
+def main() -> None:
+    """Prints a line a judge, and why it cannot be used here where it cannot."""
+    for judge in judge_table().itertuples():
+        print(f"{'yes' if judge.available else 'no ':4}{judge.name:24}{judge.criterion}")
+        if not judge.available:
+            print(textwrap.indent(textwrap.fill(judge.why_not, 96), " " * 4))
+
+
+if __name__ == "__main__":
+    main()

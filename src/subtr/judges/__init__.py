@@ -20,8 +20,7 @@ from subtr.judges.judge import Judge, JudgeMissing
 from subtr.judges.music import BeatTracker, GenreTagger, MusicTagger
 from subtr.judges.scenes import ColourScenes, EfficientNetScenes, FlowActions, FolderScenes
 from subtr.judges.speech import MoonshineTiny, SpeakerRecogniser, WhisperBase, WhisperTiny
-from subtr.judges.tracking import ObjectTracker
-from subtr.judges.video import FrameQuality, Lpips, ShotDetector, Vmaf
+from subtr.judges.video import FrameQuality, Lpips, ObjectTracker, ShotDetector, Vmaf
 from subtr.params import Registry, answer_as
 
 _CLASSES: list[type[Judge]] = [

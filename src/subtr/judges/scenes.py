@@ -98,6 +98,14 @@ def chosen_pictures(film: np.ndarray, n_each: int) -> np.ndarray:
     return film[:, ((np.arange(n_each) + 0.5) * n_pictures / n_each).astype(int)]
 
 
+def _squares(pictures: np.ndarray, pixels: int) -> Float[torch.Tensor, "picture 3 side side"]:
+    """Pictures stretched to squares, in the units of ImageNet's networks."""
+    size = (pixels, pixels)
+    square = [cv2.resize(of, size, interpolation=cv2.INTER_CUBIC) for of in pictures]
+    scaled = (np.stack(square) / 255 - _MEAN) / _DEVIATION
+    return rearrange(torch.from_numpy(scaled).float(), "p h w c -> p c h w")
+
+
 @dataclass(frozen=True, kw_only=True)
 class EfficientNetScenes(Probe):
     """EfficientNet-Lite0's features, learned on ImageNet, averaged over places and pictures.
@@ -126,11 +134,8 @@ class EfficientNetScenes(Probe):
         )
 
     def _of_tr(self, pictures: np.ndarray) -> np.ndarray:
-        size = (self.pixels, self.pixels)
-        square = [cv2.resize(of, size, interpolation=cv2.INTER_CUBIC) for of in pictures]
-        scaled = (np.stack(square) / 255 - _MEAN) / _DEVIATION
         with torch.inference_mode():
-            given = rearrange(torch.from_numpy(scaled).float(), "p h w c -> p c h w")
+            given = _squares(pictures, self.pixels)
             return reduce(self._network.extract_features(given), "p c h w -> c", "mean").numpy()
 
     @cached_property
@@ -213,10 +218,7 @@ class FolderScenes(Probe):
                 chosen = shown[(np.arange(n_wanted) * len(shown)) // n_wanted]
             else:
                 chosen = chosen_pictures(shown[None], self.pictures_per_tr)[0]
-            size = (vision.image_size, vision.image_size)
-            square = [cv2.resize(of, size, interpolation=cv2.INTER_CUBIC) for of in chosen]
-            scaled = (np.stack(square) / 255 - _MEAN) / _DEVIATION
-            pictures = rearrange(torch.from_numpy(scaled).float(), "p h w c -> p c h w")
+            pictures = _squares(chosen, vision.image_size)
             with torch.inference_mode():
                 of = self._of(pictures[None] if n_wanted else pictures)
             found.append(of.mean(0).numpy())

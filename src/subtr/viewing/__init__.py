@@ -16,10 +16,11 @@ from subtr.viewing.bold import (
     timescales,
     variance_parts,
 )
-from subtr.viewing.identifiability import recoverable_map, recoverable_rates
 from subtr.viewing.modulation import (
     modulation_spectra,
     modulation_transfer,
+    recoverable_map,
+    recoverable_rates,
     transfer_by_training,
 )
 from subtr.viewing.scores import (

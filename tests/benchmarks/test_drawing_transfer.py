@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
+from benchmarks.drawing import transfer_by_training
 from subtr.metrics.temporal import averaging_gain
 from subtr.params import SettingsError
-from subtr.viewing.modulation import transfer_by_training
 
 RATES_HZ = (0.5, 1.0, 2.0, 4.0)
 

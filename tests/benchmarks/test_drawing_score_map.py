@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from benchmarks.drawing import score_map
 from subtr.params import SettingsError
-from subtr.viewing.scores import score_map
 
 
 def rows():

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.drawing import deconvolution_gain, peak_recovery
 from subtr.params import SettingsError
-from subtr.viewing.bold import deconvolution_gain, peak_recovery
 
 
 def test_a_panel_a_condition_with_the_mean_of_each_method_and_an_interval_around_it():
