@@ -21,7 +21,6 @@ from subtr.viewing.modulation import (
     modulation_transfer,
     recoverable_map,
     recoverable_rates,
-    transfer_by_training,
 )
 from subtr.viewing.scores import (
     change_strips,
@@ -71,7 +70,6 @@ __all__ = [
     "timescales",
     "training_curves",
     "training_panels",
-    "transfer_by_training",
     "variance_parts",
     "within_tr",
     "without_parts",
