@@ -297,8 +297,8 @@ def outcome(
     """What came out, as a sentence that follows from the numbers.
 
     A system is above averaging where its whole interval lies above that of averaging. Where
-    averaging has not been scored, its interval must lie above the floor; of BOLD, whose floor is what
-    95 % of shifts in time stay below, the value must, and the interval above 0.
+    averaging has not been scored, its interval must lie above the floor; of BOLD, whose floor is
+    what 95 % of shifts in time stay below, the value must, and the interval above 0.
 
     Arguments
         rows: tidy rows, see ``results.COLUMNS``.
