@@ -55,4 +55,5 @@ PICTURE_ENCODERS = Registry(
     },
 )
 
+
 answer_as(__name__, ENCODERS)
