@@ -64,6 +64,8 @@ def test_without_averaging_the_floor_is_what_counts_and_a_no_is_said():
     # The floor of BOLD is a quantile of chance: the value is what must pass it.
     higher = rows.assign(value=0.06)
     assert outcome(higher, "bold", "r", "tier1").endswith("it **is above** the floor.")
+    wide = higher.assign(low=-0.01)
+    assert outcome(wide, "bold", "r", "tier1").endswith("it **is not above** the floor.")
     # That of a reconstruction is what a mean keeps: the interval must lie above it.
     for low, verdict in ((-0.1, "is not"), (0.1, "is")):
         kept = table(row("tier1", 0.2, low, 0.3))

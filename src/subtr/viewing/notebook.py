@@ -297,8 +297,8 @@ def outcome(
     """What came out, as a sentence that follows from the numbers.
 
     A system is above averaging where its whole interval lies above that of averaging. Where
-    averaging has not been scored, the floor is what counts: its interval must lie above what a mean
-    keeps, or its value above what 95 % of shifts in time stay below.
+    averaging has not been scored, its interval must lie above the floor; of BOLD, whose floor is
+    what 95 % of shifts in time stay below, the value must, and the interval above 0.
 
     Arguments
         rows: tidy rows, see ``results.COLUMNS``.
@@ -319,9 +319,10 @@ def outcome(
         low, bar = row["low"], np.fmax(other["value"], other["high"])
         against = f"averaging, which reaches {_number(other)}"
     elif np.isfinite(row["floor"]):
-        # Of BOLD it is a quantile of chance already; of a reconstruction what a mean keeps.
-        of_chance = part == "bold" or metric.startswith("from BOLD")
-        low, bar, against = row["value" if of_chance else "low"], row["floor"], "the floor"
+        low, bar, against = row["low"], row["floor"], "the floor"
+        if part == "bold":
+            # A quantile of chance already: the value must pass it, and the interval 0.
+            low, bar = min(row["value"] - bar, np.nan_to_num(low, nan=row["value"])), 0.0
     else:
         return f"{sentence}."
     above = (row["value"] if np.isnan(low) else low) > bar
