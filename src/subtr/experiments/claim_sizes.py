@@ -174,10 +174,19 @@ def stream(name: str, setting: Setting) -> Stream:
     return Stream(setting.n_mels, setting.frames_per_tr, dim, params)
 
 
-# Only sizes are asked for, so no memory need be taken.
-_META = torch.device("meta")
-
 Count = Callable[[Setting], float | int]
+
+
+def _without_memory(count: Callable) -> Callable:
+    """The same on a device that knows sizes alone."""
+
+    @functools.wraps(count)
+    def counted(*arguments):
+        with torch.device("meta"):
+            return count(*arguments)
+
+    return counted
+
 
 SCALES_FRAMES = (1, 3, 5, 7, 11)
 
@@ -338,7 +347,7 @@ def _published_giga(name: str) -> float:
     return forward_flops(network, torch.zeros(1, 64, 3, 224, 224)) / 2e9
 
 
-@_META
+@_without_memory
 def stream_flops(name: str, setting: Setting) -> int:
     """Of a forward pass of one TR through a stream, or through several side by side."""
     return sum(
@@ -501,7 +510,7 @@ def order_kept(name: str, setting: Setting) -> float:
 
 # What is exact.
 COUNTED: dict[str, Count] = {
-    **{name: _META(count) for name, count in _SIZES.items()},
+    **{name: _without_memory(count) for name, count in _SIZES.items()},
     **{f"{name}_memory_gb": partial(memory_gb, name) for name in COMPARED},
     "position_order_kept": partial(order_kept, "positions"),
 }
