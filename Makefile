@@ -52,6 +52,7 @@ reconstruct: $(STAMP)
 
 test: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache
 	@# A file stays in one process, for its tests share what they make.
 	@$(BIN)/python -m pytest -n $(CORES) --maxprocesses 8 --dist loadfile
 

@@ -36,13 +36,14 @@ GIVEN = " ".join(
 )
 # Only a notebook that ran to its end takes its place; one that stopped tells why in `unfinished`.
 # Of papermill's log, what the notebooks print is shown.
-EXECUTE = (
+PAPERMILL = (
     f"part={escaped(DONE)}/unfinished/$(basename {{output:q}}); mkdir -p \"$(dirname \"$part\")\";"
     " echo {output:q};"
     " OMP_NUM_THREADS={threads} SUBTR_PROGRESS=lines"
     " python -m papermill notebooks/{params.name}.ipynb \"$part\""
-    f" --no-progress-bar --log-output --cwd notebooks {GIVEN}"
+    " --no-progress-bar --log-output --cwd notebooks"
 )
+EXECUTE = f"{PAPERMILL} {GIVEN}"
 FINISH = (
     " 2>&1 | (grep --line-buffered -vE '^(Executing|Ending|Input|Output|Working|<|\\[IPK|$)' || :)"
     "; mv \"$part\" {output:q}"
@@ -51,6 +52,7 @@ FINISH = (
 
 # The gallery trains every system of its set in one notebook; the other sets go through all others.
 LAST = ["13_gallery"] if is_gallery(PARAMS) else [
+    "00_start_here",
     "08_evaluation",
     "09_listening_viewing",
     "10_brain_encoding",
@@ -62,6 +64,20 @@ LAST = ["13_gallery"] if is_gallery(PARAMS) else [
 rule all:
     input:
         expand(DONE + "/{name}.ipynb", name=LAST),
+
+
+rule start_here:
+    # After the exploration, which makes the generated film once.
+    input:
+        f"{DONE}/01_exploration.ipynb",
+        "notebooks/00_start_here.ipynb",
+    output:
+        f"{DONE}/00_start_here.ipynb",
+    params:
+        name="00_start_here",
+    threads: EACH
+    shell:
+        PAPERMILL + FINISH
 
 
 rule exploration:
@@ -77,9 +93,9 @@ rule exploration:
 
 
 def trained_before(wildcards):
-    """The video systems stand beside the averaging one, which is trained once."""
-    beside = wildcards.name.startswith("05_")
-    return [f"{DONE}/02_baseline_averaging_seed{wildcards.seed}.ipynb"] if beside else []
+    """Every system is compared with the averaging one, which is trained once."""
+    averaging = f"{DONE}/02_baseline_averaging_seed{wildcards.seed}.ipynb"
+    return [] if wildcards.name.startswith("02_") else [averaging]
 
 
 rule training:

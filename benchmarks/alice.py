@@ -22,12 +22,12 @@ from benchmarks.tables import Row
 from subtr.aggregators import AGGREGATORS
 from subtr.datasets import load_study
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
-from subtr.datasets.study import Study
+from subtr.datasets.study import Fold, Study, folds_of
 from subtr.experiments.bold_scores import bold_rows, ceiling_rows, control_rows
 from subtr.experiments.brain_encoding import tr_vectors
 from subtr.experiments.data import SystemParams
 from subtr.experiments.experiment import bold_rivals
-from subtr.metrics.bold import pearson_r, standardise_by_fold
+from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import shuffle_frames
 from subtr.models.batches import altered
 from subtr.models.encoding_model import BoldPredictor
@@ -75,7 +75,7 @@ def learned_on_film(film, story, aggregator, seed, folder):
     )
     place = bold_folder(folder / "alice_film", aggregator, params, seed) / "fold0"
     said = f"film, {aggregator}, {VECTOR_DIM} floats, seed {seed}, fold 0"
-    predictor = fit_fold(*film, params, DRIFT_ORDER, place, seed, said).predictor
+    predictor = fit_fold(Fold(*film, params, place, seed, said, drift_order=DRIFT_ORDER)).predictor
     study, splits, _ = story
     vectors = partial(transferred_vectors, study, splits, predictor, params, FRAMES_PER_TR / TR_S)
     return vectors(), vectors(partial(shuffle_frames, seed=seed))
@@ -90,9 +90,9 @@ def scored(found, mixed, bold, system, seed, n_floats):
 def learned_elsewhere(story, aggregators, seeds, folder) -> list[Row]:
     (study, splits, bold), film = story, known_film()
     rows, predictions = list(ceiling_rows(bold, study="alice", system="listeners")), {}
-    for rival, n_floats, found in bold_rivals(study, splits, DRIFT_ORDER):
+    for rival, n_floats, found in bold_rivals(folds_of(study, splits, drift_order=DRIFT_ORDER)):
         rows += scored(found, None, bold, rival, 0, n_floats)
-        predictions[rival] = [standardise_by_fold(found, bold.tests)]
+        predictions[rival] = [bold.scored(found)]
     candidates = {seed: {} for seed in seeds}
     for aggregator in aggregators:
         of_seeds = []
@@ -102,14 +102,14 @@ def learned_elsewhere(story, aggregators, seeds, folder) -> list[Row]:
             found = read_out(study, splits, vectors, DRIFT_ORDER)
             without_order = read_out(study, splits, vectors, DRIFT_ORDER, mixed)
             rows += scored(found, without_order, bold, aggregator, seed, VECTOR_DIM)
-            of_seeds.append(standardise_by_fold(found, bold.tests))
+            of_seeds.append(bold.scored(found))
         predictions[aggregator] = of_seeds
     chosen = []
     for seed in seeds:
         found, names = chosen_within(study, splits, candidates[seed], DRIFT_ORDER)
         print(f"seed {seed}: chosen within the training TRs {names}")
         rows += scored(found, None, bold, CHOSEN, seed, VECTOR_DIM)
-        chosen.append(standardise_by_fold(found, bold.tests))
+        chosen.append(bold.scored(found))
     rivals = {name: of for name, of in predictions.items() if name in BESIDE}
     predictions[CHOSEN] = chosen
     for system in (CHOSEN, BEST_ON_FILM, OF_TIER_1):
@@ -131,7 +131,11 @@ def learned_from_the_story(story, seeds, folder) -> list[Row]:
         for seed in seeds:
             place = folder / "alice" / f"{system}_{seed}_{params_hash(params)}"
             said = f"alice, {system}, seed {seed},"
-            found, _ = predict_bold(study, splits, params, DRIFT_ORDER, place, seed, said)
+            found, _ = predict_bold(
+                folds_of(
+                    study, splits, place, said, params=params, seed=seed, drift_order=DRIFT_ORDER
+                )
+            )
             labels = {"study": "alice", "system": system, "seed": seed}
             labels["floats_per_tr"] = params.readout.vector_dim
             rows += bold_rows(found["mean"], bold, found["calibrated"], **labels)

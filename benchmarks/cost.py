@@ -12,7 +12,7 @@ import torch
 
 from subtr.aggregators import AGGREGATORS
 from subtr.encoders import ENCODERS
-from subtr.experiments.cost import cost_table, front_table
+from subtr.experiments.cost import Timing, cost_table, front_table
 
 
 def run(
@@ -37,10 +37,10 @@ def run(
         for name in names:
             registry.check(name, {})
     features, frames, tr_s, floats, batch = sizes
-    how = {"repeats": repeats, "device": device}
-    table = cost_table(encoders, aggregators, features, frames, tr_s, floats, batch, **how)
+    timing = Timing(batch, repeats, device)
+    table = cost_table(encoders, aggregators, features, frames, tr_s, floats, timing)
     # 256 features, as in the report.
-    front = front_table(features, 256, frames, tr_s, batch, **how)
+    front = front_table(features, 256, frames, tr_s, timing)
     table = pd.concat([table, front], ignore_index=True)
     table = table.assign(device=device, threads=torch.get_num_threads())
     print(

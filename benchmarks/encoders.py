@@ -17,13 +17,14 @@ from benchmarks.tables import Row, named
 from subtr.aggregators import AGGREGATORS
 from subtr.datasets import load_study
 from subtr.datasets.held_out import held_out_bold
+from subtr.datasets.study import Fold, folds_of
 from subtr.experiments.bold_scores import bold_rows
 from subtr.experiments.cost import count_parameters
 from subtr.experiments.results import sound_rows
 from subtr.models.linear import fit_pca, mean_rival
 from subtr.models.stream import Stream, StreamParams
 from subtr.params import SettingsError, params_hash, validate
-from subtr.training.autoencoders import AutoencoderTask, reconstruct_sound
+from subtr.training.autoencoders import reconstruct_sound
 from subtr.training.encoding_models import predict_bold
 from subtr.training.systems import AutoencoderParams, BoldParams
 
@@ -154,7 +155,7 @@ def reconstructed(speech, system, stream, n_floats, seeds, folder, **more):
         place = folder / f"{system}_{n_floats}" / f"seed{seed}_{params_hash(params)}"
         said = f"speech, {system}, {n_floats} floats, seed {seed}"
         found, history = reconstruct_sound(
-            AutoencoderTask(study, split, params, n_floats, place, seed, said)
+            Fold(study, split, params.of_size(n_floats), place, seed, said)
         )
         labels = {"study": "speech", "system": system, "floats_per_tr": n_floats, "seed": seed}
         rows += sound_rows(study.mel[split.test], found, TR_S, **labels)
@@ -245,7 +246,9 @@ def predicted(film, system, stream, vector_dim, seeds, folder):
     for seed in seeds:
         place = bold_folder(folder, system, params, seed)
         said = f"film, {system}, {vector_dim} floats, seed {seed},"
-        found, history = predict_bold(study, splits, params, 2, place, seed, said)
+        found, history = predict_bold(
+            folds_of(study, splits, place, said, params=params, seed=seed, drift_order=2)
+        )
         labels = {"study": "simulated", "system": system, "floats_per_tr": vector_dim}
         labels |= {"seed": seed}
         rows += bold_rows(found["mean"], bold, **labels)

@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.planted import PEAKS_S, lowest_error_s, respond, responding_study
 from benchmarks.tables import Row
+from subtr.datasets.study import Fold
 from subtr.models.encoding_model import BoldReadout, peak_times_s
 from subtr.params import params_hash, validate
 from subtr.timeline import Split
@@ -60,7 +61,9 @@ def network_rows(seed, folder) -> list[Row]:
     params = validate(BoldParams, settings, "system.yaml")
     study = responding_study(PEAKS_OF_PARCELS_S, N_TRS, 1.5, SNR, seed)
     place = folder / f"{seed}_{params_hash(params)}"
-    predictor = fit_fold(study, split, params, 1, place, seed, f"network, seed {seed}").predictor
+    predictor = fit_fold(
+        Fold(study, split, params, place, seed, f"network, seed {seed}", drift_order=1)
+    ).predictor
     found_s = peak_times_s(predictor)[0]
     return rows_of("network", "kernel", 1.5, seed, found_s, len(split.train))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.data import FILMS, TR_S, film_study
 from benchmarks.tables import Row
+from subtr.datasets.study import Fold
 from subtr.experiments.experiment import picture_rivals
 from subtr.experiments.results import picture_rows
 from subtr.models.linear import BlockPCARival
@@ -19,7 +20,7 @@ from subtr.models.saved import frames_of_pictures, pictures_of_frames
 from subtr.params import params_hash, validate
 from subtr.stimulus.pictures import Blocks
 from subtr.timeline import consecutive
-from subtr.training.autoencoders import AutoencoderTask, reconstruct_pictures
+from subtr.training.autoencoders import reconstruct_pictures
 from subtr.training.systems import AutoencoderParams
 
 SEEDS = (0, 1, 2)
@@ -96,7 +97,7 @@ def learned(film, system, seed, folder):
     place = folder / place.replace(" ", "_").replace(",", "")
     said = f"{study.name}, {system}, {LEARNED_FLOATS} floats, seed {seed}"
     return reconstruct_pictures(
-        AutoencoderTask(study, split, params, LEARNED_FLOATS, place, seed, said)
+        Fold(study, split, params.of_size(LEARNED_FLOATS), place, seed, said)
     )[0]
 
 

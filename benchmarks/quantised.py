@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, preservation_gain
+from subtr.datasets.study import Fold
 from subtr.experiments.results import sound_rows
 from subtr.metrics.temporal import temporal_preservation
 from subtr.models.linear import fit_pca, mean_rival
@@ -56,7 +57,9 @@ def rows_of(speech, known, name, seeds, folder) -> list[Row]:
     rows += sound_rows(original, mean_rival(original), TR_S, system="mean", seed=0, **labels)
     for seed in seeds:
         place = folder / f"quantised {name}" / f"seed{seed}_{params_hash(params)}"
-        found = reconstruct_quantised(study, split, params, place, seed, f"{name}, seed {seed}")
+        found = reconstruct_quantised(
+            Fold(study, split, params, place, seed, f"{name}, seed {seed}")
+        )
         of = labels | {"seed": seed, "params_hash": params_hash(params)}
         rows += sound_rows(original, found.whole, TR_S, system=coded, **of)
         coarse = temporal_preservation(original, found.coarse)

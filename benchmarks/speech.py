@@ -12,6 +12,7 @@ import torch
 
 from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, preservation_gain
+from subtr.datasets.study import Fold
 from subtr.experiments.data import SystemParams
 from subtr.experiments.results import sound_rows
 from subtr.models.linear import fit_pca, mean_rival
@@ -19,7 +20,7 @@ from subtr.models.stream import Part
 from subtr.params import load_params, params_folder, params_hash
 from subtr.timeline import consecutive
 from subtr.training.augmentation import perturbed
-from subtr.training.autoencoders import AutoencoderTask, reconstruct_sound
+from subtr.training.autoencoders import reconstruct_sound
 
 SEEDS = (0, 1, 2)
 
@@ -82,7 +83,7 @@ def trained(speech, params, n_floats, system, seeds, folder):
         place = folder / f"{system}_{n_floats}" / f"seed{seed}_{weights}"
         said = f"speech, {system}, {n_floats} floats, seed {seed}"
         found, history = reconstruct_sound(
-            AutoencoderTask(study, split, params, n_floats, place, seed, said)
+            Fold(study, split, params.of_size(n_floats), place, seed, said)
         )
         of = labels | {"seed": seed}
         rows += sound_rows(study.mel[split.test], found, TR_S, **of)

@@ -133,7 +133,7 @@ def linear_heard(pca: PCARival, speech: Spoken, group: str) -> np.ndarray:
     mean = torch.from_numpy(pca.mean).reshape(frames.shape[1:])
     decoder.start_from(synthesis, ((mean - center) / scale).flatten())
     vectors = torch.from_numpy(pca.encode(speech.original(group)) / pca.deviations)
-    error = fit.error(study.mel_settings, TR_S, frames.shape[1], center, scale)
+    error = fit.features.error(study.mel_settings, TR_S, frames.shape[1], center, scale)
     fitted = fitted_vectors(decoder, vectors, frames, fit.steps, fit.step, error)
     with torch.no_grad():
         return (decoder(fitted[None])[0] * scale + center).numpy()

@@ -18,11 +18,11 @@ import soundfile
 
 from benchmarks.data import FILMS, TR_S, film_file, folder_of, music_files, read_manifest
 from benchmarks.tables import Row
-from subtr.stimulus.duplicates import PROBE_S, KnownSound, best_r, slopes
-from subtr.stimulus.duplicates import RATE_HZ as STEPS_HZ
 from subtr.stimulus.media import iter_sound, resample
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock
+from subtr.training.recordings import PROBE_S, KnownSound, best_r, slopes
+from subtr.training.recordings import RATE_HZ as STEPS_HZ
 
 RATE_HZ = 16_000
 FRAMES_PER_TR = 60

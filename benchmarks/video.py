@@ -36,7 +36,7 @@ from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
 from subtr.judges.scenes import chance
 from subtr.judges.video import paired_boundaries
-from subtr.metrics import mean_known
+from subtr.metrics.bold import known_mean
 from subtr.metrics.inference import block_bootstrap
 from subtr.metrics.temporal import motion_sums
 from subtr.models.linear import BlockPCARival
@@ -138,7 +138,7 @@ def rows_of(film, metric, statistics, n_trs) -> list[Row]:
 
 
 def of_trs(values):
-    return lambda trs: mean_known(np.asarray(values, float)[trs])
+    return lambda trs: known_mean(np.asarray(values, float)[trs])
 
 
 def flat(pictures):

@@ -22,6 +22,7 @@ from benchmarks.motion import (
 )
 from benchmarks.tables import Row, share
 from benchmarks.video import tracks_of_generated
+from subtr.datasets.study import Fold
 from subtr.experiments.results import block_trs
 from subtr.judges import load_judge
 from subtr.metrics.bold import known_mean
@@ -76,7 +77,7 @@ def run(folder: Path, losses=tuple(LOSSES), seeds=SEEDS) -> list[Row]:
             place = folder / "trained" / f"picture_loss_{params_hash(params)}_{seed}"
             said = f"generated film, {name}, seed {seed}"
             found, history = reconstruct_pictures(
-                AutoencoderTask(*film, params, N_FLOATS, place, seed, said)
+                Fold(*film, params.of_size(N_FLOATS), place, seed, said)
             )
             score_of[name] = measures(found)
             of = labels | {"system": name, "seed": seed, "params_hash": params_hash(params)}

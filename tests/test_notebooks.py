@@ -12,8 +12,9 @@ from tiny_systems import TINY
 from subtr.experiments.data import StudyParams
 from subtr.experiments.experiment import Experiment
 from subtr.experiments.results import read_results
-from subtr.viewing import notebook as reports
-from subtr.viewing.notebook import SystemReport, trained_systems
+from subtr.viewing import notebook as nb
+from subtr.viewing.bold import bold_by_group
+from subtr.viewing.scores import preservation_by_band
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -63,29 +64,44 @@ def test_a_run_makes_every_notebook_table_figure_and_sound(run):
 def test_a_study_without_pictures_or_bold_is_told_so_and_nothing_stops(tmp_path, monkeypatch):
     monkeypatch.setenv("SUBTR_PROGRESS", "lines")
     said = []
-    monkeypatch.setattr(reports, "say", said.append)
+    monkeypatch.setattr(nb, "say", said.append)
     for name in ("system_tier1", "system_s3d", "system_attention_rotary"):
         (tmp_path / f"{name}.yaml").write_text(TINY[name])
     params = StudyParams(n_folds=3, gap_s=6.0)
     sound_only = Experiment(low_rank_study(n_frames=16), params, tmp_path / "run", tmp_path)
-    report = SystemReport.train(sound_only, "05", ["s3d", "tier1", "attention_rotary"], seed=0)
-    # What the study has nothing for is not trained.
-    assert report.systems == ("tier1",)
-    assert set(report.rows["modality"]) == {"sound"}
-    for part in ("curves", "bands", "kept", "pictures", "bold"):
-        getattr(report, part)()
-    assert [text.split(" (")[0] for text in said] == [
+    (fold,) = nb.part_folds(sound_only, "tier1", "sound")
+    assert fold.params.n_floats == 8
+    assert nb.part_folds(sound_only, "tier1", "pictures") == []
+    assert nb.part_folds(sound_only, "tier1", "bold") == []
+    assert nb.part_folds(sound_only, "s3d", "sound") == []
+    systems = ["s3d", "tier1", "attention_rotary"]
+    rows = nb.train_and_score(sound_only, systems, seed=0)
+    # What the study has nothing for is not trained; what the cells train is what is scored.
+    assert set(rows["system"]) == {"tier1"}
+    assert set(rows["modality"]) == {"sound"}
+    assert (fold.folder / "done.json").exists()
+    nb.draw_losses(sound_only, ["tier1"], 0, "05")
+    nb.draw(sound_only, "05_bands", preservation_by_band, rows)
+    nb.draw(sound_only, "05_bold", bold_by_group, rows, nb.bold_metric(rows))
+    nb.conclude(rows, systems, nb.kept_rows(sound_only, "averaging", 0))
+    assert [text.split(":")[0].split(" of ")[0] for text in said] == [
+        "low rank has no video that tier1 could learn from.",
+        "low rank has no BOLD that tier1 could learn from.",
+        "system_s3d.yaml has no `sound`",
         "**tier1 8 seed0 sound**",
-        "Temporal preservation of sound: tier1",
-        "low rank has no pictures, or none of it was trained.",
-        "No BOLD was predicted: low rank lacks BOLD or sound.",
+        "No figure `05_bold`",
+        said[-1].split(" of ")[0],
     ]
-    nothing = SystemReport.train(sound_only, "05", ["s3d"], seed=0)
-    for part in ("curves", "bands", "kept", "pictures", "bold"):
-        getattr(nothing, part)()
+    assert said[-1].startswith("- **tier1** reaches ")
+    assert "audio" in said[-1]
+    assert "BOLD" not in said[-1]
+    nothing = nb.train_and_score(sound_only, ["s3d"], seed=0)
+    assert len(nothing) == 0
+    nb.conclude(nothing, ["s3d"])
+    assert said[-1] == "Nothing was scored in this study."
     kept = {file.stem for file in (tmp_path / "run" / "figures").glob("*.png")}
-    assert kept == {"05_tier1_8_seed0_sound", "05_preservation_by_band_seed0"}
-    assert trained_systems(sound_only) == ["tier1"]
+    assert kept == {"05_tier1_8_seed0_sound", "05_bands"}
+    assert nb.trained_systems(sound_only) == ["tier1"]
 
 
 def test_executed_again_they_give_the_same_numbers(run):

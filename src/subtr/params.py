@@ -2,17 +2,33 @@
 
 import difflib
 import hashlib
+import html
 import inspect
 import os
 import subprocess
+import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+# Ranges that options of many parts have in common.
+Dim = Annotated[int, Field(ge=1, le=8192)]  # features of a layer
+DimOrNone = Annotated[int, Field(ge=0, le=8192)]  # 0 leaves the layer out
+Dims = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=1, max_length=8)
+]
+WideDim = Annotated[int, Field(ge=1, le=65536)]
+Number = Annotated[int, Field(ge=1, le=256)]  # of heads, kernels, periods
+Depth = Annotated[int, Field(ge=1, le=64)]
+NFrames = Annotated[int, Field(ge=1, le=4096)]
+KernelFrames = Annotated[int, Field(ge=1, le=511)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 def git_hash() -> str:
@@ -29,7 +45,16 @@ def git_hash() -> str:
 
 
 class SubtrError(Exception):
-    """Something the user gave cannot be used; the message says what, why and what to do."""
+    """Something the user gave cannot be used; the message says what, why and what to do.
+
+    Example
+        >>> import subtr as st
+        >>> try:
+        ...     st.encoders["multi_scale"]
+        ... except st.SubtrError as error:
+        ...     print(str(error).partition(" Known")[0])
+        'multi_scale' is no known encoder. Did you mean 'multiscale'?
+    """
 
 
 class SettingsError(SubtrError, ValueError):
@@ -192,6 +217,14 @@ def load_params(model: type[Model], file: Path) -> Model:
 
     Raises
         SettingsError: as `layers_of` and `validate`, naming the file that holds the wrong value.
+
+    Example
+        >>> import subtr as st
+        >>> from subtr.params import params_folder
+        >>> from subtr.experiments.data import SystemParams
+        >>> file = params_folder("smoke") / "system_tier1.yaml"
+        >>> st.load_params(SystemParams, file).sound.stream.encoder.name
+        'multiscale'
     """
     layers = layers_of(file)
     merged: dict[str, Any] = {}
@@ -289,12 +322,21 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 class Registry:
-    """The parts of one kind, by name.
+    """The parts of one kind, by name, as a read-only mapping.
 
     Arguments
         kind: what the parts are, for messages: "encoder", "aggregator".
         parts: name to class or function. Its positional arguments come from the program, the
             keyword-only ones are options of the params file.
+
+    Example
+        >>> import subtr as st
+        >>> "multiscale" in st.encoders
+        True
+        >>> st.encoders["multiscale"].__name__
+        'MultiscaleEncoder'
+        >>> st.encoders.options("linear")
+        {'hidden_dim': 128}
     """
 
     def __init__(self, kind: str, parts: dict[str, Callable[..., Any]]):
@@ -306,6 +348,72 @@ class Registry:
                 f"{name!r} is no known {self.kind}{nearest(name, sorted(self.parts))}"
             )
         return self.parts[name]
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        parts = self.__dict__.get("parts", {})
+        if name not in parts:
+            raise AttributeError(f"{name!r} is neither part nor method of this registry.")
+        return parts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.parts)
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.parts
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.parts]
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.parts)
+
+    def names(self) -> list[str]:
+        """All names."""
+        return list(self.parts)
+
+    def doc(self, name: str) -> str:
+        """The first line of a part's documentation."""
+        return (inspect.getdoc(self[name]) or "").partition("\n")[0]
+
+    def options(self, name: str) -> dict[str, Any]:
+        """Option -> default of a part; "required" where there is none.
+
+        Raises
+            SettingsError: as `check`.
+        """
+        fields = options_model(self[name]).model_fields
+        return {
+            option: "required" if field.is_required() else field.default
+            for option, field in fields.items()
+        }
+
+    def _table(self) -> list[tuple[str, str, str]]:
+        return [
+            (name, self.doc(name), ", ".join(f"{key}={of!r}" for key, of in options.items()))
+            for name in self.parts
+            for options in [self.options(name)]
+        ]
+
+    def __repr__(self) -> str:
+        width = max(map(len, self.parts), default=0)
+        lines = [f"{len(self)} parts of the kind {self.kind!r}:"]
+        for name, doc, options in self._table():
+            lines.append(f"  {name:<{width}}  {doc}")
+            lines += [f"  {'':<{width}}  options: {options}"] if options else []
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td><b>{html.escape(name)}</b></td><td style='text-align:left'>"
+            f"{html.escape(doc)}</td><td style='text-align:left'><code>{html.escape(options)}"
+            "</code></td></tr>"
+            for name, doc, options in self._table()
+        )
+        head = f"<tr><th>{html.escape(self.kind)}</th><th>what it is</th><th>options</th></tr>"
+        return f"<table>{head}{rows}</table>"
 
     def check(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
         """The options of the part called ``name``, checked and converted.
@@ -322,3 +430,49 @@ class Registry:
             SettingsError: as `check`.
         """
         return self[name](*given, **self.check(name, options))
+
+
+class Room(types.ModuleType):
+    """A package that is asked as the registry of its parts is: ``st.encoders["multiscale"]``.
+
+    A package and its registry have one name in public, `subtr.encoders`, and Python keeps the
+    package there. A module of the package goes before a part of the same name.
+    """
+
+    registry: Registry
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        return self.registry[name]
+
+    def __getattr__(self, name: str) -> Any:
+        if "registry" in self.__dict__ and not name.startswith("__"):
+            return getattr(self.registry, name)
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.registry)
+
+    def __len__(self) -> int:
+        return len(self.registry)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.registry
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *dir(self.registry)]
+
+    def __repr__(self) -> str:
+        return repr(self.registry)
+
+    def _repr_html_(self) -> str:
+        return self.registry._repr_html_()
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.registry.names()
+
+
+def answer_as(package: str, registry: Registry) -> None:
+    """Makes a package answer as its registry, see `Room`."""
+    module = sys.modules[package]
+    module.__class__ = Room
+    module.registry = registry

@@ -22,7 +22,6 @@ def consecutive(
 # After 24 s the SPM response is within 1.5 % of its peak. A longer kernel would widen, by as much,
 # every gap between train and test, which a 10-minute study can ill afford.
 HRF_DURATION_S = 24.0
-
 Trs = Sequence[int] | range | Int[np.ndarray, " n"]
 
 
@@ -200,9 +199,5 @@ def block_splits(
 
 def _near(candidates, block, run_of_tr, n_gap):
     """Which candidates lie in the block or closer to it than the gap, within the same run."""
-    near = np.zeros(len(run_of_tr), dtype=bool)
-    for run in np.unique(run_of_tr[block]):
-        (inside,) = np.nonzero(run_of_tr == run)
-        for tr in block[run_of_tr[block] == run]:
-            near[inside[np.abs(inside - tr) <= n_gap]] = True
-    return near[candidates]
+    same_run = run_of_tr[candidates][:, None] == run_of_tr[block]
+    return (same_run & (np.abs(candidates[:, None] - block) <= n_gap)).any(axis=1)

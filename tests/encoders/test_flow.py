@@ -37,6 +37,6 @@ def test_it_is_a_network_of_pictures_on_flow():
     torch.manual_seed(0)
     encoder = FlowEncoder(36, 64, channels=(4,), hidden_dim=6)
     flat = Frame2dEncoder(36, 64, channels=(4,), hidden_dim=6)
-    flat.load_state_dict(encoder.network.state_dict())
+    flat.load_state_dict(encoder.state_dict())
     film = slid(1, 1)
     torch.testing.assert_close(encoder(film)[0], flat(flow_pictures(film))[0])

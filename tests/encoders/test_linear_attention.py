@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from subtr.encoders.linear_attention import (
+from subtr.encoders.attention import (
     GatedLinearAttention,
     LinearAttention,
     LinearAttentionEncoder,

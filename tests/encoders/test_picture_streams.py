@@ -35,9 +35,7 @@ def test_two_steps_reach_every_parameter_and_lower_the_loss(encoder, context_fra
     for aggregator in AGGREGATORS.parts:
         torch.manual_seed(0)
         params = StreamParams(
-            encoder=Part(**encoder),
-            aggregator=Part(name=aggregator),
-            context_frames=context_frames,
+            encoder=Part(**encoder), aggregator=Part(name=aggregator), context_frames=context_frames
         )
         stream = Stream((9, 16), N_FRAMES, DIM, params)
         optimizer = torch.optim.Adam(stream.parameters(), lr=1e-4)

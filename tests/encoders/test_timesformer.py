@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from subtr.encoders.timesformer import DividedBlock, TimesformerEncoder
+from subtr.encoders.video import DividedBlock, TimesformerEncoder
 from subtr.params import SettingsError
 
 

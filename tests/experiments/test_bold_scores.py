@@ -11,7 +11,7 @@ from planted import order_study
 
 from subtr.bold.cleaning import Cleaner
 from subtr.datasets.held_out import cleaned_bold, held_out_bold
-from subtr.datasets.study import Study
+from subtr.datasets.study import Study, folds_of
 from subtr.experiments.bold_scores import (
     bold_rows,
     ceiling_rows,
@@ -302,9 +302,10 @@ def test_parts_of_variance_sum_to_the_r2_of_the_rows():
     drifting = {s: of + np.linspace(-9, 9, 600)[:, None] ** 2 for s, of in STUDY.bold.items()}
     study = replace(STUDY, bold=drifting)
     spaces = {"signal": SIGNAL[:, :1], "noise": np.random.default_rng(8).normal(size=(600, 1))}
-    parts = partitioned(study, SPLITS, spaces, 1, fir_s=0.0)
+    folds = folds_of(study, SPLITS, drift_order=1)
+    parts = partitioned(folds, spaces, fir_s=0.0)
     held_out = held_out_bold(study, SPLITS, 1)
-    prediction = banded_prediction(study, SPLITS, spaces, 1, fir_s=0.0)
+    prediction = banded_prediction(folds, spaces, fir_s=0.0)
     row = by_group(bold_rows(prediction, held_out, prediction), "R2")[""]
     assert np.mean(sum(parts.values())) == pytest.approx(row["value"], abs=1e-9)
 

@@ -70,6 +70,7 @@ def test_short_steps_are_done_many_at_a_time(monkeypatch):
 
     monkeypatch.setattr(costs, "stream", watched)
     steps, n_trs = costs._steps("positions", SMALL)
+    done.clear()
     steps()
     assert done == ["positions"] * 50
     assert n_trs == 50 * SMALL.batch

@@ -81,7 +81,7 @@ def test_what_is_not_measured_says_why(monkeypatch):
     def missing(name):
         raise JudgeMissing(f"{name} is not here")
 
-    monkeypatch.setattr("subtr.judges.load_judge", missing)
+    monkeypatch.setattr("subtr.experiments.criteria.load_judge", missing)
     table = criteria_table(results(score("tier1", 0.9)), ["tier1"])
     asr = row_of(table, "intelligible speech (ASR accuracy)")
     assert asr["verdict"] == "not measured: whisper-base is not here"

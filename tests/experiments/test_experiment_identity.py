@@ -12,8 +12,7 @@ from test_experiment import place as place
 from tiny_experiment import LINEAR, STUDY, SYSTEM, write
 
 from subtr.decoders.vocoders import VocoderParams
-from subtr.experiments import experiment
-from subtr.experiments import experiment as rival_scoring
+from subtr.experiments import experiment, results
 from subtr.experiments.data import SystemParams
 from subtr.experiments.experiment import Experiment
 from subtr.params import params_hash, validate
@@ -69,14 +68,14 @@ def test_bold_files_count_by_their_content(opened, tmp_path):
 
 def test_rivals_are_scored_once_for_the_same_parameters_and_code(opened, monkeypatch):
     monkeypatch.setattr(experiment, "git_hash", lambda: "abc")
-    monkeypatch.setattr("subtr.params.git_hash", lambda: "abc")
+    monkeypatch.setattr(results, "git_hash", lambda: "abc")
     first = opened.rivals()
     with monkeypatch.context() as never:
-        never.setattr(rival_scoring, "sound_rivals", None)
+        never.setattr(experiment, "sound_rivals", None)
         pd.testing.assert_frame_equal(opened.rivals(), first)
     monkeypatch.setattr(experiment, "git_hash", lambda: "def")
     again = []
-    monkeypatch.setattr(rival_scoring, "sound_rivals", lambda *_: again.append(1) or [])
+    monkeypatch.setattr(experiment, "sound_rivals", lambda *_: again.append(1) or [])
     opened.rivals()
     assert again
 

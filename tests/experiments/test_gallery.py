@@ -271,7 +271,7 @@ def test_curves_begin_at_1_and_one_panel_is_one_system(opened, trained):
     firsts = curves.sort_values("epoch").groupby(["system", "part"])["share"].first()
     assert (firsts == 1.0).all()
     drawn = training_panels(curves)
-    titles = [axis.get_title() for axis in drawn.axes if axis.get_visible()]
+    titles = [axis.get_title(loc="left") for axis in drawn.axes if axis.get_visible()]
     assert [title for title in titles if title] == ["teacher", "codes"]
 
 
@@ -290,7 +290,7 @@ def test_codes_of_a_system_say_their_bits_and_what_the_coarse_keep(opened, train
     [
         ({"fit_steps": 3}, "fit_steps: expected none with codes"),
         ({"floats_per_tr": [64]}, "expected at least 257"),
-        ({"start": "pca", "decoder": {"name": "held"}}, "another decoder than held"),
+        ({"start": "pca", "decoder": {"name": "held"}}, "needs the decoder linear"),
     ],
 )
 def test_what_does_not_go_with_codes_is_refused(tmp_path, changes, message):

@@ -8,7 +8,6 @@ import pytest
 from matplotlib import pyplot as plt
 from scipy import stats
 
-from subtr.experiments import identifiability as simulation
 from subtr.experiments import identifiability as sweeps
 from subtr.experiments.identifiability import (
     IdentifiabilityParams,
@@ -16,6 +15,7 @@ from subtr.experiments.identifiability import (
     fastest_rates,
     identifiability_params,
     over_seeds,
+    simulate,
     sweep,
 )
 from subtr.params import SettingsError, validate
@@ -63,7 +63,7 @@ def test_a_killed_sweep_goes_on_where_it_was(swept, tmp_path, monkeypatch):
 
     def counted(scan, *more):
         simulated.append(scan)
-        return simulation.simulate(scan, *more)
+        return simulate(scan, *more)
 
     monkeypatch.setattr("subtr.experiments.identifiability.simulate", counted)
     pd.testing.assert_frame_equal(sweep(checked(), tmp_path), table, check_dtype=False)

@@ -46,8 +46,8 @@ def killed_at(n_kept: int, film: Path, out: Path, files: list[Path]):
 
 def run_killed(*given):
     """``killed_at`` in a process of its own."""
-    paths = [str(HERE), str(HERE.parent / "stimulus"), os.environ.get("PYTHONPATH", "")]
-    code = "import ast, sys; from pathlib import Path; import test_interrupted as t; "
+    paths = [str(HERE), str(HERE.parent / "helpers"), os.environ.get("PYTHONPATH", "")]
+    code = "import ast, sys; from pathlib import Path; import test_reconstruct_interrupted as t; "
     code += "n, film, out, *files = sys.argv[1:]; "
     code += "t.killed_at(int(n), Path(film), Path(out), [Path(file) for file in files])"
     command = [sys.executable, "-c", code, *map(str, given)]

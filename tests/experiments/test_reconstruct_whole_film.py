@@ -137,7 +137,7 @@ def test_features_whose_weights_are_missing_are_said_at_once(tmp_path, monkeypat
     def missing(model):
         raise SpeechModelError(f"{model}: its weights are not installed.")
 
-    monkeypatch.setattr("subtr.stimulus.speech.WhisperEncoder", missing)
+    monkeypatch.setattr("subtr.models.autoencoder.WhisperEncoder", missing)
     film = film_of(tmp_path / "film.mp4", 4.0)
     with pytest.raises(SpeechModelError, match=r"whisper-tiny\.en: its weights"):
         plan_film(

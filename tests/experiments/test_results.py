@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from subtr import params
 from subtr.experiments import results as module
 from subtr.experiments.results import (
     COLUMNS,
@@ -156,7 +157,7 @@ def test_git_hash_is_that_of_the_commit_and_marks_changes(tmp_path, monkeypatch)
 
     code = tmp_path / "code.py"
     code.write_text("a = 1\n")
-    monkeypatch.setattr(module, "__file__", str(code))
+    monkeypatch.setattr(params, "__file__", str(code))
     assert git_hash() == "unknown"
     git("init", "-q")
     assert git_hash() == "unknown"

@@ -1,14 +1,20 @@
-"""A stream in fewer bytes: the same numbers within bounds, and nothing else lost."""
+"""A model in fewer bytes: the same numbers within bounds, and nothing else lost."""
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
-from subtr.models.saved import StreamSpec, load_stream, loss_by_form, quantised, save_stream
+from subtr.models.saved import (
+    AutoencoderSpec,
+    SavedAutoencoder,
+    StreamSpec,
+    load_autoencoder,
+    quantised,
+)
 from subtr.models.stream import Part, StreamParams
 from subtr.params import SettingsError
+from subtr.stimulus.mel import MelSettings
 
 TR_S = 1.5
 SPEC = StreamSpec(
@@ -34,13 +40,14 @@ def spec_of(encoder, aggregator="mean", position="none"):
 
 def trained(spec):
     """As after training: no weight at its start."""
-    stream = spec.build()
+    whole = AutoencoderSpec(stream=spec, decoder=Part(name="linear"), mel=MelSettings(), tr_s=TR_S)
+    model = whole.build().eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for parameter in stream.parameters():
+        for parameter in model.parameters():
             scale = parameter.abs().mean() * 0.1 + 1e-3
             parameter += scale * torch.randn(parameter.shape, generator=generator)
-    return stream.eval()
+    return SavedAutoencoder(whole, model, torch.zeros(spec.in_dim), torch.ones(()))
 
 
 def frames(spec, batch=4):
@@ -50,9 +57,9 @@ def frames(spec, batch=4):
 
 @pytest.mark.parametrize("form", list(TOLERANCE))
 def test_no_weight_moves_farther_than_the_form_allows(form, tmp_path):
-    stream = trained(SPEC)
-    loaded, _ = load_stream(save_stream(stream, SPEC, tmp_path / "s.safetensors", form))
-    want, got = stream.state_dict(), loaded.state_dict()
+    saved = trained(SPEC)
+    loaded = load_autoencoder(saved.save(tmp_path / "s.safetensors", form))
+    want, got = saved.model.state_dict(), loaded.model.state_dict()
     assert list(want) == list(got)
     for name, value in want.items():
         # INT8 measures by the largest weight of a channel, the others by the weight itself.
@@ -73,22 +80,20 @@ def test_no_weight_moves_farther_than_the_form_allows(form, tmp_path):
     ids=lambda spec: spec.params.encoder.name,
 )
 def test_a_loaded_stream_computes_the_same_within_tolerance(spec, form, tmp_path):
-    stream = trained(spec)
-    loaded, again = load_stream(save_stream(stream, spec, tmp_path / "s.safetensors", form))
-    assert again == spec
-    assert not loaded.training
+    saved = trained(spec)
+    loaded = load_autoencoder(saved.save(tmp_path / "s.safetensors", form))
+    assert loaded.spec == saved.spec
+    assert not loaded.model.training
     with torch.no_grad():
-        want, got = stream(frames(spec), TR_S), loaded(frames(spec), TR_S)
+        want, got = (one.model.stream(frames(spec), TR_S) for one in (saved, loaded))
     # Errors of independent weights partly cancel, and add up over layers.
     assert ((got - want).norm() / want.norm()).item() <= 5 * TOLERANCE[form]
     assert form != "fp32" or torch.equal(got, want)
 
 
 def test_the_file_is_a_half_or_a_quarter_as_large(tmp_path):
-    stream = trained(SPEC)
-    size = {
-        form: save_stream(stream, SPEC, tmp_path / form, form).stat().st_size for form in TOLERANCE
-    }
+    saved = trained(SPEC)
+    size = {form: saved.save(tmp_path / form, form).stat().st_size for form in TOLERANCE}
     for form, share in SHARE.items():
         assert share <= size[form] / size["fp32"] < share * 1.15, form
 
@@ -105,63 +110,31 @@ def test_quantised_weights_are_the_nearest_steps_of_their_channel():
 
 def test_channels_too_short_for_a_scale_and_biases_stay_as_they_are(tmp_path):
     spec = spec_of(Part(name="multiscale", separable=True, kernel_frames=(3,), depth=0))
-    stream = trained(spec)
-    loaded, _ = load_stream(save_stream(stream, spec, tmp_path / "s", "int8"))
-    want, got = stream.state_dict(), loaded.state_dict()
+    saved = trained(spec)
+    loaded = load_autoencoder(saved.save(tmp_path / "s", "int8"))
+    want, got = (one.model.stream.state_dict() for one in (saved, loaded))
     depthwise = "encoder.scales.branches.0.0.weight"
     assert torch.equal(got[depthwise], want[depthwise])
     assert torch.equal(got["aggregator.map.bias"], want["aggregator.map.bias"])
     assert not torch.equal(got["aggregator.map.weight"], want["aggregator.map.weight"])
 
 
-def test_what_a_score_loses_is_told_by_form():
-    stream = trained(SPEC)
-    with torch.no_grad():
-        want = stream(frames(SPEC), TR_S)
-
-    def score(given):
-        with torch.no_grad():
-            return 1 - ((given(frames(SPEC), TR_S) - want).norm() / want.norm()).item()
-
-    table = loss_by_form(stream, SPEC, score).set_index("form")
-    assert list(table.index) == ["fp32", "fp16", "bf16", "int8"]
-    assert table["loss"]["fp32"] == 0
-    assert table["score"]["fp32"] == 1
-    assert 0 < table["loss"]["fp16"] < table["loss"]["bf16"] < 0.02
-    assert table["bytes"]["int8"] < table["bytes"]["fp16"] < table["bytes"]["fp32"]
-
-
 def test_half_precision_on_the_way_through_changes_little(tmp_path):
-    stream = trained(SPEC)
-    loaded, _ = load_stream(save_stream(stream, SPEC, tmp_path / "s", "bf16"))
+    saved = trained(SPEC)
+    loaded = load_autoencoder(saved.save(tmp_path / "s", "bf16"))
     with torch.no_grad():
-        want = stream(frames(SPEC), TR_S)
+        want = saved.model.stream(frames(SPEC), TR_S)
         with torch.autocast("cpu", torch.bfloat16):
-            got = loaded(frames(SPEC), TR_S).float()
+            got = loaded.model.stream(frames(SPEC), TR_S).float()
     assert (got - want).norm() < 0.02 * want.norm()
 
 
-def test_weights_that_a_form_cannot_hold_are_named(tmp_path):
-    stream = trained(SPEC)
-    nn.init.constant_(stream.aggregator.basis.bias, 1e6)
+def test_weights_that_a_form_cannot_hold_and_unknown_forms_are_named(tmp_path):
+    saved = trained(SPEC)
+    nn.init.constant_(saved.model.stream.aggregator.basis.bias, 1e6)
     with pytest.raises(SettingsError, match=r"aggregator\.basis\.bias as fp16: .* use 'bf16'"):
-        save_stream(stream, SPEC, tmp_path / "s", "fp16")
-    assert not list(tmp_path.iterdir())
-    save_stream(stream, SPEC, tmp_path / "s", "bf16")
-
-
-def test_another_streams_spec_and_an_unknown_form_are_refused(tmp_path):
-    with pytest.raises(SettingsError, match="not those of its parts"):
-        save_stream(trained(SPEC), spec_of("linear"), tmp_path / "s")
+        saved.save(tmp_path / "s", "fp16")
     with pytest.raises(SettingsError, match="Did you mean 'int8'"):
-        save_stream(trained(SPEC), SPEC, tmp_path / "s", "int4")
+        saved.save(tmp_path / "s", "int4")
     assert not list(tmp_path.iterdir())
-
-
-def test_files_that_are_no_streams_are_named(tmp_path):
-    other, text = tmp_path / "other.safetensors", tmp_path / "text.safetensors"
-    save_file({"weight": torch.zeros(3)}, other)
-    text.write_text("not a stream")
-    for file in (other, text, tmp_path / "absent.safetensors"):
-        with pytest.raises(SettingsError, match=f"{file.name}: expected a stream"):
-            load_stream(file)
+    saved.save(tmp_path / "s", "bf16")

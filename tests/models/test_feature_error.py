@@ -9,7 +9,6 @@ from subtr.datasets.study import Fold, Study
 from subtr.decoders import DECODERS
 from subtr.models.autoencoder import FeatureError, FeatureParams, VectorFitParams, fitted_vectors
 from subtr.params import SettingsError, validate
-from subtr.stimulus.mel import MelSettings
 from subtr.stimulus.speech import SpeechModelError
 from subtr.timeline import Clock, Split
 from subtr.training.autoencoders import reconstruct_sound
@@ -95,15 +94,13 @@ def test_params_name_what_cannot_be():
             validate(kind, given, "a")
     sound = validate(SoundParams, features, "a")
     assert sound.of_weights() == SoundParams().of_weights()
-    unit = torch.ones(())
-    assert VectorFitParams().error(MelSettings(), 1.5, 8, unit, unit) is None
 
 
 def test_missing_weights_are_said_before_the_training(tmp_path, monkeypatch):
     def missing(model, layer=-1):
         raise SpeechModelError(f"{model}: its weights are not installed.")
 
-    monkeypatch.setattr("subtr.stimulus.speech.WhisperEncoder", missing)
+    monkeypatch.setattr("subtr.models.autoencoder.WhisperEncoder", missing)
     params = SoundParams.model_validate({"fit_steps": 2, "fit_features": {}})
     study = Study("s", Clock(1.5, 6, 0.0, N_FRAMES), mel=torch.randn(6, N_FRAMES, 4).numpy())
     trs = torch.arange(6).numpy()

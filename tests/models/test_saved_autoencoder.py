@@ -1,13 +1,16 @@
 """What was trained comes back from its file, and makes of a film what it made of its study."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from planted import low_rank_study
+from safetensors.torch import save_file
 
 from subtr.datasets.study import Fold, Study
 from subtr.models.autoencoder import VectorFitParams
-from subtr.models.saved import AUTOENCODER_FILE, StreamSpec, load_autoencoder, save_stream
+from subtr.models.saved import AUTOENCODER_FILE, load_autoencoder
 from subtr.params import SettingsError, params_hash, validate
 from subtr.timeline import Clock
 from subtr.training.autoencoders import train_pictures, train_sound
@@ -59,7 +62,7 @@ def test_the_file_of_a_training_reconstructs_as_the_training_did(tmp_path, kind)
     spec = loaded.spec
     assert (spec.modality, spec.stream.dim, spec.tr_s) == (kind, 3, 1.5)
     assert spec.mel == (study.mel_settings if kind == "sound" else None)
-    assert spec.provenance["params_hash"] == params_hash(params)
+    assert spec.provenance["params_hash"] == params_hash(params.of_size(3))
     assert spec.provenance["study"] == study.name
 
 
@@ -98,10 +101,16 @@ def test_reading_draws_no_random_numbers(tmp_path):
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_files_of_another_kind_are_named(tmp_path):
-    spec = StreamSpec(in_dim=4, frames_per_tr=8, dim=2)
-    stream = save_stream(spec.build(), spec, tmp_path / "stream.safetensors")
-    with pytest.raises(SettingsError, match=r"stream\.safetensors: expected a trained autoenc"):
-        load_autoencoder(stream)
-    with pytest.raises(SettingsError, match=r"absent: expected a trained autoencoder.*train it"):
-        load_autoencoder(tmp_path / "absent")
+def test_files_of_another_kind_and_weights_of_other_parts_are_named(tmp_path):
+    other, text = tmp_path / "other.safetensors", tmp_path / "text.safetensors"
+    save_file({"weight": torch.zeros(3)}, other)
+    text.write_text("not a model")
+    for file in (other, text, tmp_path / "absent"):
+        with pytest.raises(SettingsError, match=rf"{file.name}: expected a trained autoenc.*train"):
+            load_autoencoder(file)
+    trained("sound", tmp_path)
+    saved = load_autoencoder(tmp_path / AUTOENCODER_FILE)
+    larger = saved.spec.stream.model_copy(update={"dim": saved.spec.stream.dim + 1})
+    spec = saved.spec.model_copy(update={"stream": larger})
+    with pytest.raises(SettingsError, match="not those of its parts"):
+        load_autoencoder(replace(saved, spec=spec).save(tmp_path / "mixed"))

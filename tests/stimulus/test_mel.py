@@ -1,10 +1,23 @@
+"""Log-mel: against librosa, clicks in their frames, and blocks of TRs like the whole."""
+
+import tracemalloc
+
 import librosa
 import numpy as np
 import pytest
 import soundfile
+from media_files import grey
 from pydantic import ValidationError
 
-from subtr.stimulus.mel import LOG_FLOOR, MelSettings, log_mel_of_media, log_mel_of_sound
+from subtr.stimulus.media import iter_resampled, resample, sound_spans
+from subtr.stimulus.mel import (
+    LOG_FLOOR,
+    MelSettings,
+    iter_log_mel,
+    log_mel_of_media,
+    log_mel_of_sound,
+)
+from subtr.stimulus.pictures import PictureSettings, iter_picture_trs, pictures_of_media, write_film
 from subtr.timeline import Clock
 
 RATE = 16000
@@ -86,3 +99,105 @@ def test_media_path_equals_sound_path_at_another_rate(noise, tmp_path):
 def test_bands_above_half_the_rate_are_refused():
     with pytest.raises(ValidationError, match="at most half of rate_hz = 8000"):
         MelSettings(rate_hz=8000)
+
+
+# Clicks at known seconds of a long recording fall into the frames of those seconds.
+
+
+# So long that a hop which is wrong by half a sample would end frames away.
+LENGTH_S = 1210
+CLICKS_S = (5, 1205)
+# Shorter than a frame at any TR here, so that it begins and ends in the same frame.
+CLICK_S = 0.004
+
+
+@pytest.fixture(scope="module", params=[16_000, 22_050, 44_100, 48_000])
+def rate_hz(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def sounds(rate_hz, tmp_path_factory):
+    """Silence with two clicks, second by second: FLAC, and WAV at 16 kHz."""
+    folder = tmp_path_factory.mktemp(f"clicks{rate_hz}")
+    files = [folder / "clicks.flac"] + [folder / "clicks.wav"] * (rate_hz == 16_000)
+    silence = np.zeros(rate_hz, np.int16)
+    click = silence.copy()
+    n_samples = round(CLICK_S * rate_hz)
+    click[:n_samples] = np.random.default_rng(0).integers(-30_000, 30_000, n_samples)
+    for file in files:
+        with soundfile.SoundFile(file, "w", rate_hz, 1, "PCM_16") as sound:
+            for second in range(LENGTH_S):
+                sound.write(click if second in CLICKS_S else silence)
+    yield files
+    for file in files:
+        file.unlink()
+
+
+@pytest.mark.parametrize("tr_s", [1.0, 1.49, 1.5, 2.0])
+def test_clicks_fall_into_their_frames_and_nowhere_else(sounds, tr_s):
+    clock = Clock.covering(float(LENGTH_S), tr_s)
+    n_frames = clock.frames_per_tr
+    # Two frames long: every sample is heard, by no frame but its own and the next on either side.
+    settings = MelSettings(n_mels=8, window_samples=2 * round(clock.frame_s * 16_000))
+    wanted = [tr * n_frames + frame for tr, frame in map(clock.frame_of, map(float, CLICKS_S))]
+    for file in sounds:
+        level = np.asarray(log_mel_of_media(file, clock, settings)).mean(axis=2).ravel()
+        near = [slice(frame - 2 * n_frames, frame + 2 * n_frames) for frame in wanted]
+        found = [of.start + int(level[of].argmax()) for of in near]
+        assert found == wanted
+        loud = np.flatnonzero(level > level.min() + 0.5 * np.ptp(level))
+        assert np.abs(loud[:, None] - wanted).min(1).max() <= 1
+
+
+# Blocks of TRs, from any TR on, are those of the whole stimulus.
+
+
+CLOCK = Clock(1.49, 11, onset_s=-0.3, frames_per_tr=24)
+FIRST_AND_SIZE = [(0, 4), (0, 30), (4, 4), (7, 3), (10, 1)]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(16000 * 17)
+    shown = (grey(10 * (i % 24), 64, 36) for i in range(24 * 17))
+    return write_film(tmp_path_factory.mktemp("film") / "f.mp4", shown, 24, noise, 16000)
+
+
+@pytest.mark.parametrize(("first", "size"), FIRST_AND_SIZE)
+def test_blocks_of_log_mel(film, first, size):
+    settings = MelSettings(n_mels=20)
+    whole = np.array(log_mel_of_media(film, CLOCK, settings))
+    blocks = list(iter_log_mel(film, CLOCK, settings, size, first))
+    assert {len(block) for block in blocks[:-1]} <= {size}
+    np.testing.assert_allclose(np.concatenate(blocks), whole[first:], atol=1e-5)
+
+
+@pytest.mark.parametrize(("first", "size"), FIRST_AND_SIZE)
+def test_blocks_of_pictures(film, first, size):
+    settings = PictureSettings(width=16, height=10, frames_per_tr=5)
+    whole = np.array(pictures_of_media(film, CLOCK, settings))
+    blocks = list(iter_picture_trs(film, CLOCK, settings, size, first))
+    assert {len(block) for block in blocks[:-1]} <= {size}
+    np.testing.assert_array_equal(np.concatenate(blocks), whole[first:])
+
+
+@pytest.mark.parametrize("piece", [1, 777, 10_000])
+def test_pieces_are_resampled_as_the_whole_is(piece):
+    sound = np.random.default_rng(0).standard_normal(5000).astype(np.float32)
+    pieces = (sound[start : start + piece] for start in range(0, len(sound), piece))
+    np.testing.assert_array_equal(
+        np.concatenate(list(iter_resampled(pieces, 11000, 16000))), resample(sound, 11000, 16000)
+    )
+
+
+def test_what_lies_before_a_late_span_is_not_held(tmp_path):
+    rate_hz, n_samples = 8000, 8000 * 120
+    file = tmp_path / "long.wav"
+    soundfile.write(file, np.zeros(n_samples, np.float32), rate_hz)
+    tracemalloc.start()
+    (span,) = sound_spans(file, rate_hz, [(n_samples - 100, n_samples)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(span) == 100
+    assert peak < 0.2 * 4 * n_samples

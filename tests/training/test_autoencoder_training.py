@@ -12,9 +12,8 @@ from subtr.metrics.temporal import temporal_preservation
 from subtr.models.batches import WindowBatches
 from subtr.models.stream import AugmentationParams
 from subtr.params import SettingsError, validate
-from subtr.training.augmentation import CurriculumParams
 from subtr.training.autoencoders import (
-    LessonBatches,
+    lessons,
     reconstruct_pictures,
     reconstruct_sound,
     train_sound,
@@ -46,9 +45,10 @@ def windows(epoch=0):
 
 
 def test_batches_keep_the_clean_windows_beside_what_is_given_and_asked_for():
-    masks = AugmentationParams(time_masks=1, time_mask_frames=4)
-    lessons = LessonBatches(windows(), 0, 10, 8 / 1.5, masks, CurriculumParams(start_hz=0.5))
-    for clean, batch in zip(windows(), lessons, strict=True):
+    masks = {"time_masks": 1, "time_mask_frames": 4}
+    both = params(augmentation=masks, curriculum={"start_hz": 0.5})
+    changed = lessons(windows(), both, 0, 8 / 1.5, seed=0)
+    for clean, batch in zip(windows(), changed, strict=True):
         assert torch.equal(batch["frames"], clean["frames"])
         same = batch["given"] == clean["frames"]
         assert 0.3 < same.float().mean() < 1
@@ -60,7 +60,7 @@ def test_batches_keep_the_clean_windows_beside_what_is_given_and_asked_for():
 
 
 def test_without_lessons_batches_are_the_windows():
-    for clean, batch in zip(windows(), LessonBatches(windows(), 0, 10, 5.0), strict=True):
+    for clean, batch in zip(windows(), lessons(windows(), params(), 0, 5.0, seed=0), strict=True):
         assert list(batch) == ["frames"]
         assert torch.equal(batch["frames"], clean["frames"])
 

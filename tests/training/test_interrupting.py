@@ -45,7 +45,8 @@ def test_ctrl_c_says_what_is_kept_and_the_same_call_ends_in_the_same_numbers(tmp
     # A shell's background jobs are started deaf to Ctrl-C, and so would be the tests' children.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     code += f"import test_interrupting as t; t.train(t.Path({str(folder)!r}))"
-    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    here = Path(__file__).parent
+    paths = [str(here), str(here.parent / "helpers"), os.environ.get("PYTHONPATH", "")]
     running = subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,

@@ -90,7 +90,6 @@ def test_fine_codes_tell_what_coarse_ones_leave():
 def test_bits_are_those_that_the_codes_can_differ_in(changes, bits):
     chosen = params(**changes)
     assert chosen.bits_per_tr == bits
-    assert HierarchicalQuantiser(2, 3, chosen).bits_per_tr == bits
     n_messages = chosen.coarse_size**chosen.n_coarse
     n_messages *= chosen.fine_size ** (chosen.n_fine * chosen.fine_frames)
     assert 2**bits == n_messages

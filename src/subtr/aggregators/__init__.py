@@ -19,7 +19,7 @@ from subtr.aggregators.pooling import (
     MultiScaleAggregator,
     NearestAggregator,
 )
-from subtr.params import Registry
+from subtr.params import Registry, answer_as
 
 AGGREGATORS = Registry(
     "aggregator",
@@ -38,3 +38,5 @@ AGGREGATORS = Registry(
         "blocks": BlockAggregator,
     },
 )
+
+answer_as(__name__, AGGREGATORS)

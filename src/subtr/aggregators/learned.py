@@ -1,16 +1,15 @@
 """Learned aggregation of a TR's frames: linear, convolutions, kernels, pyramid and blocks."""
 
 import math
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.params import SettingsError
+from subtr.aggregators.pooling import Level, Levels, Vector
+from subtr.params import Dim, NFrames, Number, SettingsError
 from subtr.stimulus.pictures import Blocks
 
 
@@ -32,7 +31,7 @@ class ConvReduction(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.out_dim = dim * n_frames
 
-    def forward(self, level: Float[Tensor, "batch frame dim"]) -> Float[Tensor, "batch flat"]:
+    def forward(self, level: Level) -> Float[Tensor, "batch flat"]:
         return rearrange(self.layers(rearrange(level, "b t d -> b d t")), "b d t -> b (t d)")
 
 
@@ -54,8 +53,8 @@ class ConvAggregator(nn.Module):
         level_frames: list[int],
         dim: int,
         *,
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 128,
-        last_frames: Annotated[int, Field(ge=1, le=4096)] = 8,
+        hidden_dim: Dim = 128,
+        last_frames: NFrames = 8,
     ):
         super().__init__()
         self.reductions = nn.ModuleList(
@@ -64,14 +63,39 @@ class ConvAggregator(nn.Module):
         )
         self.map = nn.Linear(sum(reduction.out_dim for reduction in self.reductions), dim)
 
-    def forward(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch dim"]:
+    def forward(self, levels: Levels) -> Vector:
         flat = [reduction(level) for reduction, level in zip(self.reductions, levels, strict=True)]
         return self.map(torch.cat(flat, dim=-1))
 
 
-class LinearAggregator(nn.Module):
+class _WithDeeperLevels(nn.Module):
+    """A vector of the finest level, to which deeper ones add by maps that start at zero."""
+
+    def __init__(self, basis: nn.Linear, level_dims, level_frames, dim, hidden_dim, last_frames):
+        super().__init__()
+        self.basis = basis
+        self.reductions = nn.ModuleList(
+            ConvReduction(level_dim, n_frames, hidden_dim, last_frames)
+            for level_dim, n_frames in zip(level_dims[1:], level_frames[1:], strict=True)
+        )
+        self.maps = nn.ModuleList(nn.Linear(part.out_dim, dim) for part in self.reductions)
+        for added in self.maps:
+            nn.init.zeros_(added.weight)
+            nn.init.zeros_(added.bias)
+
+    def _with_deeper(self, vector: Vector, levels: Levels) -> Vector:
+        for level, reduction, added in zip(levels[1:], self.reductions, self.maps, strict=True):
+            vector = vector + added(reduction(level))
+        return vector
+
+    @torch.no_grad()
+    def _start_basis(self, analysis: Tensor, offset: Tensor) -> list[nn.Parameter]:
+        self.basis.weight.copy_(analysis)
+        self.basis.bias.copy_(offset)
+        return [self.basis.weight, self.basis.bias]
+
+
+class LinearAggregator(_WithDeeperLevels):
     """One linear map of all frames and features of the finest level at once.
 
     It can do what PCA of the flattened window does and is started there (see ``start_from``);
@@ -91,21 +115,12 @@ class LinearAggregator(nn.Module):
         level_frames: list[int],
         dim: int,
         *,
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 128,
-        last_frames: Annotated[int, Field(ge=1, le=4096)] = 8,
+        hidden_dim: Dim = 128,
+        last_frames: NFrames = 8,
     ):
-        super().__init__()
-        self.basis = nn.Linear(level_dims[0] * level_frames[0], dim)
-        self.reductions = nn.ModuleList(
-            ConvReduction(level_dim, n_frames, hidden_dim, last_frames)
-            for level_dim, n_frames in zip(level_dims[1:], level_frames[1:], strict=True)
-        )
-        self.maps = nn.ModuleList(nn.Linear(part.out_dim, dim) for part in self.reductions)
-        for added in self.maps:
-            nn.init.zeros_(added.weight)
-            nn.init.zeros_(added.bias)
+        basis = nn.Linear(level_dims[0] * level_frames[0], dim)
+        super().__init__(basis, level_dims, level_frames, dim, hidden_dim, last_frames)
 
-    @torch.no_grad()
     def start_from(
         self, analysis: Float[Tensor, "dim flat"], offset: Float[Tensor, " dim"]
     ) -> list[nn.Parameter]:
@@ -122,17 +137,10 @@ class LinearAggregator(nn.Module):
                 f"start = 'pca': components of {analysis.shape[1]} values, but the finest level "
                 f"has {n_values}; set stream.keep_input = true, so that the frames are it."
             )
-        self.basis.weight.copy_(analysis)
-        self.basis.bias.copy_(offset)
-        return [self.basis.weight, self.basis.bias]
+        return self._start_basis(analysis, offset)
 
-    def forward(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch dim"]:
-        vector = self.basis(rearrange(levels[0], "b t d -> b (t d)"))
-        for level, reduction, added in zip(levels[1:], self.reductions, self.maps, strict=True):
-            vector = vector + added(reduction(level))
-        return vector
+    def forward(self, levels: Levels) -> Vector:
+        return self._with_deeper(self.basis(rearrange(levels[0], "b t d -> b (t d)")), levels)
 
 
 def time_cosines(
@@ -170,8 +178,8 @@ class KernelAggregator(nn.Module):
         level_frames: list[int],
         dim: int,
         *,
-        n_kernels: Annotated[int, Field(ge=1, le=256)] = 4,
-        n_cosines: Annotated[int, Field(ge=1, le=256)] = 8,
+        n_kernels: Number = 4,
+        n_cosines: Number = 8,
     ):
         super().__init__()
         if n_kernels > n_cosines:
@@ -186,9 +194,7 @@ class KernelAggregator(nn.Module):
         cosines = time_cosines(self.n_cosines, n_frames, self.weights.device)
         return self.weights @ cosines.to(self.weights.dtype) / n_frames
 
-    def forward(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch dim"]:
+    def forward(self, levels: Levels) -> Vector:
         sums = []
         for index, level in enumerate(levels):
             kernels = self.kernels(level.shape[1])[index]
@@ -224,8 +230,8 @@ class ParcelKernelAggregator(nn.Module):
         level_frames: list[int],
         dim: int,
         *,
-        rank: Annotated[int, Field(ge=1, le=256)] = 1,
-        n_cosines: Annotated[int, Field(ge=1, le=256)] = 8,
+        rank: Number = 1,
+        n_cosines: Number = 8,
     ):
         super().__init__()
         if rank > n_cosines:
@@ -243,9 +249,7 @@ class ParcelKernelAggregator(nn.Module):
         """The kernels of every output at the frames of a TR, of which there may be any number."""
         return self.weights @ self._cosines(n_frames)
 
-    def forward(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch dim"]:
+    def forward(self, levels: Levels) -> Vector:
         vector = self.bias
         for weights, features, level in zip(self.weights, self.features, levels, strict=True):
             # Cosines first: they are fewer than frames, and the same for all outputs.
@@ -283,8 +287,8 @@ class PyramidAggregator(nn.Module):
         level_frames: list[int],
         dim: int,
         *,
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 128,
-        last_frames: Annotated[int, Field(ge=1, le=4096)] = 8,
+        hidden_dim: Dim = 128,
+        last_frames: NFrames = 8,
     ):
         super().__init__()
         self.laterals = nn.ModuleList(nn.Linear(level_dim, hidden_dim) for level_dim in level_dims)
@@ -292,9 +296,7 @@ class PyramidAggregator(nn.Module):
         self.reduction = ConvReduction(hidden_dim, level_frames[0], hidden_dim, last_frames)
         self.map = nn.Linear(self.reduction.out_dim, dim)
 
-    def fused(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch frame hidden"]:
+    def fused(self, levels: Levels) -> Float[Tensor, "batch frame hidden"]:
         """The sum of all levels at the frames of the finest, before it is smoothed."""
         *finer, total = [
             rearrange(lateral(level), "b t d -> b d t")
@@ -304,18 +306,13 @@ class PyramidAggregator(nn.Module):
             total = level + F.interpolate(total, size=level.shape[-1], mode="nearest-exact")
         return rearrange(total, "b d t -> b t d")
 
-    def forward(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch dim"]:
+    def forward(self, levels: Levels) -> Vector:
         total = rearrange(self.fused(levels), "b t d -> b d t")
         smooth = F.gelu(self.smooth(total))
         return self.map(self.reduction(rearrange(smooth, "b d t -> b t d")))
 
 
-Side = Annotated[int, Field(ge=1, le=4096)]
-
-
-class BlockAggregator(nn.Module):
+class BlockAggregator(_WithDeeperLevels):
     """The finest level is cut into blocks as long as the TR; the same map makes numbers of each.
 
     A map of the whole window, `LinearAggregator`, must see each thing at every place to know it.
@@ -342,13 +339,12 @@ class BlockAggregator(nn.Module):
         level_frames: list[int],
         dim: int,
         *,
-        channels: Side = 1,
-        height: Side = 1,
-        block: tuple[Side, Side] = (1, 8),
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 32,
-        last_frames: Annotated[int, Field(ge=1, le=4096)] = 8,
+        channels: NFrames = 1,
+        height: NFrames = 1,
+        block: tuple[NFrames, NFrames] = (1, 8),
+        hidden_dim: Dim = 32,
+        last_frames: NFrames = 8,
     ):
-        super().__init__()
         if level_dims[0] % (channels * height):
             raise SettingsError(
                 f"channels = {channels}, height = {height}: expected their product to divide the "
@@ -356,33 +352,19 @@ class BlockAggregator(nn.Module):
                 "rows, and keep_input."
             )
         width = level_dims[0] // (channels * height)
-        self.blocks = Blocks(level_frames[0], channels, height, width, *block)
-        self.dim = dim
-        self.basis = nn.Linear(self.blocks.n_values, self.blocks.n_features(dim))
-        self.reductions = nn.ModuleList(
-            ConvReduction(level_dim, n_frames, hidden_dim, last_frames)
-            for level_dim, n_frames in zip(level_dims[1:], level_frames[1:], strict=True)
-        )
-        self.maps = nn.ModuleList(nn.Linear(part.out_dim, dim) for part in self.reductions)
-        for added in self.maps:
-            nn.init.zeros_(added.weight)
-            nn.init.zeros_(added.bias)
+        blocks = Blocks(level_frames[0], channels, height, width, *block)
+        basis = nn.Linear(blocks.n_values, blocks.n_features(dim))
+        super().__init__(basis, level_dims, level_frames, dim, hidden_dim, last_frames)
+        self.blocks, self.dim = blocks, dim
 
-    @torch.no_grad()
     def start_from_blocks(
         self, analysis: Float[Tensor, "feature value"], offset: Float[Tensor, " feature"]
     ) -> list[nn.Parameter]:
         """Sets the map, a row for each number of a block, and what is added. Gives what it set."""
-        self.basis.weight.copy_(analysis)
-        self.basis.bias.copy_(offset)
-        return [self.basis.weight, self.basis.bias]
+        return self._start_basis(analysis, offset)
 
-    def forward(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch dim"]:
+    def forward(self, levels: Levels) -> Vector:
         blocks = self.blocks
         shape = (blocks.channels, blocks.height, blocks.width)
-        vector = blocks.ordered(self.basis(blocks.split(levels[0].unflatten(2, shape))), self.dim)
-        for level, reduction, added in zip(levels[1:], self.reductions, self.maps, strict=True):
-            vector = vector + added(reduction(level))
-        return vector
+        codes = self.basis(blocks.split(levels[0].unflatten(2, shape)))
+        return self._with_deeper(blocks.ordered(codes, self.dim), levels)

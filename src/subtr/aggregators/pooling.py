@@ -8,6 +8,16 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from subtr.params import Depth, Dim, NFrames
+
+Level = Float[Tensor, "batch frame dim"]
+
+Levels = list[Float[Tensor, "batch _frame_l _dim_l"]]
+
+Pooled = Float[Tensor, "batch feature"]
+
+Vector = Float[Tensor, "batch dim"]
+
 
 class MeanAggregator(nn.Module):
     """Mean over the frames of each level, then one linear map: the usual practice.
@@ -21,31 +31,26 @@ class MeanAggregator(nn.Module):
         super().__init__()
         self.map = nn.Linear(sum(level_dims), dim)
 
-    def forward(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch dim"]:
-        return self.map(torch.cat([level.mean(dim=1) for level in levels], dim=-1))
+    def pooled(self, level: Level) -> Pooled:
+        """What goes to the linear map of a level."""
+        return level.mean(dim=1)
+
+    def forward(self, levels: Levels) -> Vector:
+        return self.map(torch.cat([self.pooled(level) for level in levels], dim=-1))
 
 
-class NearestAggregator(nn.Module):
+class NearestAggregator(MeanAggregator):
     """The frame of each level that is nearest to the middle of the TR, then one linear map.
 
-    Arguments
-        level_dims, level_frames: features and frames of each level.
-        dim: size of the vector.
+    Arguments: see `MeanAggregator`.
     """
 
-    def __init__(self, level_dims: list[int], level_frames: list[int], dim: int):
-        super().__init__()
-        self.map = nn.Linear(sum(level_dims), dim)
-
-    def forward(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch dim"]:
-        return self.map(torch.cat([level[:, level.shape[1] // 2] for level in levels], dim=-1))
+    def pooled(self, level: Level) -> Pooled:
+        """The middle frame."""
+        return level[:, level.shape[1] // 2]
 
 
-class LanczosAggregator(nn.Module):
+class LanczosAggregator(MeanAggregator):
     """Each level low-passed by a Lanczos kernel and sampled in the middle of the TR; a linear map.
 
     Only the TR's own frames are used, so the kernel ends at the TR's borders; its weights sum to 1
@@ -68,12 +73,11 @@ class LanczosAggregator(nn.Module):
         level_frames: list[int],
         dim: int,
         *,
-        lobes: Annotated[int, Field(ge=1, le=64)] = 3,
+        lobes: Depth = 3,
         cutoff: Annotated[float, Field(gt=0, le=4096)] = 1.0,
     ):
-        super().__init__()
+        super().__init__(level_dims, level_frames, dim)
         self.lobes, self.cutoff = lobes, cutoff
-        self.map = nn.Linear(sum(level_dims), dim)
 
     def weights(self, n_frames: int) -> Float[Tensor, " frame"]:
         """What each of a TR's frames counts at mid-TR; sums to 1, and is negative in side lobes."""
@@ -84,13 +88,9 @@ class LanczosAggregator(nn.Module):
         kernel = torch.sinc(at) * torch.sinc(at / self.lobes) * (at.abs() < self.lobes)
         return (kernel / kernel.sum()).to(self.map.weight.dtype)
 
-    def forward(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch dim"]:
-        samples = [
-            torch.einsum("t, b t d -> b d", self.weights(level.shape[1]), level) for level in levels
-        ]
-        return self.map(torch.cat(samples, dim=-1))
+    def pooled(self, level: Level) -> Pooled:
+        """The weighted sum of the frames."""
+        return torch.einsum("t, b t d -> b d", self.weights(level.shape[1]), level)
 
 
 class FrameScores(nn.Module):
@@ -112,9 +112,7 @@ class FrameScores(nn.Module):
         # An offset common to all frames would cancel in the softmax over them.
         self.score = nn.Linear(hidden_dim, n_scores, bias=False)
 
-    def forward(
-        self, frames: Float[Tensor, "batch frame dim"]
-    ) -> Float[Tensor, "batch frame score"]:
+    def forward(self, frames: Level) -> Float[Tensor, "batch frame score"]:
         hidden = self.hidden(frames).tanh()
         if self.gate is not None:
             hidden = hidden * self.gate(frames).sigmoid()
@@ -146,7 +144,7 @@ class AdaptiveAggregator(nn.Module):
         dim: int,
         *,
         weights: Literal["shared", "per_feature"] = "shared",
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 32,
+        hidden_dim: Dim = 32,
         gated: bool = False,
     ):
         super().__init__()
@@ -156,17 +154,13 @@ class AdaptiveAggregator(nn.Module):
         )
         self.map = nn.Linear(sum(level_dims), dim)
 
-    def weights(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> list[Float[Tensor, "batch _frame_l _score_l"]]:
+    def weights(self, levels: Levels) -> list[Float[Tensor, "batch _frame_l _score_l"]]:
         """What each frame counts, once or for each feature; sums to 1 over a level's frames."""
         return [
             scores(level).softmax(dim=1) for scores, level in zip(self.scores, levels, strict=True)
         ]
 
-    def forward(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch dim"]:
+    def forward(self, levels: Levels) -> Vector:
         means = [
             (weight * level).sum(dim=1)
             for weight, level in zip(self.weights(levels), levels, strict=True)
@@ -213,9 +207,7 @@ class MultiScaleAggregator(nn.Module):
         level_frames: list[int],
         dim: int,
         *,
-        bins: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=16)
-        ] = (1, 2, 4, 8, 16),
+        bins: Annotated[tuple[NFrames, ...], Field(min_length=1, max_length=16)] = (1, 2, 4, 8, 16),
     ):
         super().__init__()
         self.level_bins = [
@@ -227,9 +219,7 @@ class MultiScaleAggregator(nn.Module):
         ]
         self.map = nn.Linear(sum(sizes), dim)
 
-    def averages(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> list[Float[Tensor, "batch _bin_l _dim_l"]]:
+    def averages(self, levels: Levels) -> list[Float[Tensor, "batch _bin_l _dim_l"]]:
         """Each level's bins, coarse first and in order of time."""
         return [
             torch.einsum(
@@ -240,9 +230,7 @@ class MultiScaleAggregator(nn.Module):
             for bins, level in zip(self.level_bins, levels, strict=True)
         ]
 
-    def forward(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch dim"]:
+    def forward(self, levels: Levels) -> Vector:
         flat = [rearrange(average, "b n d -> b (n d)") for average in self.averages(levels)]
         return self.map(torch.cat(flat, dim=-1))
 
@@ -275,9 +263,7 @@ class AttentionAggregator(nn.Module):
         self.queries = nn.Parameter(torch.randn(len(level_dims), n_queries, key_dim))
         self.map = nn.Linear(n_queries * sum(level_dims), dim)
 
-    def weights(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> list[Float[Tensor, "batch query _frame_l"]]:
+    def weights(self, levels: Levels) -> list[Float[Tensor, "batch query _frame_l"]]:
         """What each query gives to each frame of each level; sums to 1 over the frames."""
         scale = self.queries.shape[-1] ** -0.5
         return [
@@ -285,9 +271,7 @@ class AttentionAggregator(nn.Module):
             for level, key, query in zip(levels, self.keys, self.queries, strict=True)
         ]
 
-    def forward(
-        self, levels: list[Float[Tensor, "batch _frame_l _dim_l"]]
-    ) -> Float[Tensor, "batch dim"]:
+    def forward(self, levels: Levels) -> Vector:
         sums = [
             rearrange(torch.einsum("b q t, b t d -> b q d", weight, level), "b q d -> b (q d)")
             for weight, level in zip(self.weights(levels), levels, strict=True)

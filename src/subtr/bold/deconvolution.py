@@ -18,7 +18,7 @@ from sklearn.linear_model import LassoLarsIC
 from subtr.bold.hrf import hrf, hrf_kernel
 from subtr.metrics.bold import parcels_alike
 from subtr.params import SettingsError
-from subtr.timeline import HRF_DURATION_S
+from subtr.timeline import HRF_DURATION_S, consecutive
 
 # Variance of the noise over that of the activity; of these the likeliest is chosen.
 _RATIOS = np.logspace(-3.5, 2.5, 61)
@@ -148,10 +148,7 @@ class Deconvolution:
         finite = np.isfinite(bold[part])
         for parcels in parcels_alike(finite):
             trs = part[finite[:, parcels[0]]]
-            if not len(trs):
-                continue
-            breaks = np.flatnonzero((np.diff(trs) != 1) | (np.diff(run_of_tr[trs]) != 0)) + 1
-            for stretch in np.split(trs, breaks):
+            for stretch in consecutive(trs, run_of_tr):
                 if len(stretch) >= 3 * self.n_unseen_trs:
                     yield stretch, parcels
 

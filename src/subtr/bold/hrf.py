@@ -1,7 +1,7 @@
-""""""
+"""The haemodynamic response: causal, in seconds, exact for activity that is constant in steps."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -11,8 +11,6 @@ from scipy.stats import gamma
 from subtr.params import SettingsError
 from subtr.timeline import HRF_DURATION_S
 
-# The haemodynamic response: causal, in seconds, exact for activity that is constant in steps.
-#
 # The response to a box of activity is the difference of two integrals of the double gamma, and the
 # integral of a gamma density is known. So a response sampled at the volumes' times does not depend
 # on the step that activity is given in, nor on the TR.
@@ -52,26 +50,22 @@ class DoubleGamma:
 
     def density(self, times_s: float | np.ndarray) -> float | np.ndarray:
         """The response per second, before it is cut off and scaled."""
-        peak = gamma.pdf(times_s, self.peak_shape, scale=self.peak_scale_s)
-        under = gamma.pdf(times_s, self.undershoot_shape, scale=self.undershoot_scale_s)
-        return peak - self.undershoot_ratio * under
+        return self._less_undershoot(gamma.pdf, times_s)
 
     def integral(self, times_s: float | np.ndarray) -> float | np.ndarray:
         """Integral of ``density`` from 0 to each time."""
-        peak = gamma.cdf(times_s, self.peak_shape, scale=self.peak_scale_s)
-        under = gamma.cdf(times_s, self.undershoot_shape, scale=self.undershoot_scale_s)
+        return self._less_undershoot(gamma.cdf, times_s)
+
+    def _less_undershoot(self, of, times_s):
+        peak = of(times_s, self.peak_shape, scale=self.peak_scale_s)
+        under = of(times_s, self.undershoot_shape, scale=self.undershoot_scale_s)
         return peak - self.undershoot_ratio * under
 
     def with_peak(self, peak_s: float) -> "DoubleGamma":
         """The same response stretched in time so that its first gamma peaks at ``peak_s``."""
         stretch = peak_s / ((self.peak_shape - 1) * self.peak_scale_s)
-        return DoubleGamma(
-            self.peak_shape,
-            self.peak_scale_s * stretch,
-            self.undershoot_shape,
-            self.undershoot_scale_s * stretch,
-            self.undershoot_ratio,
-        )
+        scales = {"peak_scale_s": self.peak_scale_s, "undershoot_scale_s": self.undershoot_scale_s}
+        return replace(self, **{name: scale_s * stretch for name, scale_s in scales.items()})
 
 
 # The parameters of SPM12 (spm_hrf) and, for Glover 1999, those that nilearn uses, so that results

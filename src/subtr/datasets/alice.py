@@ -1,4 +1,8 @@
-""""""
+"""Alice in Wonderland: 27 listeners of a 12-minute story, six regions, and every word's time.
+
+Source: Brennan, Stabler, Van Wagenen, Luh and Hale 2016, Abstract linguistic structure correlates
+with temporal activity during naturalistic comprehension, Brain and Language 157-158 (CC BY 4.0).
+"""
 
 import re
 import warnings
@@ -52,11 +56,6 @@ def word_rate(words: pd.DataFrame, clock: Clock) -> Float64[np.ndarray, "tr 1"]:
     return np.bincount(inside, minlength=clock.n_trs).astype(np.float64)[:, None]
 
 
-# Alice in Wonderland: 27 listeners of a 12-minute story, six regions, and every word's time.
-#
-# Source: Brennan, Stabler, Van Wagenen, Luh and Hale 2016, Abstract linguistic structure correlates
-# with temporal activity during naturalistic comprehension, Brain and Language 157-158 (CC BY 4.0).
-
 # Columns of the time courses, from the README of the data: anterior temporal (left, right), left
 # posterior temporal, inferior parietal, premotor, inferior frontal.
 REGIONS = ("LATL", "RATL", "LPTL", "LIPL", "LPreM", "LIFG")
@@ -64,15 +63,10 @@ REGIONS = ("LATL", "RATL", "LPTL", "LIPL", "LPreM", "LIFG")
 # The first ten volumes were discarded, which are the 20 s of silence before the story. What was on
 # then is known, and shapes the volumes after: BOLD rises steeply when silence ends.
 DISCARDED_TRS = 10
-
 RECORDED_TRS = 362
-
 N_TRS = DISCARDED_TRS + RECORDED_TRS
-
 N_PREDICTORS = 12
-
 _RECORDING = "alice_speech_resynthesised_16k.ogg"
-
 _RESYNTHESISED = (
     "The sound is speech resynthesised word by word at the real word times, not the reading that "
     "the listeners heard."

@@ -1,33 +1,34 @@
-""""""
+"""Any BIDS study of films or sounds, from fMRIPrep's derivatives: volumes, surfaces or CIFTI.
+
+Source: Gorgolewski et al. 2016, The brain imaging data structure, Scientific Data 3; Esteban et al.
+2019, fMRIPrep, Nature Methods 16.
+"""
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32, UInt8
 from pydantic import Field
 
-from subtr.datasets.bids_bold import (
+from subtr.datasets.bids_derivatives import (
     Atlas,
     ConfoundSettings,
-    joined_confounds,
-    parcel_bold,
-    read_atlas,
-    run_confounds,
-)
-from subtr.datasets.bids_files import (
     Images,
     RunFiles,
     RunKey,
     derivatives_folder,
     find_runs,
     inherited,
+    joined_confounds,
+    parcel_bold,
+    read_atlas,
     repetition_time_s,
+    run_confounds,
 )
 from subtr.datasets.study import Study
 from subtr.params import SettingsError, StudyError, StudyWarning
@@ -104,49 +105,6 @@ def first_and_last(shown: list[Shown], tr_s: float, n_trs: int) -> tuple[int, in
     first = max(math.floor(min(one.onset_s for one in shown) / tr_s + 1e-6), 0)
     end_s = max(one.onset_s + one.duration_s for one in shown)
     return first, min(math.ceil(end_s / tr_s - 1e-6), n_trs)
-
-
-def run_mel(
-    shown: list[Shown], first: int, clock: Clock, settings: MelSettings
-) -> Float32[np.ndarray, "tr frame mel"]:
-    """Log-mel of all stimuli at their times, silence between them.
-
-    Arguments
-        first: the run's volume that the clock begins with.
-        clock: gives the TR, the number of TRs and of frames; not its onset.
-    """
-    silence = np.zeros(settings.window_samples, np.float32)
-    empty = log_mel_of_sound(silence, settings.rate_hz, Clock(clock.tr_s, 1, 0.0, 1), settings)
-    out = np.tile(empty, (clock.n_trs, clock.frames_per_tr, 1))
-    for one in shown:
-        if probe(one.media).sound_rate_hz is not None:
-            _put(out, one, first, clock, partial(log_mel_of_media, one.media, settings=settings))
-    return out
-
-
-def run_pictures(
-    shown: list[Shown], first: int, clock: Clock, settings: PictureSettings
-) -> UInt8[np.ndarray, "tr picture height width 3"]:
-    """Pictures of all stimuli at their times, black between them; arguments as of `run_mel`."""
-    clock = clock.with_frames(settings.frames_per_tr)
-    shape = (clock.n_trs, clock.frames_per_tr, settings.height, settings.width, 3)
-    out = np.zeros(shape, np.uint8)
-    for one in shown:
-        if probe(one.media).width is not None:
-            _put(out, one, first, clock, partial(pictures_of_media, one.media, settings=settings))
-    return out
-
-
-def _put(out: np.ndarray, one: Shown, first: int, clock: Clock, of_clock) -> None:
-    """Writes what ``of_clock`` gives of a stimulus's own seconds where it was on."""
-    begin, end = first_and_last([one], clock.tr_s, first + clock.n_trs)
-    begin = max(begin, first)
-    if end <= begin:
-        return
-    own = Clock(clock.tr_s, end - begin, begin * clock.tr_s - one.onset_s, clock.frames_per_tr)
-    times_s = own.frame_times_s()
-    on = (times_s >= 0) & (times_s < one.duration_s)
-    out[begin - first : end - first][on] = np.asarray(of_clock(own))[on]
 
 
 def _read_events(file: Path) -> pd.DataFrame:
@@ -252,19 +210,16 @@ def read_run(
             run = said(next(iter(of.values())).key)
             warnings.warn(f"{name} lacks {run}: masked.", StudyWarning, stacklevel=4)
             continue
-        whole = slice(max(starts[name], 0), starts[name] + n_trs)
-        values = series[name].copy()
+        values, trs = series[name].copy(), starts[name] + np.arange(n_trs)
         if settings is not None:
             table, usable = run_confounds(of[name], settings, len(values))
             values[~usable] = np.nan
-            confounds[name] = table.iloc[whole].reset_index(drop=True)
-        kept, before = values[whole], max(-starts[name], 0)
-        bold[name][before : before + len(kept)] = kept
-        confounds[name].index = range(before, before + len(confounds[name]))
-        confounds[name] = confounds[name].reindex(range(n_trs), fill_value=0.0)
-        if len(kept) < n_trs:
+            confounds[name] = table.reindex(trs, fill_value=0.0).set_axis(range(n_trs))
+        have = (trs >= 0) & (trs < len(values))
+        bold[name][have] = values[trs[have]]
+        if not have.all():
             warnings.warn(
-                f"{of[name]} has {len(kept)} of the {n_trs} volumes that the stimulus lasts: the "
+                f"{of[name]} has {have.sum()} of the {n_trs} volumes that the stimulus lasts: the "
                 "others are masked.",
                 StudyWarning,
                 stacklevel=4,
@@ -277,12 +232,6 @@ def said(key: RunKey) -> str:
     """Session and run as a reader would say them."""
     parts = [f"{what} {of}" for what, of in zip(("session", "run"), key, strict=True) if of]
     return " ".join(parts) or "the only run"
-
-
-# Any BIDS study of films or sounds, from fMRIPrep's derivatives: volumes, surfaces or CIFTI.
-#
-# Source: Gorgolewski et al. 2016, The brain imaging data structure, Scientific Data 3; Esteban et
-# al. 2019, fMRIPrep, Nature Methods 16.
 
 
 def load_bids(
@@ -372,16 +321,41 @@ def load_bids(
 
 
 def _stimuli(parts: list[JoinedRun], tr_s, frames_per_tr, mel, pictures):
-    """Sound and pictures of all runs, None where no stimulus has any or the settings have not."""
+    """Log-mel and pictures of all runs, silence and black where nothing was on.
+
+    None where no stimulus has any or the settings have not.
+    """
     infos = [probe(one.media) for part in parts for one in part.shown]
-    clocks = [(part.shown, part.first, Clock(tr_s, part.n_trs, 0.0, frames_per_tr))
-              for part in parts]  # fmt: skip
+    clocks = [Clock(tr_s, part.n_trs, 0.0, frames_per_tr) for part in parts]
     sound = seen = None
     if mel is not None and any(info.sound_rate_hz is not None for info in infos):
-        sound = np.concatenate([run_mel(*one, mel) for one in clocks])
+        silence = np.zeros(mel.window_samples, np.float32)
+        empty = log_mel_of_sound(silence, mel.rate_hz, Clock(tr_s, 1, 0.0, 1), mel)
+        of_media = partial(log_mel_of_media, settings=mel)
+        sound = np.concatenate([_laid(empty[0, 0], *one, "sound_rate_hz", of_media)
+                                for one in zip(parts, clocks, strict=True)])  # fmt: skip
     if pictures is not None and any(info.width is not None for info in infos):
-        seen = np.concatenate([run_pictures(*one, pictures) for one in clocks])
+        black = np.zeros((pictures.height, pictures.width, 3), np.uint8)
+        of_media = partial(pictures_of_media, settings=pictures)
+        clocks = [clock.with_frames(pictures.frames_per_tr) for clock in clocks]
+        seen = np.concatenate([_laid(black, *one, "width", of_media)
+                               for one in zip(parts, clocks, strict=True)])  # fmt: skip
     return sound, seen
+
+
+def _laid(empty: np.ndarray, part: JoinedRun, clock: Clock, track: str, of_media) -> np.ndarray:
+    """A run (TR, frame, ...) of what ``of_media`` gives of each stimulus where it was on."""
+    out = np.tile(empty, (clock.n_trs, clock.frames_per_tr, *[1] * empty.ndim))
+    for one in part.shown:
+        begin, end = first_and_last([one], clock.tr_s, part.first + clock.n_trs)
+        begin = max(begin, part.first)
+        if end <= begin or getattr(probe(one.media), track) is None:
+            continue
+        own = replace(clock, n_trs=end - begin, onset_s=begin * clock.tr_s - one.onset_s)
+        times_s = own.frame_times_s()
+        on = (times_s >= 0) & (times_s < one.duration_s)
+        out[begin - part.first : end - part.first][on] = np.asarray(of_media(one.media, own))[on]
+    return out
 
 
 def _common_tr_s(root, runs: dict[RunKey, dict[str, RunFiles]], asked) -> float:

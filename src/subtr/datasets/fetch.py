@@ -14,7 +14,7 @@ import requests
 from tqdm.auto import tqdm
 
 from subtr.params import SettingsError, StudyError, SubtrError
-from subtr.stimulus.cache import CacheError, cache_dir
+from subtr.stimulus.cache import cache_dir, writing
 
 _CHUNK_BYTES = 1 << 16
 
@@ -65,8 +65,7 @@ class ResumableDownloader:
     def _rest(self, url: str, part: Path, n_there: int) -> None:
         # Compressed on the way, bytes could not be counted.
         headers = {"Accept-Encoding": "identity"}
-        if n_there:
-            headers["Range"] = f"bytes={n_there}-"
+        headers |= {"Range": f"bytes={n_there}-"} if n_there else {}
         with requests.get(url, headers=headers, stream=True, timeout=self.timeout_s) as response:
             if response.status_code == 416:
                 # The server has no more than is there: all of it, or another file's part.
@@ -94,34 +93,30 @@ def explained(name: str, url: str, target: Path) -> Iterator[None]:
         StudyError: offline, no such address, or other content than expected.
         CacheError: the cache cannot be written.
     """
-    try:
-        yield
-    except requests.RequestException as error:
-        kept = " What has come is kept, and the rest is fetched next time."
-        part = part_file(url, target.parent)
-        raise StudyError(
-            f"{name} cannot be fetched from {url} ({type(error).__name__}: {error})."
-            f"{kept if part.exists() else ''} Connect to the internet, or copy the file to "
-            f"{target}."
-        ) from error
-    except ValueError as error:
-        raise StudyError(
-            f"{url} gave other content than the expected SHA-256; nothing was kept. Try again, or "
-            f"copy the right file to {target}."
-        ) from error
-    except OSError as error:
-        with suppress(OSError):
-            part_file(url, target.parent).unlink(missing_ok=True)
-        raise CacheError(
-            f"{target} cannot be written: {error.strerror or error}. Free some space there, or set "
-            "SUBTR_CACHE to a folder that you can write to."
-        ) from error
+    part = part_file(url, target.parent)
+    with writing(target):
+        try:
+            yield
+        except requests.RequestException as error:
+            kept = " What has come is kept, and the rest is fetched next time."
+            raise StudyError(
+                f"{name} cannot be fetched from {url} ({type(error).__name__}: {error})."
+                f"{kept if part.exists() else ''} Connect to the internet, or copy the file to "
+                f"{target}."
+            ) from error
+        except ValueError as error:
+            raise StudyError(
+                f"{url} gave other content than the expected SHA-256; nothing was kept. Try again, "
+                f"or copy the right file to {target}."
+            ) from error
+        except OSError:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
 
 
-# Studies that can be fetched file by file, by address and SHA-256, from where they are published.
-#
-# ``registries/<study>.txt`` lists the files: name, SHA-256, address. `write_registry` makes it from
-# files that are there, so no digest is typed in.
+# Studies that can be fetched file by file, by address and SHA-256, from where they are published:
+# ``registries/<study>.txt`` lists name, SHA-256 and address of each file.
 
 
 @dataclass(frozen=True)
@@ -131,25 +126,32 @@ class OpenStudy:
     Arguments
         cite: what those who use it shall cite.
         licence: as its authors state it.
+        source: where a person gets its files.
     """
 
     cite: str
     licence: str
+    source: str
 
 
 OPEN_STUDIES = {
     "alice": OpenStudy(
         cite="Brennan, Stabler, Van Wagenen, Luh and Hale 2016, Brain and Language 157-158",
         licence="CC BY 4.0",
+        source="Get alice_data_shared and alice_stim_shared (CC BY 4.0) from their authors, or "
+        "from github.com/daandouwe/Thesis at commit ec54039b, folder brain-data/syntax-in-rnng",
     ),
     "sherlock": OpenStudy(
         cite="Chen, Leong, Honey, Yong, Norman and Hasson 2017, Nature Neuroscience 20",
         licence="none stated: use it, cite it, never redistribute it",
+        source="Get roicorr and Sherlock_Segments_1000_NN_2017.xlsx from their authors, who state "
+        "no licence: use and cite them (Chen et al. 2017), never pass them on. They are also in "
+        "github.com/Summer-MIND/mind_2018, folder tutorials/sherlock_nifti_kit_v2_withdata",
     ),
 }
 
 
-def fetch_study(name: str, downloader: ResumableDownloader | None = None) -> Path:
+def fetch_study(name: str) -> Path:
     """All files of an open study, in the cache's ``data``; what is there already stays.
 
     The folder takes its name when it is complete, so that half of it is never taken for the study;
@@ -157,7 +159,6 @@ def fetch_study(name: str, downloader: ResumableDownloader | None = None) -> Pat
 
     Arguments
         name: a name in ``OPEN_STUDIES``.
-        downloader: see `ResumableDownloader`.
 
     Raises
         SettingsError: no such study.
@@ -176,7 +177,7 @@ def fetch_study(name: str, downloader: ResumableDownloader | None = None) -> Pat
     with tqdm(store.registry_files, desc=name, unit="file", delay=2, disable=None) as bar:
         for one in bar:
             with explained(f"{name}: {one}", store.urls[one], done / one):
-                store.fetch(one, downloader=downloader or ResumableDownloader())
+                store.fetch(one, downloader=ResumableDownloader())
     with explained(name, "", done):
         os.replace(growing, done)
     return done
@@ -187,41 +188,10 @@ def registry_file(name: str):
     return files("subtr.datasets").joinpath("registries", f"{name}.txt")
 
 
-def write_registry(folder: Path, address_of: dict[str, str], file: Path) -> None:
-    """Writes a registry of files that lie in ``folder``, with their SHA-256.
-
-    Arguments
-        address_of: name, relative to the folder -> address of the same content.
-        file: where the registry goes.
-    """
-    lines = []
-    for name, address in sorted(address_of.items()):
-        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        lines.append(f"{name} {digest} {address}\n")
-    file.write_text("".join(lines), encoding="utf-8")
-
-
-# Where a person gets what may not, or need not, come with the package.
-_SOURCES = {
-    "alice": (
-        "Get alice_data_shared and alice_stim_shared (CC BY 4.0) from their authors, or from "
-        "github.com/daandouwe/Thesis at commit ec54039b, folder brain-data/syntax-in-rnng"
-    ),
-    "sherlock": (
-        "Get roicorr and Sherlock_Segments_1000_NN_2017.xlsx from their authors, who state no "
-        "licence: use and cite them (Chen et al. 2017), never pass them on. They are also in "
-        "github.com/Summer-MIND/mind_2018, folder tutorials/sherlock_nifti_kit_v2_withdata"
-    ),
-    "speech/hifi_6097": (
-        "Give it 16-bit recordings and a manifest.json, with audio_filepath and text on each line"
-    ),
-}
-
-
 def find_data(name: str) -> Path:
     """The folder of the data called ``name``: in $SUBTR_DATA, else in the cache's ``data``.
 
-    An open study (see ``open_studies``) that is in neither is fetched into the cache.
+    An open study (see ``OPEN_STUDIES``) that is in neither is fetched into the cache.
 
     Arguments
         name: a folder such as "alice" or "speech/hifi_6097".
@@ -235,14 +205,14 @@ def find_data(name: str) -> Path:
     for root in roots:
         if (root / name).is_dir():
             return root / name
-    failed, cause = "", None
+    failed, cause, source = "", None, "Get them from their authors"
     if name in OPEN_STUDIES:
+        source = OPEN_STUDIES[name].source
         try:
             return fetch_study(name)
         except SubtrError as error:
             failed, cause = f" They could not be fetched: {error}", error
     looked = " and ".join(str(root / name) for root in roots)
-    source = _SOURCES.get(name, "Get them from their authors")
     raise StudyError(
         f"The data of {name} are missing: no folder {looked}. {source}; put them into a folder "
         f"{name} and set SUBTR_DATA to the folder that holds it.{failed}"
@@ -263,6 +233,5 @@ def fetch(url: str, sha256: str, name: str) -> Path:
     """
     folder = cache_dir() / "data"
     with explained(name, url, folder / name):
-        downloader = ResumableDownloader()
-        file = pooch.retrieve(url, f"sha256:{sha256}", name, folder, downloader=downloader)
-    return Path(file)
+        digest, downloader = f"sha256:{sha256}", ResumableDownloader()
+        return Path(pooch.retrieve(url, digest, name, folder, downloader=downloader))

@@ -1,4 +1,9 @@
-""""""
+"""Sherlock: 17 viewers of 50 minutes of film, six regions, and a thousand annotated segments.
+
+Source: Chen, Leong, Honey, Yong, Norman and Hasson 2017, Shared memories reveal shared structure in
+neural activity across individuals, Nature Neuroscience 20. No licence is stated: use and cite it,
+never redistribute it.
+"""
 
 import re
 from pathlib import Path
@@ -15,22 +20,17 @@ from subtr.datasets.fetch import find_data
 from subtr.datasets.study import Study
 from subtr.params import StudyError
 from subtr.stimulus.media import probe
-from subtr.stimulus.mel import MelSettings, log_mel_of_media
-from subtr.stimulus.pictures import PictureSettings, pictures_of_media
+from subtr.stimulus.mel import MelSettings
+from subtr.stimulus.pictures import PictureSettings, tracks_of_media
 from subtr.timeline import Clock
 
-# What happens in each segment of the Sherlock film, on the clock of the scanner, within its TRs.
-#
-# A thousand segments were annotated by hand, with onsets in whole seconds, so that 1 in 3 begins on
-# the border of a TR of 1.5 s and 2 in 3 within one.
-
+# Segments were annotated by hand, with onsets in whole seconds, so that 1 in 3 begins on the border
+# of a TR of 1.5 s and 2 in 3 within one.
 TR_S = 1.5
-
 RUN_TRS = (946, 1030)
 
 # A place is a feature of its own when the film stays in it for at least so long.
 _LEAST_PLACE_S = 60.0
-
 _COLUMNS = {
     "onset_s": "Start Time (s)",
     "end_s": "End Time (s)",
@@ -200,12 +200,6 @@ def _means(
     return np.diff(at_edges, axis=0) / np.diff(edges_s)[:, None]
 
 
-# Sherlock: 17 viewers of 50 minutes of film, six regions, and a thousand annotated segments.
-#
-# Source: Chen, Leong, Honey, Yong, Norman and Hasson 2017, Shared memories reveal shared structure
-# in neural activity across individuals, Nature Neuroscience 20. No licence is stated: use and cite
-# it, never redistribute it.
-
 # Name in the files' names -> region. a1_rev comes without series, though there is a file of it.
 REGIONS = {
     "aud_early": "early auditory",
@@ -217,12 +211,10 @@ REGIONS = {
 }
 
 N_TRS = sum(RUN_TRS)
-
 N_VIEWERS = 17
 
 # By how much the authors moved the BOLD back, so that it lies beside what it responds to.
 SHIFT_TRS = 3
-
 _SEGMENTS = "Sherlock_Segments_1000_NN_2017.xlsx"
 
 
@@ -243,7 +235,7 @@ def load_sherlock(
     is its width: several TRs before and after bear on a volume.
 
     Features (TR, frame, feature) are the annotations with their onsets within the TR, see
-    ``sherlock_annotations``; predictors are shown them where there is no film, or ``mel`` is None.
+    `annotation_frames`; predictors are shown them where there is no film, or ``mel`` is None.
     Regressors: "speaking" and "annotations, whole TRs" by the table's own columns of TRs, and, with
     the shift, "annotations, HRF": from their onsets through the SPM response, moved back by the
     same 3 TRs as the BOLD, which is one shift and not two.
@@ -282,7 +274,7 @@ def load_sherlock(
     if media is not None:
         media = Path(media)
         clocks = _clocks(media, [n_trs - n_cut for n_trs in RUN_TRS], frames_per_tr, onsets_s)
-        sound, seen = _tracks(media, clocks, mel, pictures)
+        sound, seen = tracks_of_media(media, clocks, mel, pictures)
     moved = "to when it was measured again" if undo_shift else "beside its film by its authors"
     return Study(
         name="sherlock",
@@ -354,13 +346,3 @@ def _clocks(media: Path, lengths, frames_per_tr: int, onsets_s) -> list[Clock]:
                 "run_onsets_s to the seconds of your file at which the runs begin."
             )
     return clocks
-
-
-def _tracks(media: Path, clocks: list[Clock], mel, pictures):
-    """Log-mel and pictures of all runs, None where the file or the settings have none."""
-    info, sound, seen = probe(media), None, None
-    if mel is not None and info.sound_rate_hz is not None:
-        sound = np.concatenate([log_mel_of_media(media, clock, mel) for clock in clocks])
-    if pictures is not None and info.width is not None:
-        seen = np.concatenate([pictures_of_media(media, clock, pictures) for clock in clocks])
-    return sound, seen

@@ -1,4 +1,4 @@
-""""""
+"""The simulated study: a generated film, and BOLD by a forward model of it that is known."""
 
 import math
 import warnings
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float64, UInt8
 from pydantic import Field
-from scipy.signal import butter, find_peaks, sosfiltfilt
+from scipy.signal import butter, find_peaks, lfilter, sosfiltfilt
 from tqdm.auto import tqdm
 
 from subtr.bold.hrf import HRF_MODELS, hrf_kernel
@@ -23,23 +23,18 @@ from subtr.datasets.simulated_film import (
 )
 from subtr.datasets.study import Study
 from subtr.params import SettingsError, StudyError, StudyWarning
-from subtr.stimulus.cache import CacheError, cache_dir
+from subtr.stimulus.cache import cache_dir, writing
 from subtr.stimulus.media import probe
-from subtr.stimulus.mel import MelSettings, log_mel_of_media
-from subtr.stimulus.pictures import PictureSettings, pictures_of_media, write_film
+from subtr.stimulus.mel import MelSettings
+from subtr.stimulus.pictures import PictureSettings, tracks_of_media, write_film
 from subtr.timeline import Clock
 
 RATES_HZ = (2, 4, 8)
-
 SUB_TR_SOUND = (*(f"rate {rate} Hz" for rate in RATES_HZ), "order", "onset")
-
-CLASSES = ("mean", *SUB_TR_SOUND, "motion")
 
 # Log amplitude from one frame to the next, at about 43 frames a second: 3 dB.
 ONSET_RISE = 0.35
-
 ONSET_ABOVE_HZ = 10.3
-
 ONSETS_APART_S = 0.15
 
 
@@ -166,8 +161,7 @@ def parcel_drives(
     names, tuning, columns = [], [], []
     for name, values in drives.items():
         for index in range(parcels_per_class):
-            column = values[:, index % values.shape[1]]
-            columns.append((column - column.mean()) / column.std())
+            columns.append(_unit(values[:, index % values.shape[1]]))
             names.append(f"{name} {index + 1}")
             tuning.append(name)
     table = pd.DataFrame({"tuning": tuning}, index=pd.Index(names, name="parcel"))
@@ -185,7 +179,6 @@ def _filtered(level, frame_hz, edges_hz, kind):
 
 
 HRF_PEAKS_S = (4.5, 6.5)
-
 _AR1, _DRIFT_SHARE, _DRIFT_S = 0.3, 0.1, 150.0
 
 
@@ -199,7 +192,7 @@ def noise_free_bold(
     for parcel, peak_s in enumerate(peaks_s):
         kernel = hrf_kernel(tr_s, HRF_MODELS["spm"].with_peak(float(peak_s)))
         bold[:, parcel] = np.convolve(drives[:, parcel], kernel)[: len(drives)]
-    return (bold - bold.mean(axis=0)) / bold.std(axis=0)
+    return _unit(bold)
 
 
 def bold_noise(
@@ -207,10 +200,8 @@ def bold_noise(
 ) -> Float64[np.ndarray, "tr parcel"]:
     """Noise of variance 1: AR(1) of 0.3 (90 %) and drifts of 150 s and slower (10 %)."""
     white = rng.standard_normal((n_trs, n_parcels))
-    noise = np.empty_like(white)
-    noise[0] = white[0]
-    for tr in range(1, n_trs):
-        noise[tr] = _AR1 * noise[tr - 1] + math.sqrt(1 - _AR1**2) * white[tr]
+    white[1:] *= math.sqrt(1 - _AR1**2)
+    noise = lfilter([1.0], [1.0, -_AR1], white, axis=0)
     n_waves = max(1, math.floor(2 * n_trs * tr_s / _DRIFT_S))
     waves = np.cos(np.pi * np.outer(np.arange(n_trs) + 0.5, np.arange(1, n_waves + 1)) / n_trs)
     drift = waves @ rng.standard_normal((n_waves, n_parcels))
@@ -301,24 +292,18 @@ def load_simulated(
             "film or a shorter tr_s."
         )
     clock = Clock.covering(float(length_s), float(tr_s), frames_per_tr=frames_per_tr)
-    has_sound = info.sound_rate_hz is not None
-    has_pictures = info.width is not None
-    for has, track, lost in (
-        (has_sound, "sound", "all classes but motion"),
-        (has_pictures or pictures is None, "picture", "the class motion"),
+    for lacks, track, lost in (
+        (info.sound_rate_hz is None, "sound", "all classes but motion"),
+        (info.width is None and pictures is not None, "picture", "the class motion"),
     ):
-        if not has:
+        if lacks:
             warnings.warn(
                 f"{film} has no {track} track: {lost} left out.", StudyWarning, stacklevel=2
             )
-    pictures = pictures if has_pictures else None
     forward_clock = clock.with_frames(max(1, round(tr_s * _FORWARD_FRAME_HZ)))
-    drives = stimulus_drives(
-        log_mel_of_media(film, forward_clock, MelSettings()) if has_sound else None,
-        pictures_of_media(film, clock, PictureSettings()) if pictures else None,
-        tr_s,
-        parcels_per_class,
-    )
+    heard, _ = tracks_of_media(film, [forward_clock], MelSettings(), None)
+    _, seen = tracks_of_media(film, [clock], None, PictureSettings() if pictures else None)
+    drives = stimulus_drives(heard, seen, tr_s, parcels_per_class)
     drives = _varying(drives, film)
     rng = np.random.default_rng([seed, 21])
     activity, parcels = parcel_drives(drives, parcels_per_class)
@@ -328,12 +313,13 @@ def load_simulated(
         subject = f"simulated {index + 1}"
         bold[subject], own = subject_bold(signal, tr_s, snr, rng)
         truth[subject] = {"signal": own}
+    sound, seen = tracks_of_media(film, [clock], mel, pictures)
     return Study(
         name="simulated",
         clock=clock,
-        mel=log_mel_of_media(film, clock, mel) if has_sound else None,
+        mel=sound,
         mel_settings=mel,
-        pictures=pictures_of_media(film, clock, pictures) if pictures else None,
+        pictures=seen,
         bold=bold,
         parcels=parcels,
         truth=truth,
@@ -354,16 +340,12 @@ def generated_film(duration_s: float | int, tr_s: float | int, seed: int) -> Pat
     film = cache_dir() / name
     if film.exists():
         return film
-    try:
+    with writing(film):
         film.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CacheError(
-            f"{film.parent} cannot be made: {error.strerror}. Set SUBTR_CACHE to a folder that "
-            "you can write to."
-        ) from error
     sound = render_sound(sound_scenes(duration_s, tr_s, seed), tr_s, seed)
     shown = iter_generated_pictures(*picture_scenes(duration_s, tr_s, seed), seed)
-    shown = _with_bar(shown, round(duration_s * PICTURE_HZ))
+    bar = {"total": round(duration_s * PICTURE_HZ), "desc": "film", "unit": "picture", "delay": 3}
+    shown = iter(tqdm(shown, **bar, disable=None))
     return write_film(film, shown, PICTURE_HZ, sound, RATE_HZ)
 
 
@@ -396,10 +378,3 @@ def _varying(drives, film):
     if not kept:
         raise StudyError(f"{film} drives no class of parcels: use a film with sound or motion.")
     return kept
-
-
-def _with_bar(pictures, n_pictures):
-    with tqdm(total=n_pictures, desc="film", unit="picture", delay=3, disable=None) as bar:
-        for picture in pictures:
-            yield picture
-            bar.update()

@@ -1,5 +1,6 @@
 """The generated film: pictures, sound and speech with known rhythm."""
 
+import inspect
 import json
 import math
 import subprocess
@@ -7,7 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,15 +22,10 @@ from subtr.stimulus.mel import log_mel_of_sound
 from subtr.timeline import Clock
 
 WIDTH, HEIGHT, PICTURE_HZ = 160, 90, 24
-
 SCENES = ("indoor", "street", "sea", "forest", "desert")
-
 ACTIONS = ("still", "drift", "bounce", "orbit")
-
 SPEEDS_PX_S = (10.0, 20.0, 40.0, 80.0)
-
 SHAPES = ("disc", "square")
-
 _SCENE_TRS = (2, 6)
 
 
@@ -49,13 +44,8 @@ def picture_scenes(
             place on the orbit, in radians), orbit_px (radius). See ``object_positions``.
     """
     rng = np.random.default_rng([seed, 11])
-    shortest, longest = (max(n, math.ceil(n * 0.75 / tr_s)) for n in _SCENE_TRS)
-    n_trs = math.ceil(duration_s / tr_s - 1e-9)
-    lengths = rng.integers(shortest, longest, n_trs)
-    lengths = lengths[: np.searchsorted(np.cumsum(lengths), n_trs) + 1]
-    ends_s = np.minimum(np.cumsum(lengths) * tr_s, duration_s)
-    onsets_s = np.concatenate([[0.0], ends_s[:-1]])
-    n = len(lengths)
+    onsets_s, ends_s = _scene_times_s(duration_s, tr_s, _SCENE_TRS, rng)
+    n = len(onsets_s)
     action = rng.choice(ACTIONS, n)
     scenes = pd.DataFrame(
         {
@@ -85,6 +75,16 @@ def picture_scenes(
         }
     )
     return scenes, objects
+
+
+def _scene_times_s(duration_s, tr_s, n_trs_range, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Onset and end of scenes of whole TRs, at least 1.5 s long."""
+    shortest, longest = (max(n, math.ceil(n * 0.75 / tr_s)) for n in n_trs_range)
+    n_trs = math.ceil(duration_s / tr_s - 1e-9)
+    lengths = rng.integers(shortest, longest, n_trs)
+    lengths = lengths[: np.searchsorted(np.cumsum(lengths), n_trs) + 1]
+    ends_s = np.minimum(np.cumsum(lengths) * tr_s, duration_s)
+    return np.concatenate([[0.0], ends_s[:-1]]), ends_s
 
 
 def object_positions(
@@ -185,7 +185,6 @@ def _draw(picture, track, x_px, y_px):
 
 
 RATE_HZ = 16_000
-
 CARRIERS = ("speech", "music", "tones", "noise", "ripple")
 
 
@@ -247,9 +246,7 @@ def _ripple(n_samples, rng):
 
 
 VOICES = ("en-us+m3", "en-us+f2", "en-gb-scotland+m7", "en-029+f3", "en-gb-x-rp+f4", "en-029+m1")
-
 _GRAMMAR = "article adjective noun verb article noun place article adjective noun"
-
 _WORDS = {
     "article": "the a one every another this that",
     "adjective": "small red quiet open heavy green early strange warm broken",
@@ -284,9 +281,9 @@ def speak(lines: Sequence[Line], rate_hz: int) -> list[Float32[np.ndarray, " _"]
     """
     if not lines:
         return []
-    program = Path(__file__).with_name("espeak_process.py")
+    program = f"{inspect.getsource(_speak_as_program)}\n_speak_as_program()"
     child = subprocess.run(
-        [sys.executable, str(program)],
+        [sys.executable, "-c", program],
         input=json.dumps([asdict(line) for line in lines]).encode(),
         capture_output=True,
         check=False,
@@ -312,6 +309,52 @@ def speak(lines: Sequence[Line], rate_hz: int) -> list[Float32[np.ndarray, " _"]
     return spoken
 
 
+def _speak_as_program() -> None:
+    """Reads a JSON list of `Line` as objects; writes rate_hz and n_samples, then 16-bit samples.
+
+    eSpeak NG seeds its flutter by the clock and keeps its phases from one utterance to the next, so
+    only a fresh process with a seed of its own speaks a list of lines the same each time. `speak`
+    runs this function's source alone there, which starts at once.
+    """
+    import ctypes
+    import json
+    import sys
+
+    import espeakng_loader
+
+    # Names and values of espeak-ng's speak_lib.h.
+    audio_output_synchronous, dont_exit, chars_utf8, position_character = 2, 0x8000, 1, 1
+    parameter_rate, parameter_pitch = 1, 3
+    path = str(espeakng_loader.get_data_path())
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    rate_hz = library.espeak_Initialize(audio_output_synchronous, 0, path.encode(), dont_exit)
+    if rate_hz <= 0:
+        sys.exit(f"it cannot read its data in {path} (code {rate_hz})")
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))
+    heard, spoken = [], []
+
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+    def keep(samples, n_samples, _events):
+        if samples and n_samples > 0:
+            heard.append(ctypes.string_at(samples, 2 * n_samples))
+        return 0
+
+    library.espeak_SetSynthCallback(keep)
+    for line in json.load(sys.stdin):
+        heard.clear()
+        if library.espeak_SetVoiceByName(line["voice"].encode()) != 0:
+            sys.exit(f"it has no voice {line['voice']!r}")
+        library.espeak_SetParameter(parameter_rate, line["words_per_minute"], 0)
+        library.espeak_SetParameter(parameter_pitch, line["pitch"], 0)
+        text = line["text"].encode()
+        size = len(text) + 1
+        library.espeak_Synth(text, size, 0, position_character, 0, chars_utf8, None, None)
+        library.espeak_Synchronize()
+        spoken.append(b"".join(heard))
+    header = {"rate_hz": rate_hz, "n_samples": [len(sound) // 2 for sound in spoken]}
+    sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + b"".join(spoken))
+
+
 # A generated sound: scenes whose carrier, level, modulation, order and onsets know no other.
 #
 # All that happens within a TR is a change of gain that has no mean in log amplitude, laid over
@@ -319,17 +362,14 @@ def speak(lines: Sequence[Line], rate_hz: int) -> list[Float32[np.ndarray, " _"]
 # and level, and neither modulation rate, order nor number of onsets.
 
 MODULATION_HZ = (0.0, 2.0, 4.0, 8.0)
-
 MOST_ONSETS = 4
 
 # Changes of log amplitude: 1 is 8.7 dB.
 _LEVEL, _DEPTH, _RAMP, _BURST = 0.7, (0.6, 1.1), 0.5, 1.8
-
 _BURST_S, _BURST_APART_S = 0.03, 0.2
 
 # Fills the gaps between partials and between words, so that every mel band is above its floor.
 _BED = 0.06
-
 _SOUND_SCENE_TRS = (2, 5)
 
 
@@ -342,13 +382,8 @@ def sound_scenes(duration_s: float | int, tr_s: float | int, seed: int) -> pd.Da
     -1 falls within each TR, 0 flat); onsets (bursts in each TR).
     """
     rng = np.random.default_rng([seed, 1])
-    shortest, longest = (max(n, math.ceil(n * 0.75 / tr_s)) for n in _SOUND_SCENE_TRS)
-    n_trs = math.ceil(duration_s / tr_s - 1e-9)
-    lengths = rng.integers(shortest, longest, n_trs)
-    lengths = lengths[: np.searchsorted(np.cumsum(lengths), n_trs) + 1]
-    ends_s = np.minimum(np.cumsum(lengths) * tr_s, duration_s)
-    onsets_s = np.concatenate([[0.0], ends_s[:-1]])
-    n = len(lengths)
+    onsets_s, ends_s = _scene_times_s(duration_s, tr_s, _SOUND_SCENE_TRS, rng)
+    n = len(onsets_s)
     carrier = _balanced(CARRIERS, n, rng)
     rate_hz = _balanced(MODULATION_HZ, n, rng)
     n_bursts = min(MOST_ONSETS, math.floor((tr_s - _BURST_APART_S) / _BURST_APART_S))

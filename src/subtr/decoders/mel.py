@@ -68,14 +68,15 @@ class ResidualConvolutions(nn.ModuleList):
     Arguments
         hidden_dim: features of a patch.
         depth: how many.
+        convolution: of two dimensions, or of three for 3 x 3 x 3 patches of a film.
     """
 
-    def __init__(self, hidden_dim: int, depth: int):
-        super().__init__(nn.Conv2d(hidden_dim, hidden_dim, 3, padding=1) for _ in range(depth))
+    def __init__(self, hidden_dim: int, depth: int, convolution: type[nn.Module] = nn.Conv2d):
+        super().__init__(convolution(hidden_dim, hidden_dim, 3, padding=1) for _ in range(depth))
 
     def forward(
-        self, latents: Float[Tensor, "batch hidden frame feature"]
-    ) -> Float[Tensor, "batch hidden frame feature"]:
+        self, latents: Float[Tensor, "batch hidden *patch"]
+    ) -> Float[Tensor, "batch hidden *patch"]:
         for convolution in self:
             latents = latents + convolution(F.gelu(latents))
         return latents
@@ -193,11 +194,8 @@ class RefinedDecoder(RedrawnDecoder):
 
 
 _SLOPE = 0.1
-
 _FREQUENCY_KERNEL = 3
-
 _Kernel = Annotated[int, Field(ge=1, le=31)]
-
 _Dilation = Annotated[int, Field(ge=1, le=64)]
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.decoders.mel import LinearDecoder
+from subtr.decoders.mel import LinearDecoder, ResidualConvolutions
 from subtr.stimulus.pictures import Blocks
 
 
@@ -107,9 +107,7 @@ class FilmRefinement(nn.Module):
             "padding": (1, half, half),
         }
         self.take = nn.Conv3d(3, hidden_dim, **kernel)
-        self.blocks = nn.ModuleList(
-            nn.Conv3d(hidden_dim, hidden_dim, 3, padding=1) for _ in range(depth)
-        )
+        self.blocks = ResidualConvolutions(hidden_dim, depth, nn.Conv3d)
         self.give = nn.ConvTranspose3d(hidden_dim, 3, **kernel)
         nn.init.zeros_(self.give.weight)
         nn.init.zeros_(self.give.bias)
@@ -119,9 +117,7 @@ class FilmRefinement(nn.Module):
     ) -> Float[Tensor, "batch rgb frame height width"]:
         height, width = film.shape[3:]
         added = (0, -width % self.patch_pixels, 0, -height % self.patch_pixels)
-        latents = self.take(F.pad(film, (*added, 0, 0)))
-        for block in self.blocks:
-            latents = latents + block(F.gelu(latents))
+        latents = self.blocks(self.take(F.pad(film, (*added, 0, 0))))
         return film + self.give(F.gelu(latents))[..., :height, :width]
 
 

@@ -15,7 +15,6 @@ from subtr.params import Registry, SettingsError, Strict, SubtrError, whole_file
 from subtr.stimulus.mel import MelSettings
 
 VOCODERS = Registry("vocoder", {one.name: one for one in (GriffinLim, HifiGan)})
-
 Content = Literal["speech", "music", "mixed"]
 
 
@@ -68,15 +67,12 @@ def choose_vocoder(content: Content, settings: MelSettings) -> Chosen:
         content: what the sound mostly is. HiFi-GAN learned from speech alone.
         settings: of the spectrograms.
     """
-    if content != "speech":
-        return _griffin_lim(settings, f"the sound is {content}, and hifi_gan knows speech alone")
-    try:
-        return Chosen(HifiGan(settings), f"Sound by {HifiGan.name}: the sound is speech.")
-    except (SettingsError, WeightsError) as error:
-        return _griffin_lim(settings, str(error))
-
-
-def _griffin_lim(settings: MelSettings, why: str) -> Chosen:
+    why = f"the sound is {content}, and hifi_gan knows speech alone"
+    if content == "speech":
+        try:
+            return Chosen(HifiGan(settings), f"Sound by {HifiGan.name}: the sound is speech.")
+        except (SettingsError, WeightsError) as error:
+            why = str(error)
     return Chosen(GriffinLim(settings), f"Sound by {GriffinLim.name}: {why}")
 
 

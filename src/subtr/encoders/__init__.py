@@ -4,7 +4,11 @@ An encoder is built from its input's size and keyword options, and states ``leve
 ``frame_hz(input_frame_hz)`` and ``receptive_field_s(input_frame_hz)`` of each level, fine first.
 """
 
-from subtr.encoders.attention import ConvTransformerEncoder, TransformerEncoder
+from subtr.encoders.attention import (
+    ConvTransformerEncoder,
+    LinearAttentionEncoder,
+    TransformerEncoder,
+)
 from subtr.encoders.convolutional import HierarchicalEncoder, LinearEncoder, MultiscaleEncoder
 from subtr.encoders.dilated import AttentiveDilatedEncoder, DilatedEncoder
 from subtr.encoders.inception import (
@@ -13,10 +17,14 @@ from subtr.encoders.inception import (
     S3dEncoder,
     S3dInceptionEncoder,
 )
-from subtr.encoders.linear_attention import LinearAttentionEncoder
-from subtr.encoders.timesformer import TimesformerEncoder
-from subtr.encoders.video import FlowEncoder, Frame2dEncoder, SlowfastEncoder, TwoStreamEncoder
-from subtr.params import Registry
+from subtr.encoders.video import (
+    FlowEncoder,
+    Frame2dEncoder,
+    SlowfastEncoder,
+    TimesformerEncoder,
+    TwoStreamEncoder,
+)
+from subtr.params import Registry, answer_as
 
 ENCODERS = Registry(
     "encoder",
@@ -46,3 +54,6 @@ PICTURE_ENCODERS = Registry(
         "timesformer": TimesformerEncoder,
     },
 )
+
+
+answer_as(__name__, ENCODERS)

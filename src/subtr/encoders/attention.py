@@ -1,6 +1,8 @@
-"""Attention over frames: transformer and convolutional transformer."""
+"""Attention over frames: transformer, convolutional transformer and linear attention."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -11,12 +13,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.encoders.convolutional import (
+    Activation,
+    Encoder,
     FrameConvolution,
     FrameNorm,
+    Levels,
+    Window,
     activation_layer,
     receptive_frames,
 )
-from subtr.params import SettingsError
+from subtr.params import Depth, Dim, Fraction, Number, SettingsError, WideDim
 
 
 def sinusoids(n_frames: int, like: Float[Tensor, "... dim"]) -> Float[Tensor, "frame dim"]:
@@ -99,11 +105,7 @@ class SoftmaxAttention(nn.Module):
             self.distances = nn.Parameter(torch.randn(n_heads, 1, n_distances) / n_distances**0.5)
 
     def forward(self, frames: Float[Tensor, "batch frame dim"]) -> Float[Tensor, "batch frame dim"]:
-        queries, keys, values = rearrange(
-            self.queries_keys_values(frames), "b t (qkv h d) -> qkv b h t d", qkv=3, h=self.n_heads
-        )
-        if self.rotary:
-            queries, keys = rotated(queries), rotated(keys)
+        queries, keys, values = self.heads(frames)
         dropout = self.dropout if self.training else 0.0
         heads = F.scaled_dot_product_attention(
             queries, keys, values, dropout_p=dropout, is_causal=self.causal
@@ -111,6 +113,15 @@ class SoftmaxAttention(nn.Module):
         if self.distances is not None:
             heads = heads + self._by_distance(values)
         return self.output(rearrange(heads, "b h t d -> b t (h d)"))
+
+    def heads(self, frames: Float[Tensor, "batch frame dim"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (batch, head, frame, dim), turned if rotary."""
+        queries, keys, values = rearrange(
+            self.queries_keys_values(frames), "b t (qkv h d) -> qkv b h t d", qkv=3, h=self.n_heads
+        )
+        if self.rotary:
+            queries, keys = rotated(queries), rotated(keys)
+        return queries, keys, values
 
     def _by_distance(self, values: Float[Tensor, "batch head frame dim"]) -> Tensor:
         """Each frame's sum over the others, weighted by how far away they are."""
@@ -170,30 +181,43 @@ class TransformerBlock(nn.Module):
 
 
 def transformer_blocks(
-    attentions: list[nn.Module],
-    dim: int,
-    feedforward_dim: int,
-    *,
-    pre_norm: bool,
-    activation: str,
-    dropout: float,
+    attentions: list[nn.Module], dim: int, feedforward_dim: int, *, pre_norm: bool = True, **options
 ) -> nn.Sequential:
-    """A block around each attention; with ``pre_norm`` a layer norm at the end."""
-    blocks: list[nn.Module] = [
-        TransformerBlock(
-            attention,
-            dim,
-            feedforward_dim,
-            pre_norm=pre_norm,
-            activation=activation,
-            dropout=dropout,
-        )
-        for attention in attentions
-    ]
+    """A `TransformerBlock` around each attention; with ``pre_norm`` a layer norm at the end."""
+    options["pre_norm"] = pre_norm
+    blocks = [TransformerBlock(one, dim, feedforward_dim, **options) for one in attentions]
     return nn.Sequential(*blocks, *([nn.LayerNorm(dim)] if pre_norm else []))
 
 
-class TransformerEncoder(nn.Module):
+class _AttentionEncoder(Encoder):
+    """A linear map of each frame, ``positions``, then a block around each attention over frames."""
+
+    level_fields = (math.inf,)
+
+    def __init__(
+        self,
+        in_dim: int,
+        hidden_dim: int,
+        attention: Callable[[], nn.Module],
+        depth: int,
+        feedforward_dim: int,
+        positions: str,
+        **options,
+    ):
+        super().__init__()
+        self.positions, self.level_dims = positions, [hidden_dim]
+        self.input = nn.Linear(in_dim, hidden_dim)
+        attentions = [attention() for _ in range(depth)]
+        self.blocks = transformer_blocks(attentions, hidden_dim, feedforward_dim, **options)
+
+    def forward(self, frames: Window) -> Levels:
+        latents = self.input(frames)
+        if self.positions == "absolute":
+            latents = latents + sinusoids(latents.shape[1], latents)
+        return [self.blocks(latents)]
+
+
+class TransformerEncoder(_AttentionEncoder):
     """A linear map of each frame, then blocks of softmax attention over the frames of the window.
 
     Arguments
@@ -223,49 +247,22 @@ class TransformerEncoder(nn.Module):
         self,
         in_dim: int,
         *,
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 64,
-        n_heads: Annotated[int, Field(ge=1, le=256)] = 4,
-        depth: Annotated[int, Field(ge=1, le=64)] = 2,
-        feedforward_dim: Annotated[int, Field(ge=1, le=65536)] = 256,
+        hidden_dim: Dim = 64,
+        n_heads: Number = 4,
+        depth: Depth = 2,
+        feedforward_dim: WideDim = 256,
         positions: Literal["absolute", "rotary", "none"] = "absolute",
         pre_norm: bool = True,
-        activation: Literal["relu", "gelu"] = "gelu",
+        activation: Activation = "gelu",
         causal: bool = False,
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        dropout: Fraction = 0.0,
     ):
-        super().__init__()
-        self.causal, self.positions, self.level_dims = causal, positions, [hidden_dim]
-        self.input = nn.Linear(in_dim, hidden_dim)
-        attentions = [
-            SoftmaxAttention(
-                hidden_dim, n_heads, causal=causal, rotary=positions == "rotary", dropout=dropout
-            )
-            for _ in range(depth)
-        ]
-        self.blocks = transformer_blocks(
-            attentions,
-            hidden_dim,
-            feedforward_dim,
-            pre_norm=pre_norm,
-            activation=activation,
-            dropout=dropout,
-        )
-
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Frames per second of each level."""
-        return [input_frame_hz]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Infinite: all of the window, whatever its length; up to the frame itself if causal."""
-        return [math.inf]
-
-    def forward(
-        self, frames: Float[Tensor, "batch frame feature"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
-        latents = self.input(frames)
-        if self.positions == "absolute":
-            latents = latents + sinusoids(latents.shape[1], latents)
-        return [self.blocks(latents)]
+        rotary = positions == "rotary"
+        how = {"causal": causal, "rotary": rotary, "dropout": dropout}
+        attention = partial(SoftmaxAttention, hidden_dim, n_heads, **how)
+        block = {"pre_norm": pre_norm, "activation": activation, "dropout": dropout}
+        super().__init__(in_dim, hidden_dim, attention, depth, feedforward_dim, positions, **block)
+        self.causal = causal
 
 
 Frames = Annotated[
@@ -273,7 +270,7 @@ Frames = Annotated[
 ]
 
 
-class ConvTransformerEncoder(nn.Module):
+class ConvTransformerEncoder(Encoder):
     """Strided convolutions, then a transformer whose positions come from a grouped convolution.
 
     Arguments
@@ -305,19 +302,19 @@ class ConvTransformerEncoder(nn.Module):
         self,
         in_dim: int,
         *,
-        conv_dim: Annotated[int, Field(ge=1, le=8192)] = 64,
+        conv_dim: Dim = 64,
         kernel_frames: Frames = (4, 4),
         strides: Frames = (2, 2),
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 64,
-        n_heads: Annotated[int, Field(ge=1, le=256)] = 4,
-        depth: Annotated[int, Field(ge=1, le=64)] = 2,
-        feedforward_dim: Annotated[int, Field(ge=1, le=65536)] = 256,
+        hidden_dim: Dim = 64,
+        n_heads: Number = 4,
+        depth: Depth = 2,
+        feedforward_dim: WideDim = 256,
         position_frames: Annotated[int, Field(ge=1, le=512)] = 16,
         position_groups: Annotated[int, Field(ge=1, le=512)] = 4,
         pre_norm: bool = True,
         keep_convolutions: bool = False,
         causal: bool = False,
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        dropout: Fraction = 0.0,
     ):
         super().__init__()
         if len(kernel_frames) != len(strides):
@@ -331,7 +328,6 @@ class ConvTransformerEncoder(nn.Module):
                 "them."
             )
         self.causal, self.keep_convolutions = causal, keep_convolutions
-        self.level_dims = [conv_dim, hidden_dim] if keep_convolutions else [hidden_dim]
         dims = [in_dim] + [conv_dim] * (len(strides) - 1)
         self.convolutions = nn.ModuleList(
             FrameConvolution(dim, conv_dim, kernel, stride=stride, causal=causal)
@@ -344,31 +340,16 @@ class ConvTransformerEncoder(nn.Module):
         )
         # With norms before each sum, the first block begins with one.
         self.position_norm = nn.Identity() if pre_norm else nn.LayerNorm(hidden_dim)
-        self.blocks = transformer_blocks(
-            [
-                SoftmaxAttention(hidden_dim, n_heads, causal=causal, dropout=dropout)
-                for _ in range(depth)
-            ],
-            hidden_dim,
-            feedforward_dim,
-            pre_norm=pre_norm,
-            activation="gelu",
-            dropout=dropout,
-        )
+        how = {"causal": causal, "dropout": dropout}
+        attentions = [SoftmaxAttention(hidden_dim, n_heads, **how) for _ in range(depth)]
+        block = {"pre_norm": pre_norm, "dropout": dropout}
+        self.blocks = transformer_blocks(attentions, hidden_dim, feedforward_dim, **block)
+        kept = slice(None) if keep_convolutions else slice(1, None)
+        self.level_dims = [conv_dim, hidden_dim][kept]
+        self.level_strides = [math.prod(strides)] * len(self.level_dims)
+        self.level_fields = [receptive_frames(self.convolutions), math.inf][kept]
 
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Frames per second of each level."""
-        stride = math.prod(convolution.stride for convolution in self.convolutions)
-        return [input_frame_hz / stride] * len(self.level_dims)
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a frame of each level sees; infinite after the transformer."""
-        local_s = receptive_frames(self.convolutions) / input_frame_hz
-        return [local_s, math.inf] if self.keep_convolutions else [math.inf]
-
-    def forward(
-        self, frames: Float[Tensor, "batch frame feature"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+    def forward(self, frames: Window) -> Levels:
         local = rearrange(frames, "b t c -> b c t")
         for convolution, norm in zip(self.convolutions, self.conv_norms, strict=True):
             local = F.gelu(norm(convolution(local)))
@@ -378,6 +359,167 @@ class ConvTransformerEncoder(nn.Module):
         latents = self.position_norm(latents + rearrange(position, "b c t -> b t c"))
         latents = self.blocks(latents)
         return [local, latents] if self.keep_convolutions else [latents]
+
+
+def decayed_sums(
+    queries: Float[Tensor, "batch head frame key"],
+    keys: Float[Tensor, "batch head frame key"],
+    values: Float[Tensor, "batch head frame value"],
+    log_gates: Float[Tensor, "batch head frame key"] | None = None,
+    chunk_frames: int = 16,
+) -> Float[Tensor, "batch head frame value"]:
+    """Each query times a state that every frame adds its key and value to, and its gate shrinks.
+
+    state_t = exp(log_gates_t) * state_(t-1) + keys_t values_t^T; without gates nothing shrinks.
+    Frames are taken ``chunk_frames`` at a time: all of a chunk at once, the state from one to the
+    next. Every exponent is at most 0, so nothing overflows however strong the gates.
+
+    Source: Katharopoulos et al. 2020, section 3.3, causal; Yang et al. 2023, section 4.
+    """
+    state = values.new_zeros(*keys.shape[:2], keys.shape[-1], values.shape[-1])
+    parts = [queries, keys, values, torch.zeros_like(keys) if log_gates is None else log_gates]
+    sums = []
+    for query, key, value, log_gate in zip(
+        *(part.split(chunk_frames, dim=2) for part in parts), strict=True
+    ):
+        kept = log_gate.cumsum(dim=2)
+        n_frames = query.shape[2]
+        later = torch.ones(n_frames, n_frames, dtype=torch.bool, device=query.device).triu(1)
+        if log_gates is None:
+            scores = (query @ key.mT).masked_fill(later, 0.0)
+        else:
+            decay = kept[:, :, :, None] - kept[:, :, None]
+            decay = decay.masked_fill(later[..., None], -math.inf).exp()
+            scores = torch.einsum("b h i k, b h j k, b h i j k -> b h i j", query, key, decay)
+        sums.append((query * kept.exp()) @ state + scores @ value)
+        left = kept[:, :, -1:]
+        state = left.exp().mT * state + (key * (left - kept).exp()).mT @ value
+    return torch.cat(sums, dim=2)
+
+
+class LinearAttention(nn.Module):
+    """Attention with elu(x) + 1 in place of the softmax.
+
+    Arguments
+        dim: features of a frame, a multiple of ``n_heads``.
+        n_heads: attentions side by side.
+        causal: a frame attends to itself and to those before it.
+
+    Source: Katharopoulos et al. 2020 (arXiv 2006.16236), sections 3.2 and 3.3.
+    """
+
+    def __init__(self, dim: int, n_heads: int, *, causal: bool = False):
+        super().__init__()
+        check_heads(dim, n_heads)
+        self.n_heads, self.causal = n_heads, causal
+        self.queries_keys_values = nn.Linear(dim, 3 * dim)
+        self.output = nn.Linear(dim, dim)
+
+    def forward(self, frames: Float[Tensor, "batch frame dim"]) -> Float[Tensor, "batch frame dim"]:
+        queries, keys, values = rearrange(
+            self.queries_keys_values(frames), "b t (qkv h d) -> qkv b h t d", qkv=3, h=self.n_heads
+        )
+        queries, keys = F.elu(queries) + 1, F.elu(keys) + 1
+        # A value of one sums the weights, which the sum of values is divided by.
+        values = F.pad(values, (0, 1), value=1.0)
+        state = None if self.causal else keys.mT @ values
+        sums = decayed_sums(queries, keys, values) if self.causal else queries @ state
+        heads = sums[..., :-1] / sums[..., -1:]
+        return self.output(rearrange(heads, "b h t d -> b t (h d)"))
+
+
+class GatedLinearAttention(nn.Module):
+    """Linear attention whose memory of past frames fades, as each frame's features decide.
+
+    Arguments
+        dim: features of a frame, a multiple of twice ``n_heads``; keys have half as many.
+        n_heads: attentions side by side.
+        causal: a frame attends to itself and to those before it, as in the paper. Otherwise a
+            second memory goes backwards in time with gates of its own and is added; that is ours.
+
+    Source: Yang et al. 2023 (arXiv 2312.06635), section 4.4.
+    """
+
+    gate_dim, gate_root = 16, 16.0
+
+    def __init__(self, dim: int, n_heads: int, *, causal: bool = True):
+        super().__init__()
+        check_heads(dim, n_heads, even=True)
+        self.n_heads = n_heads
+        n_directions = 1 if causal else 2
+        self.queries, self.keys = (nn.Linear(dim, dim // 2, bias=False) for _ in range(2))
+        self.values = nn.Linear(dim, dim, bias=False)
+        self.gates = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(dim, self.gate_dim, bias=False), nn.Linear(self.gate_dim, dim // 2)
+            )
+            for _ in range(n_directions)
+        )
+        self.norm = nn.LayerNorm(dim // n_heads)
+        self.output_gate = nn.Linear(dim, dim)
+        self.output = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, frames: Float[Tensor, "batch frame dim"]) -> Float[Tensor, "batch frame dim"]:
+        queries, keys, values = map(
+            self._heads, (self.queries(frames), self.keys(frames), self.values(frames))
+        )
+        queries = queries * queries.shape[-1] ** -0.5
+        sums = torch.zeros_like(values)
+        for direction, gate in enumerate(self.gates):
+            # The root keeps gates near 1, so that memory fades slowly.
+            log_gates = F.logsigmoid(self._heads(gate(frames))) / self.gate_root
+            parts = [queries, keys, values, log_gates]
+            if direction:
+                sums = sums + decayed_sums(*(part.flip(2) for part in parts)).flip(2)
+            else:
+                sums = sums + decayed_sums(*parts)
+        heads = rearrange(self.norm(sums), "b h t d -> b t (h d)")
+        return self.output(F.silu(self.output_gate(frames)) * heads)
+
+    def _heads(self, features: Tensor) -> Tensor:
+        return rearrange(features, "b t (h d) -> b h t d", h=self.n_heads)
+
+
+class LinearAttentionEncoder(_AttentionEncoder):
+    """A linear map of each frame, then transformer blocks with linear attention.
+
+    Arguments
+        in_dim: features of a frame.
+        kind: "elu", plain linear attention, or "gated", whose memory fades.
+        hidden_dim: features of a frame of the result.
+        n_heads: attentions side by side in a block.
+        depth: blocks.
+        feedforward_dim: features between the two maps of a block.
+        positions: "absolute" adds sines and cosines of the frame's number in the window; "none"
+            leaves plain linear attention blind to order unless it is causal.
+        causal: a frame sees nothing that comes after it.
+        dropout: fraction of features dropped in training.
+
+    Raises
+        SettingsError: the features do not divide among the heads.
+
+    Source: section 5.2 of the report. Multiplications are saved only where a window has more frames
+    than a head has features.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        *,
+        kind: Literal["elu", "gated"] = "elu",
+        hidden_dim: Dim = 64,
+        n_heads: Number = 4,
+        depth: Depth = 2,
+        feedforward_dim: WideDim = 256,
+        positions: Literal["absolute", "none"] = "absolute",
+        causal: bool = False,
+        dropout: Fraction = 0.0,
+    ):
+        made = GatedLinearAttention if kind == "gated" else LinearAttention
+        attention = partial(made, hidden_dim, n_heads, causal=causal)
+        block = {"dropout": dropout}
+        super().__init__(in_dim, hidden_dim, attention, depth, feedforward_dim, positions, **block)
+        self.causal = causal
 
 
 @torch.no_grad()
@@ -417,12 +559,7 @@ def attention_maps(
 
 
 def _weights(layer: SoftmaxAttention, frames: Tensor) -> Tensor:
-    queries, keys, _ = layer.queries_keys_values(frames).chunk(3, dim=-1)
-    queries, keys = (
-        part.unflatten(-1, (layer.n_heads, -1)).transpose(1, 2) for part in (queries, keys)
-    )
-    if layer.rotary:
-        queries, keys = rotated(queries), rotated(keys)
+    queries, keys, _ = layer.heads(frames)
     scores = queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5
     if layer.causal:
         later = torch.ones_like(scores, dtype=torch.bool).triu(1)

@@ -1,7 +1,7 @@
 """Convolutional encoders of audio: multi-scale, hierarchical and linear."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -12,7 +12,36 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from subtr.params import SettingsError
+from subtr.params import Dim, DimOrNone, Fraction, KernelFrames, SettingsError
+
+Window = Float[Tensor, "batch frame feature"]
+
+Pictures = Float[Tensor, "batch frame rgb height width"]
+
+Levels = list[Float[Tensor, "batch _frame_l _dim_l"]]
+
+Activation = Literal["relu", "gelu"]
+
+
+class Encoder(nn.Module):
+    """Frames of a window to one or more levels of latents, fine first.
+
+    A subclass says of each level: ``level_dims``, its features; ``level_strides``, the frames of
+    the input that make one of it; and ``level_fields``, the frames of the input that one of it
+    sees, ``math.inf`` where that is all of the window, whatever its length.
+    """
+
+    level_dims: list[int]
+    level_strides: Sequence[int] = (1,)
+    level_fields: Sequence[float] = (1,)
+
+    def frame_hz(self, input_frame_hz: float) -> list[float]:
+        """Frames per second of each level."""
+        return [input_frame_hz / stride for stride in self.level_strides]
+
+    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
+        """Seconds of input that a frame of each level sees."""
+        return [n_frames / input_frame_hz for n_frames in self.level_fields]
 
 
 class FrameNorm(nn.Module):
@@ -165,7 +194,7 @@ class MultiscaleConvolution(nn.Module):
         return single
 
 
-class MultiscaleEncoder(nn.Module):
+class MultiscaleEncoder(Encoder):
     """Multi-scale convolution and fusion, then residual blocks of convolution, norm, activation.
 
     Arguments
@@ -190,19 +219,16 @@ class MultiscaleEncoder(nn.Module):
         self,
         in_dim: int,
         *,
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 256,
-        kernel_frames: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=511)], ...], Field(min_length=1)
-        ] = (1, 3, 5, 7, 11),
+        hidden_dim: Dim = 256,
+        kernel_frames: Annotated[tuple[KernelFrames, ...], Field(min_length=1)] = (1, 3, 5, 7, 11),
         depth: Annotated[int, Field(ge=0, le=64)] = 1,
-        block_frames: Annotated[int, Field(ge=1, le=511)] = 3,
+        block_frames: KernelFrames = 3,
         norm: Literal["layer", "group", "batch", "none"] = "layer",
-        activation: Literal["relu", "gelu"] = "gelu",
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        activation: Activation = "gelu",
+        dropout: Fraction = 0.0,
         separable: bool = False,
     ):
         super().__init__()
-        self._sees_window = norm == "group" and depth > 0
         self.level_dims = [hidden_dim]
         self.scales = MultiscaleConvolution(in_dim, hidden_dim, tuple(kernel_frames), separable)
         if block_frames % 2 == 0:
@@ -216,25 +242,12 @@ class MultiscaleEncoder(nn.Module):
             )
             for _ in range(depth)
         )
+        reaches = [max(_reach(branch) for branch in self.scales.branches)]
+        reaches += [_reach(block[0]) for block in self.blocks]
+        # The statistics of a group norm are of the whole window.
+        self.level_fields = [math.inf if norm == "group" and depth else 1 + sum(reaches)]
 
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Frames per second of each level."""
-        return [input_frame_hz]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a frame of each level sees, summed over the layers.
-
-        Infinite where a norm's statistics are of the whole window.
-        """
-        frames = 1 + max(_reach(branch) for branch in self.scales.branches)
-        frames += sum(_reach(block[0]) for block in self.blocks)
-        if self._sees_window:
-            frames = math.inf
-        return [frames / input_frame_hz]
-
-    def forward(
-        self, frames: Float[Tensor, "batch frame feature"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+    def forward(self, frames: Window) -> Levels:
         latents = self.scales(rearrange(frames, "b t c -> b c t"))
         for index, block in enumerate(self.blocks):
             # The first block is the report's; a deeper one adds to what is there.
@@ -264,7 +277,7 @@ def _reach(convolution: nn.Module) -> int:
     return convolution.kernel_size[0] - 1
 
 
-class HierarchicalEncoder(nn.Module):
+class HierarchicalEncoder(Encoder):
     """Levels that are each a convolution of learned sums over spans of the level before.
 
     A level after the first takes ``pool_frames`` frames at a time of the finer one, without
@@ -294,15 +307,13 @@ class HierarchicalEncoder(nn.Module):
         self,
         in_dim: int,
         *,
-        dims: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(min_length=2, max_length=8)
-        ] = (32, 64, 64),
+        dims: Annotated[tuple[Dim, ...], Field(min_length=2, max_length=8)] = (32, 64, 64),
         pool_frames: Annotated[
             tuple[Annotated[int, Field(ge=2, le=512)], ...], Field(min_length=1, max_length=7)
         ] = (8, 8),
-        kernel_frames: Annotated[int, Field(ge=1, le=511)] = 3,
+        kernel_frames: KernelFrames = 3,
         norm: Literal["layer", "group", "batch", "none"] = "layer",
-        activation: Literal["relu", "gelu"] = "gelu",
+        activation: Activation = "gelu",
         causal: bool = False,
     ):
         super().__init__()
@@ -311,8 +322,8 @@ class HierarchicalEncoder(nn.Module):
                 f"pool_frames = {tuple(pool_frames)}: expected {len(dims) - 1} numbers, one "
                 f"between each two of the {len(dims)} levels in dims."
             )
-        self.causal, self.level_dims, self.pool_frames = causal, list(dims), tuple(pool_frames)
-        self._sees_window = norm == "group"
+        self.causal, self.level_dims = causal, list(dims)
+        self.level_strides = [math.prod(pool_frames[:level]) for level in range(len(dims))]
         self.poolings = nn.ModuleList(
             FrameConvolution(dim, dim, span, stride=span, causal=causal)
             for dim, span in zip(dims, pool_frames, strict=False)
@@ -324,25 +335,12 @@ class HierarchicalEncoder(nn.Module):
         self.ends = nn.ModuleList(
             nn.Sequential(norm_layer(norm, dim), activation_layer(activation)) for dim in dims
         )
-
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Frames per second of each level."""
-        spans = [math.prod(self.pool_frames[:level]) for level in range(len(self.level_dims))]
-        return [input_frame_hz / span for span in spans]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a frame of each level sees, summed over the layers."""
-        if self._sees_window:
-            return [math.inf] * len(self.level_dims)
-        layers, fields = [], []
+        layers, self.level_fields = [], []
         for level, convolution in enumerate(self.convolutions):
             layers += [*self.poolings[level - 1 : level], convolution]
-            fields.append(receptive_frames(layers) / input_frame_hz)
-        return fields
+            self.level_fields.append(math.inf if norm == "group" else receptive_frames(layers))
 
-    def forward(
-        self, frames: Float[Tensor, "batch frame feature"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+    def forward(self, frames: Window) -> Levels:
         latents, levels = rearrange(frames, "b t c -> b c t"), []
         for level, (convolution, end) in enumerate(zip(self.convolutions, self.ends, strict=True)):
             if level:
@@ -352,7 +350,7 @@ class HierarchicalEncoder(nn.Module):
         return levels
 
 
-class LinearEncoder(nn.Module):
+class LinearEncoder(Encoder):
     """One linear map of each frame's features.
 
     Arguments
@@ -360,20 +358,10 @@ class LinearEncoder(nn.Module):
         hidden_dim: features of the result; 0 hands the frames on unchanged.
     """
 
-    def __init__(self, in_dim: int, *, hidden_dim: Annotated[int, Field(ge=0, le=8192)] = 128):
+    def __init__(self, in_dim: int, *, hidden_dim: DimOrNone = 128):
         super().__init__()
         self.level_dims = [hidden_dim or in_dim]
         self.map = nn.Linear(in_dim, hidden_dim) if hidden_dim else nn.Identity()
 
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Frames per second of each level."""
-        return [input_frame_hz]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a frame of each level sees."""
-        return [1 / input_frame_hz]
-
-    def forward(
-        self, frames: Float[Tensor, "batch frame feature"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+    def forward(self, frames: Window) -> Levels:
         return [self.map(frames)]

@@ -10,7 +10,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from subtr.encoders.attention import SoftmaxAttention
-from subtr.encoders.convolutional import FrameConvolution, FrameNorm, receptive_frames
+from subtr.encoders.convolutional import (
+    Encoder,
+    FrameConvolution,
+    FrameNorm,
+    Levels,
+    Window,
+    receptive_frames,
+)
+from subtr.params import Depth, Dim, Fraction, KernelFrames, NFrames, Number
 
 
 class GatedLayer(nn.Module):
@@ -59,10 +67,6 @@ class WaveNetStack(nn.Module):
             nn.ReLU(), nn.Conv1d(dim, dim, 1), nn.ReLU(), nn.Conv1d(dim, dim, 1)
         )
 
-    def convolutions(self) -> list[FrameConvolution]:
-        """Those that see more than a frame, in order."""
-        return [layer.convolution for layer in self.layers]
-
     def forward(self, frames: Float[Tensor, "batch dim frame"]) -> Float[Tensor, "batch out frame"]:
         frames = self.input(frames)
         skips = torch.zeros_like(frames)
@@ -79,13 +83,7 @@ class TcnBlock(nn.Module):
     """
 
     def __init__(
-        self,
-        in_dim: int,
-        dim: int,
-        kernel_frames: int,
-        dilation: int,
-        causal: bool,
-        dropout: float,
+        self, in_dim: int, dim: int, kernel_frames: int, dilation: int, causal: bool, dropout: float
     ):
         super().__init__()
         self.first, self.second = (
@@ -103,7 +101,7 @@ class TcnBlock(nn.Module):
         return (inner + self.shortcut(frames)).relu()
 
 
-class DilatedEncoder(nn.Module):
+class DilatedEncoder(Encoder):
     """A stack of convolutions whose dilations double: 1, 2, 4, and so on.
 
     Arguments
@@ -127,19 +125,19 @@ class DilatedEncoder(nn.Module):
         in_dim: int,
         *,
         kind: Literal["wavenet", "tcn"] = "wavenet",
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 64,
+        hidden_dim: Dim = 64,
         kernel_frames: Annotated[int, Field(ge=2, le=511)] = 2,
         depth: Annotated[int, Field(ge=1, le=16)] = 5,
         stacks: Annotated[int, Field(ge=1, le=16)] = 1,
         causal: bool = True,
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        dropout: Fraction = 0.0,
     ):
         super().__init__()
         self.causal, self.level_dims = causal, [hidden_dim]
         dilations = [2**layer for layer in range(depth)] * stacks
         if kind == "wavenet":
             self.stack = WaveNetStack(in_dim, hidden_dim, kernel_frames, dilations, causal)
-            self._convolutions = self.stack.convolutions()
+            convolutions = [layer.convolution for layer in self.stack.layers]
         else:
             dims = [in_dim] + [hidden_dim] * (len(dilations) - 1)
             self.stack = nn.Sequential(
@@ -148,19 +146,10 @@ class DilatedEncoder(nn.Module):
                     for dim, dilation in zip(dims, dilations, strict=True)
                 )
             )
-            self._convolutions = [c for block in self.stack for c in (block.first, block.second)]
+            convolutions = [c for block in self.stack for c in (block.first, block.second)]
+        self.level_fields = [receptive_frames(convolutions)]
 
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Frames per second of each level."""
-        return [input_frame_hz]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a frame of each level sees, summed over the layers."""
-        return [receptive_frames(self._convolutions) / input_frame_hz]
-
-    def forward(
-        self, frames: Float[Tensor, "batch frame feature"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+    def forward(self, frames: Window) -> Levels:
         return [rearrange(self.stack(rearrange(frames, "b t c -> b c t")), "b c t -> b t c")]
 
 
@@ -246,7 +235,7 @@ class EstimateAttention(nn.Module):
         return latents + self.kept(latents) * self.gate(estimate).sigmoid()
 
 
-class AttentiveDilatedEncoder(nn.Module):
+class AttentiveDilatedEncoder(Encoder):
     """Blocks of multi-scale dilated convolution, each followed by attention.
 
     Arguments
@@ -277,18 +266,20 @@ class AttentiveDilatedEncoder(nn.Module):
         in_dim: int,
         *,
         attention: Literal["time", "channel", "estimate", "none"] = "time",
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 64,
-        kernel_frames: Annotated[int, Field(ge=1, le=511)] = 3,
-        dilations: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=16)
-        ] = (1, 2, 4, 8),
-        depth: Annotated[int, Field(ge=1, le=64)] = 2,
-        n_heads: Annotated[int, Field(ge=1, le=256)] = 4,
+        hidden_dim: Dim = 64,
+        kernel_frames: KernelFrames = 3,
+        dilations: Annotated[tuple[NFrames, ...], Field(min_length=1, max_length=16)] = (
+            1,
+            2,
+            4,
+            8,
+        ),
+        depth: Depth = 2,
+        n_heads: Number = 4,
         causal: bool = True,
     ):
         super().__init__()
         self.causal, self.level_dims = causal, [hidden_dim]
-        self._sees_window = attention in ("time", "channel")
         self.input = nn.Conv1d(in_dim, hidden_dim, 1)
         self.scales = nn.ModuleList(
             DilatedScales(hidden_dim, kernel_frames, tuple(dilations), causal) for _ in range(depth)
@@ -300,19 +291,10 @@ class AttentiveDilatedEncoder(nn.Module):
         }
         n_attentions = 0 if attention == "none" else depth
         self.attentions = nn.ModuleList(makers[attention]() for _ in range(n_attentions))
+        reach = sum(max(branch.reach for branch in scales.branches) for scales in self.scales)
+        self.level_fields = [math.inf if attention in ("time", "channel") else 1 + reach]
 
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Frames per second of each level."""
-        return [input_frame_hz]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a frame sees; infinite, all of the window, where attention does."""
-        reaches = [max(branch.reach for branch in scales.branches) for scales in self.scales]
-        return [math.inf if self._sees_window else (1 + sum(reaches)) / input_frame_hz]
-
-    def forward(
-        self, frames: Float[Tensor, "batch frame feature"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+    def forward(self, frames: Window) -> Levels:
         frames = rearrange(frames, "b t c -> b c t")
         latents = self.input(frames)
         for index, scales in enumerate(self.scales):

@@ -6,21 +6,29 @@ from typing import Annotated, Literal
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.encoders.convolutional import activation_layer, receptive_frames
+from subtr.encoders.convolutional import (
+    Activation,
+    Encoder,
+    Levels,
+    Pictures,
+    activation_layer,
+    receptive_frames,
+)
 from subtr.encoders.video import (
     Frame2dEncoder,
     PictureNorm,
     PictureVector,
+    Space,
     VideoConvolution,
+    VideoNorm,
     differences,
     halved,
     video_norm,
 )
-from subtr.params import SettingsError
+from subtr.params import Depth, Dim, DimOrNone, Dims, SettingsError
 
 # Features of each block's branches: 1 x 1; 1 x 1 then 3 x 3, twice; 1 x 1 after pooling.
 # Szegedy et al. 2015 (GoogLeNet), table 1. A number is a pooling over so many pixels and frames.
@@ -118,7 +126,7 @@ class InceptionBlock(nn.Module):
         return torch.cat([branch(film) for branch in self.branches], dim=1)
 
 
-class InceptionEncoder(nn.Module):
+class InceptionEncoder(Encoder):
     """Inception-v1 over frames and pixels, then one vector a frame that is left.
 
     Arguments
@@ -149,10 +157,10 @@ class InceptionEncoder(nn.Module):
             tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(max_length=3)
         ] = (),
         slimming: Literal[1, 2, 4, 8] = 4,
-        hidden_dim: Annotated[int, Field(ge=0, le=8192)] = 128,
-        space: Literal["map", "mean"] = "map",
-        norm: Literal["layer", "batch", "none"] = "layer",
-        activation: Literal["relu", "gelu"] = "gelu",
+        hidden_dim: DimOrNone = 128,
+        space: Space = "map",
+        norm: VideoNorm = "layer",
+        activation: Activation = "gelu",
     ):
         super().__init__()
         strides = tuple(time_strides) or (1, 1, 1)
@@ -178,24 +186,12 @@ class InceptionEncoder(nn.Module):
             layers.append(InceptionBlock(dim, slim, norm, activation, self.separable))
             dim = layers[-1].out_dim
         self.blocks = nn.Sequential(*layers)
-        self.time_strides = strides
+        self.level_strides = [math.prod(strides)]
+        self.level_fields = [receptive_frames(layers)]
         self.vector = PictureVector(dim, halved(height, 5), halved(width, 5), hidden_dim, space)
         self.level_dims = [self.vector.out_dim]
 
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Latents per second."""
-        return [input_frame_hz / math.prod(self.time_strides)]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a latent sees, along the widest branches."""
-        seen, hop = 1, 1
-        for layer in self.blocks:
-            seen, hop = seen + layer.reach * hop, hop * layer.stride
-        return [seen / input_frame_hz]
-
-    def forward(
-        self, pictures: Float[Tensor, "batch frame rgb height width"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+    def forward(self, pictures: Pictures) -> Levels:
         return [self.vector(self.blocks(rearrange(pictures, "b t c h w -> b c t h w")))]
 
 
@@ -241,7 +237,7 @@ def inflated(convolution: nn.Conv2d, kernel_frames: int) -> VideoConvolution:
     return film
 
 
-class I3dEncoder(nn.Module):
+class I3dEncoder(Encoder):
     """`Frame2dEncoder` with convolutions over frames and pixels at once.
 
     Arguments
@@ -261,11 +257,9 @@ class I3dEncoder(nn.Module):
         height: int,
         width: int,
         *,
-        channels: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=1, max_length=8)
-        ] = (16, 32, 64),
+        channels: Dims = (16, 32, 64),
         kernel_frames: Annotated[int, Field(ge=1, le=63)] = 3,
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 128,
+        hidden_dim: Dim = 128,
         start: Literal["inflated", "random"] = "inflated",
     ):
         super().__init__()
@@ -278,6 +272,7 @@ class I3dEncoder(nn.Module):
                 nn.GELU(),
             ]
         self.blocks = nn.Sequential(*layers)
+        self.level_fields = [receptive_frames(layers[::3])]
         left = [halved(pixels, len(channels)) for pixels in (height, width)]
         self.vector = PictureVector(channels[-1], *left, hidden_dim, "map")
         if start == "inflated":
@@ -306,18 +301,7 @@ class I3dEncoder(nn.Module):
         for layer, source in zip(mine, given, strict=True):
             layer.load_state_dict(source.state_dict())
 
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Pictures per second."""
-        return [input_frame_hz]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a latent sees, summed over the convolutions."""
-        layers = [layer for layer in self.blocks if isinstance(layer, VideoConvolution)]
-        return [receptive_frames(layers) / input_frame_hz]
-
-    def forward(
-        self, pictures: Float[Tensor, "batch frame rgb height width"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+    def forward(self, pictures: Pictures) -> Levels:
         return [self.vector(self.blocks(rearrange(pictures, "b t c h w -> b c t h w")))]
 
 
@@ -336,7 +320,7 @@ class I3dInceptionEncoder(InceptionEncoder):
 _GAIN = 5.0
 
 
-class S3dEncoder(nn.Module):
+class S3dEncoder(Encoder):
     """Blocks of a 1 x 3 x 3 convolution that halves pictures, then one over frames alone.
 
     A norm and an activation follow each of the two. The pixels that are left become one vector.
@@ -368,29 +352,25 @@ class S3dEncoder(nn.Module):
         height: int,
         width: int,
         *,
-        channels: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=1, max_length=8)
-        ] = (16, 32, 64),
-        time_strides: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(max_length=8)
-        ] = (),
+        channels: Dims = (16, 32, 64),
+        time_strides: Annotated[tuple[Depth, ...], Field(max_length=8)] = (),
         kernel_frames: Annotated[int, Field(ge=1, le=63)] = 3,
-        hidden_dim: Annotated[int, Field(ge=0, le=8192)] = 128,
-        space: Literal["map", "mean"] = "map",
-        norm: Literal["layer", "batch", "none"] = "layer",
-        activation: Literal["relu", "gelu"] = "gelu",
+        hidden_dim: DimOrNone = 128,
+        space: Space = "map",
+        norm: VideoNorm = "layer",
+        activation: Activation = "gelu",
         shown: Literal["pictures", "differences"] = "pictures",
     ):
         super().__init__()
         self.shown = shown
-        self.time_strides = tuple(time_strides) or (1,) * len(channels)
-        if len(self.time_strides) != len(channels):
+        strides = tuple(time_strides) or (1,) * len(channels)
+        if len(strides) != len(channels):
             raise SettingsError(
-                f"time_strides = {self.time_strides}: expected {len(channels)} numbers, one for "
+                f"time_strides = {strides}: expected {len(channels)} numbers, one for "
                 "each block in channels, or none for 1 everywhere."
             )
         layers: list[nn.Module] = []
-        for before, after, stride in zip((3, *channels), channels, self.time_strides, strict=False):
+        for before, after, stride in zip((3, *channels), channels, strides, strict=False):
             for convolution in (
                 VideoConvolution(before, after, 1, 3, stride_pixels=2),
                 VideoConvolution(after, after, kernel_frames, 1, stride=stride),
@@ -399,21 +379,10 @@ class S3dEncoder(nn.Module):
         self.blocks = nn.Sequential(*layers)
         left = [halved(pixels, len(channels)) for pixels in (height, width)]
         self.vector = PictureVector(channels[-1], *left, hidden_dim, space)
-        self.level_dims = [self.vector.out_dim]
+        self.level_dims, self.level_strides = [self.vector.out_dim], [math.prod(strides)]
+        self.level_fields = [receptive_frames(layers[::3]) + (shown == "differences")]
 
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Latents per second."""
-        return [input_frame_hz / math.prod(self.time_strides)]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a latent sees, summed over the convolutions."""
-        layers = [layer for layer in self.blocks if isinstance(layer, VideoConvolution)]
-        before = 1 if self.shown == "differences" else 0
-        return [(receptive_frames(layers) + before) / input_frame_hz]
-
-    def forward(
-        self, pictures: Float[Tensor, "batch frame rgb height width"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+    def forward(self, pictures: Pictures) -> Levels:
         if self.shown == "differences":
             pictures = _GAIN * differences(pictures)
         return [self.vector(self.blocks(rearrange(pictures, "b t c h w -> b c t h w")))]

@@ -1,4 +1,10 @@
-""""""
+"""Temporal positional encodings: they tell each frame when in its TR it is.
+
+An encoding is built from its options alone. It is given frames, the second since the TR's onset at
+each frame's middle (negative in frames of the TR before) and the TR in seconds, and ``out_dim``
+says how many features a frame has then. What was there stays first; codes are appended. All take
+any number of frames and any TR, also others than those of training.
+"""
 
 import math
 from abc import ABC, abstractmethod
@@ -10,7 +16,17 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.params import Registry, SettingsError
+from subtr.params import Depth, Number, Positive, Registry, SettingsError
+
+Window = Float[Tensor, "batch frame feature"]
+
+Times = Float[Tensor, " frame"]  # seconds since the TR's onset
+
+Channels = Float[Tensor, "frame channel"]
+
+Encoded = Float[Tensor, "batch frame encoded"]
+
+Periods = Float[Tensor, " period"]  # in seconds
 
 
 class TimeChannels(nn.Module, ABC):
@@ -29,17 +45,10 @@ class TimeChannels(nn.Module, ABC):
         return in_dim + self.n_channels
 
     @abstractmethod
-    def channels(
-        self, times_s: Float[Tensor, " frame"], tr_s: float
-    ) -> Float[Tensor, "frame channel"]:
+    def channels(self, times_s: Times, tr_s: float) -> Channels:
         """The code of each moment: seconds since the TR's onset, in a TR of ``tr_s`` seconds."""
 
-    def forward(
-        self,
-        frames: Float[Tensor, "batch frame feature"],
-        times_s: Float[Tensor, " frame"],
-        tr_s: float,
-    ) -> Float[Tensor, "batch frame encoded"]:
+    def forward(self, frames: Window, times_s: Times, tr_s: float) -> Encoded:
         code = self.channels(times_s, tr_s).to(frames.dtype)
         code = repeat(code, "frame channel -> batch frame channel", batch=len(frames))
         return torch.cat([frames, code], dim=-1)
@@ -54,9 +63,7 @@ class ElapsedTime(TimeChannels):
     def __init__(self):
         super().__init__(n_channels=4)
 
-    def channels(
-        self, times_s: Float[Tensor, " frame"], tr_s: float
-    ) -> Float[Tensor, "frame channel"]:
+    def channels(self, times_s: Times, tr_s: float) -> Channels:
         """Seconds, fraction, sine and cosine at each moment."""
         fraction = times_s / tr_s
         angle = 2 * math.pi * fraction
@@ -90,9 +97,9 @@ class RelativePosition(nn.Module):
     def __init__(
         self,
         *,
-        n_heads: Annotated[int, Field(ge=1, le=64)] = 1,
+        n_heads: Depth = 1,
         n_knots: Annotated[int, Field(ge=1, le=1025)] = 31,
-        reach_s: Annotated[float, Field(gt=0)] = 1.0,
+        reach_s: Positive = 1.0,
     ):
         super().__init__()
         self.n_heads, self.reach_s = n_heads, reach_s
@@ -120,12 +127,7 @@ class RelativePosition(nn.Module):
         scores = torch.einsum("b i d, b j d -> b i j", alike, alike) * frames.shape[-1] ** -0.5
         return (scores[:, None] * self.log_sharpness.exp()[:, None, None]).softmax(dim=-1)
 
-    def forward(
-        self,
-        frames: Float[Tensor, "batch frame feature"],
-        times_s: Float[Tensor, " frame"],
-        tr_s: float,
-    ) -> Float[Tensor, "batch frame encoded"]:
+    def forward(self, frames: Window, times_s: Times, tr_s: float) -> Encoded:
         # Frames are evenly spaced; one alone stands for its TR.
         n_frames = len(times_s)
         frame_s = (times_s[-1] - times_s[0]) / (n_frames - 1) if n_frames > 1 else tr_s
@@ -143,18 +145,11 @@ class NoPosition(nn.Module):
         """Features of a frame after encoding, given those before."""
         return in_dim
 
-    def forward(
-        self,
-        frames: Float[Tensor, "batch frame feature"],
-        times_s: Float[Tensor, " frame"],
-        tr_s: float,
-    ) -> Float[Tensor, "batch frame encoded"]:
+    def forward(self, frames: Window, times_s: Times, tr_s: float) -> Encoded:
         return frames
 
 
-def spaced_periods_s(
-    n_periods: int, shortest_s: float, longest_s: float
-) -> Float[Tensor, " period"]:
+def spaced_periods_s(n_periods: int, shortest_s: float, longest_s: float) -> Periods:
     """Periods in seconds from the shortest to the longest, each the same multiple of the last.
 
     Raises
@@ -188,19 +183,13 @@ class Sinusoidal(TimeChannels):
     """
 
     def __init__(
-        self,
-        *,
-        n_periods: Annotated[int, Field(ge=1, le=256)] = 8,
-        shortest_s: Annotated[float, Field(gt=0)] = 0.1,
-        longest_s: Annotated[float, Field(gt=0)] = 8.0,
+        self, *, n_periods: Number = 8, shortest_s: Positive = 0.1, longest_s: Positive = 8.0
     ):
         super().__init__(2 * n_periods)
         periods_s = spaced_periods_s(n_periods, shortest_s, longest_s)
         self.register_buffer("periods_s", periods_s, persistent=False)
 
-    def channels(
-        self, times_s: Float[Tensor, " frame"], tr_s: float
-    ) -> Float[Tensor, "frame channel"]:
+    def channels(self, times_s: Times, tr_s: float) -> Channels:
         """All sines, then all cosines, by rising period."""
         return _waves(times_s, 2 * math.pi / self.periods_s)
 
@@ -223,23 +212,17 @@ class TimeAware(TimeChannels):
     """
 
     def __init__(
-        self,
-        *,
-        n_periods: Annotated[int, Field(ge=1, le=256)] = 8,
-        shortest_s: Annotated[float, Field(gt=0)] = 0.1,
-        longest_s: Annotated[float, Field(gt=0)] = 8.0,
+        self, *, n_periods: Number = 8, shortest_s: Positive = 0.1, longest_s: Positive = 8.0
     ):
         super().__init__(2 * n_periods)
         self.log_periods_s = nn.Parameter(spaced_periods_s(n_periods, shortest_s, longest_s).log())
 
     @property
-    def periods_s(self) -> Float[Tensor, " period"]:
+    def periods_s(self) -> Periods:
         """The periods as they are now, in seconds."""
         return self.log_periods_s.exp()
 
-    def channels(
-        self, times_s: Float[Tensor, " frame"], tr_s: float
-    ) -> Float[Tensor, "frame channel"]:
+    def channels(self, times_s: Times, tr_s: float) -> Channels:
         """All sines, then all cosines, in the order of the periods."""
         return _waves(times_s, 2 * math.pi / self.periods_s)
 
@@ -263,7 +246,7 @@ class LengthScaledPosition(TimeChannels):
         self,
         *,
         n_channels: Annotated[int, Field(ge=2, le=1024, multiple_of=2)] = 32,
-        length_s: Annotated[float, Field(gt=0)] | None = None,
+        length_s: Positive | None = None,
     ):
         super().__init__(n_channels)
         self.length_s = length_s
@@ -271,13 +254,10 @@ class LengthScaledPosition(TimeChannels):
         scaled = torch.exp(-math.log(10000) * exponent) * n_channels
         self.register_buffer("scaled", scaled, persistent=False)
 
-    def channels(
-        self, times_s: Float[Tensor, " frame"], tr_s: float
-    ) -> Float[Tensor, "frame channel"]:
+    def channels(self, times_s: Times, tr_s: float) -> Channels:
         """All sines, then all cosines, by falling frequency."""
         length_s = tr_s if self.length_s is None else self.length_s
-        angle = times_s[:, None] / length_s * self.scaled
-        return torch.cat([angle.sin(), angle.cos()], dim=-1)
+        return _waves(times_s / length_s, self.scaled)
 
 
 class Time2Vec(TimeChannels):
@@ -298,31 +278,18 @@ class Time2Vec(TimeChannels):
     """
 
     def __init__(
-        self,
-        *,
-        n_periods: Annotated[int, Field(ge=1, le=256)] = 8,
-        shortest_s: Annotated[float, Field(gt=0)] = 0.1,
-        longest_s: Annotated[float, Field(gt=0)] = 8.0,
+        self, *, n_periods: Number = 8, shortest_s: Positive = 0.1, longest_s: Positive = 8.0
     ):
         super().__init__(1 + n_periods)
         angular_hz = 2 * math.pi / spaced_periods_s(n_periods, shortest_s, longest_s)
         self.rates = nn.Parameter(torch.cat([torch.ones(1), angular_hz]))
         self.phases = nn.Parameter(torch.cat([torch.zeros(1), 2 * math.pi * torch.rand(n_periods)]))
 
-    def channels(
-        self, times_s: Float[Tensor, " frame"], tr_s: float
-    ) -> Float[Tensor, "frame channel"]:
+    def channels(self, times_s: Times, tr_s: float) -> Channels:
         """The line, then the sines."""
         angle = times_s[:, None] * self.rates + self.phases
         return torch.cat([angle[:, :1], angle[:, 1:].sin()], dim=-1)
 
-
-# Temporal positional encodings: they tell each frame when in its TR it is.
-#
-# An encoding is built from its options alone. It is given frames, the second since the TR's onset
-# at each frame's middle (negative in frames of the TR before) and the TR in seconds, and
-# ``out_dim`` says how many features a frame has then. What was there stays first; codes are
-# appended. All take any number of frames and any TR, also others than those of training.
 
 POSITIONS = Registry(
     "position",

@@ -1,5 +1,6 @@
-"""Encoders of pictures: 2D, frame difference, flow, two-stream and SlowFast."""
+"""Encoders of pictures: 2D, frame difference, flow, two-stream, SlowFast and TimeSformer."""
 
+import math
 from typing import Annotated, Literal
 
 import torch
@@ -9,9 +10,14 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from subtr.encoders.convolutional import activation_layer
-from subtr.params import SettingsError
+from subtr.encoders.attention import SoftmaxAttention, TransformerBlock, sinusoids
+from subtr.encoders.convolutional import Activation, Encoder, Levels, Pictures, activation_layer
+from subtr.params import Depth, Dim, DimOrNone, Dims, Fraction, Number, SettingsError, WideDim
 from subtr.stimulus.flow import optical_flow
+
+Space = Literal["map", "mean"]
+
+VideoNorm = Literal["layer", "batch", "none"]
 
 
 class VideoConvolution(nn.Module):
@@ -131,7 +137,7 @@ def halved(n_pixels: int, times: int = 1) -> int:
     return n_pixels
 
 
-class Frame2dEncoder(nn.Module):
+class Frame2dEncoder(Encoder):
     """Convolutions that halve each picture, then a linear map to one vector a picture.
 
     Arguments
@@ -141,36 +147,19 @@ class Frame2dEncoder(nn.Module):
     """
 
     def __init__(
-        self,
-        height: int,
-        width: int,
-        *,
-        channels: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=1, max_length=8)
-        ] = (16, 32, 64),
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 128,
+        self, height: int, width: int, *, channels: Dims = (16, 32, 64), hidden_dim: Dim = 128
     ):
         super().__init__()
         layers, dim = [], 3
         for wider in channels:
             layers += [nn.Conv2d(dim, wider, 3, stride=2, padding=1), nn.GroupNorm(1, wider)]
             layers.append(nn.GELU())
-            dim, height, width = wider, (height + 1) // 2, (width + 1) // 2
+            dim, height, width = wider, halved(height), halved(width)
         self.convolutions = nn.Sequential(*layers)
         self.map = nn.Linear(dim * height * width, hidden_dim)
         self.level_dims = [hidden_dim]
 
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Pictures per second of each level."""
-        return [input_frame_hz]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a latent of each level sees: one picture."""
-        return [1 / input_frame_hz]
-
-    def forward(
-        self, pictures: Float[Tensor, "batch frame rgb height width"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+    def forward(self, pictures: Pictures) -> Levels:
         n_frames = pictures.shape[1]
         features = self.convolutions(rearrange(pictures, "b t c h w -> (b t) c h w"))
         vectors = self.map(torch.flatten(features, 1))
@@ -198,43 +187,18 @@ def flow_pictures(
     return torch.cat([flow, flow.norm(dim=2, keepdim=True)], dim=2)
 
 
-class FlowEncoder(nn.Module):
-    """A 2D network on optical flow, picture by picture; the first of a window has none.
+class FlowEncoder(Frame2dEncoder):
+    """`Frame2dEncoder` on optical flow, picture by picture; the first of a window has none.
 
-    Arguments
-        height, width: pixels of a picture.
-        channels: features of each halving convolution.
-        hidden_dim: features of a picture in the result.
+    Arguments: see `Frame2dEncoder`.
 
     Source: the motion stream of Simonyan and Zisserman 2014 (Two-Stream), section 3.
     """
 
-    def __init__(
-        self,
-        height: int,
-        width: int,
-        *,
-        channels: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=1, max_length=8)
-        ] = (16, 32, 64),
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 128,
-    ):
-        super().__init__()
-        self.network = Frame2dEncoder(height, width, channels=channels, hidden_dim=hidden_dim)
-        self.level_dims = [hidden_dim]
+    level_fields = (2,)  # its picture and the one before
 
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Pictures per second."""
-        return [input_frame_hz]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a latent sees: its picture and the one before."""
-        return [2 / input_frame_hz]
-
-    def forward(
-        self, pictures: Float[Tensor, "batch frame rgb height width"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
-        return self.network(flow_pictures(pictures))
+    def forward(self, pictures: Pictures) -> Levels:
+        return super().forward(flow_pictures(pictures))
 
 
 def differences(
@@ -247,7 +211,7 @@ def differences(
     return torch.diff(pictures, dim=1, prepend=pictures[:, :1])
 
 
-class TwoStreamEncoder(nn.Module):
+class TwoStreamEncoder(Encoder):
     """A 2D network for pictures and another for their motion, fused picture by picture.
 
     Arguments
@@ -263,18 +227,16 @@ class TwoStreamEncoder(nn.Module):
     "flow"; differences of pictures are the report's lighter way.
     """
 
+    level_fields = (2,)  # its picture and the one before
+
     def __init__(
         self,
         height: int,
         width: int,
         *,
-        channels: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=1, max_length=8)
-        ] = (16, 32, 64),
-        motion_channels: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=1, max_length=8)
-        ] = (8, 16, 32),
-        hidden_dim: Annotated[int, Field(ge=1, le=8192)] = 128,
+        channels: Dims = (16, 32, 64),
+        motion_channels: Dims = (8, 16, 32),
+        hidden_dim: Dim = 128,
         motion: Literal["differences", "flow"] = "differences",
         fusion: Literal["map", "mean", "concatenate"] = "map",
     ):
@@ -286,17 +248,7 @@ class TwoStreamEncoder(nn.Module):
         self.map = nn.Linear(2 * hidden_dim, hidden_dim) if fusion == "map" else nn.Identity()
         self.level_dims = [2 * hidden_dim if fusion == "concatenate" else hidden_dim]
 
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Pictures per second."""
-        return [input_frame_hz]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a latent sees: its picture and the one before."""
-        return [2 / input_frame_hz]
-
-    def forward(
-        self, pictures: Float[Tensor, "batch frame rgb height width"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+    def forward(self, pictures: Pictures) -> Levels:
         (appearance,), (motion,) = self.appearance(pictures), self.motion(self.moved(pictures))
         if self.fusion == "mean":
             return [(appearance + motion) / 2]
@@ -338,7 +290,7 @@ class Bottleneck(nn.Module):
         return self.activation(self.body(film) + self.shortcut(film))
 
 
-class SlowfastEncoder(nn.Module):
+class SlowfastEncoder(Encoder):
     """A network of all pictures, one of every few, and convolutions from the first to the second.
 
     Before each stage of blocks the fast pathway's features, convolved over frames down to the slow
@@ -373,19 +325,15 @@ class SlowfastEncoder(nn.Module):
         height: int,
         width: int,
         *,
-        blocks: Annotated[
-            tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(min_length=1, max_length=6)
-        ] = (1, 1, 1),
+        blocks: Annotated[tuple[Depth, ...], Field(min_length=1, max_length=6)] = (1, 1, 1),
         slow_features: Annotated[int, Field(ge=1, le=512)] = 16,
-        fast_share: Annotated[int, Field(ge=1, le=64)] = 4,
-        slow_frames: Annotated[int, Field(ge=1, le=64)] = 4,
+        fast_share: Depth = 4,
+        slow_frames: Depth = 4,
         lateral_frames: Annotated[int, Field(ge=1, le=63)] = 5,
-        hidden_dims: tuple[
-            Annotated[int, Field(ge=0, le=8192)], Annotated[int, Field(ge=0, le=8192)]
-        ] = (32, 128),
-        space: Literal["map", "mean"] = "map",
-        norm: Literal["layer", "batch", "none"] = "layer",
-        activation: Literal["relu", "gelu"] = "gelu",
+        hidden_dims: tuple[DimOrNone, DimOrNone] = (32, 128),
+        space: Space = "map",
+        norm: VideoNorm = "layer",
+        activation: Activation = "gelu",
     ):
         super().__init__()
         if slow_features % fast_share:
@@ -437,35 +385,29 @@ class SlowfastEncoder(nn.Module):
             for dim, hidden_dim in zip((fast_dim, slow_dim), hidden_dims, strict=True)
         )
         self.level_dims = [vector.out_dim for vector in self.vectors]
+        self.level_strides = [1, slow_frames]
+        self.level_fields = [last - first + 1 for first, last in self._seen()]
 
-    def frame_hz(self, input_frame_hz: float) -> list[float]:
-        """Pictures per second of the fast and of the slow level."""
-        return [input_frame_hz, input_frame_hz / self.slow_frames]
-
-    def receptive_field_s(self, input_frame_hz: float) -> list[float]:
-        """Seconds of input that a latent of each level sees, the slow one through the fast too."""
+    def _seen(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """First and last frame that a latent of each pathway sees, the slow one by the fast too."""
         middle = (self.slow_frames - 1) // 2
         fast, slow = _widened((0, 0), self.fast_stem[0]), (middle, middle)
-        for lateral, fast_stage, slow_stage in zip(
-            self.laterals, self.fast, self.slow, strict=True
-        ):
+        stages = zip(self.laterals, self.fast, self.slow, strict=True)
+        for lateral, fast_stage, slow_stage in stages:
             told = _widened(fast, lateral[0])
             slow = min(slow[0], told[0]), max(slow[1], told[1])
             for block in fast_stage:
                 fast = _widened(fast, block.body[0])
             for block in slow_stage:
                 slow = _widened(slow, block.body[0], hop=self.slow_frames)
-        return [(last - first + 1) / input_frame_hz for first, last in (fast, slow)]
+        return fast, slow
 
-    def forward(
-        self, pictures: Float[Tensor, "batch frame rgb height width"]
-    ) -> list[Float[Tensor, "batch _frame_l _dim_l"]]:
+    def forward(self, pictures: Pictures) -> Levels:
         film = rearrange(pictures, "b t c h w -> b c t h w")
         fast = self.fast_stem(film)
         slow = self.slow_stem(film[:, :, (self.slow_frames - 1) // 2 :: self.slow_frames])
-        for lateral, fast_stage, slow_stage in zip(
-            self.laterals, self.fast, self.slow, strict=True
-        ):
+        stages = zip(self.laterals, self.fast, self.slow, strict=True)
+        for lateral, fast_stage, slow_stage in stages:
             slow = slow_stage(torch.cat([slow, lateral(fast)], dim=1))
             fast = fast_stage(fast)
         return [vector(level) for vector, level in zip(self.vectors, (fast, slow), strict=True)]
@@ -475,3 +417,122 @@ def _widened(seen: tuple[int, int], layer: VideoConvolution, hop: int = 1) -> tu
     """First and last input frame, counted from the first that a latent stands for."""
     before = layer.padding[0]
     return seen[0] - before * hop, seen[1] + (layer.reach - before) * hop
+
+
+_REACH_FRAMES = 8
+
+
+class DividedBlock(nn.Module):
+    """Attention over the frames of each patch, over the patches of each frame, then two maps.
+
+    Arguments
+        dim: features of a patch, a multiple of ``n_heads``.
+        n_heads: attentions side by side, in time and in space.
+        feedforward_dim: features between the two maps.
+        dropout: fraction of features and attention weights dropped in training.
+        rotary, reach_frames: how attention in time knows how far apart frames are, see
+            `SoftmaxAttention`.
+
+    A layer norm comes before each of the three, and each is added to what came in.
+
+    Raises
+        SettingsError: the features do not divide among the heads.
+
+    Source: Bertasius et al. 2021 (TimeSformer), section 3, "divided space-time attention". The
+    linear map that the authors' code adds after attention in time is left out.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        n_heads: int,
+        feedforward_dim: int,
+        dropout: float = 0.0,
+        rotary: bool = False,
+        reach_frames: int = 0,
+    ):
+        super().__init__()
+        self.time_norm = nn.LayerNorm(dim)
+        self.time = SoftmaxAttention(
+            dim, n_heads, rotary=rotary, reach_frames=reach_frames, dropout=dropout
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.space = TransformerBlock(
+            SoftmaxAttention(dim, n_heads, dropout=dropout), dim, feedforward_dim, dropout=dropout
+        )
+
+    def forward(
+        self, patches: Float[Tensor, "batch frame patch dim"]
+    ) -> Float[Tensor, "batch frame patch dim"]:
+        n_batch, n_frames = patches.shape[:2]
+        tracks = rearrange(patches, "b t n d -> (b n) t d")
+        tracks = tracks + self.dropout(self.time(self.time_norm(tracks)))
+        pictures = rearrange(tracks, "(b n) t d -> (b t) n d", b=n_batch)
+        return rearrange(self.space(pictures), "(b t) n d -> b t n d", t=n_frames)
+
+
+class TimesformerEncoder(Encoder):
+    """Patches of pictures, blocks of divided attention, one vector a picture.
+
+    Arguments
+        height, width: pixels of a picture; zeros at the lower right fill the last patches.
+        patch_pixels: side of a patch.
+        dim: features of a patch.
+        n_heads: attentions side by side.
+        depth: blocks.
+        feedforward_dim: features between the two maps of a block.
+        hidden_dim: features of a picture in the result; 0 leaves out the linear map.
+        space: "map", a linear map of all patches, or "mean" over patches first.
+        positions: what tells frames apart: "absolute", sines and cosines of the frame's number, so
+            that any number of frames is taken; "rotary", attention in time turns with how far apart
+            two frames are; "relative", it adds a learned weight of each distance of up to 8 frames;
+            "none", and time has no order. Where a patch lies is learned.
+        dropout: fraction of features and attention weights dropped in training.
+
+    Raises
+        SettingsError: the features do not divide among the heads.
+
+    Source: Bertasius et al. 2021 (TimeSformer). Without its class token, for each picture keeps a
+    vector of its own; its learned numbers of frames are sines and cosines here.
+    """
+
+    level_fields = (math.inf,)
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        *,
+        patch_pixels: Depth = 8,
+        dim: Dim = 64,
+        n_heads: Number = 4,
+        depth: Depth = 2,
+        feedforward_dim: WideDim = 128,
+        hidden_dim: DimOrNone = 128,
+        space: Space = "map",
+        positions: Literal["absolute", "rotary", "relative", "none"] = "absolute",
+        dropout: Fraction = 0.0,
+    ):
+        super().__init__()
+        self.positions = positions
+        rows, columns = (math.ceil(pixels / patch_pixels) for pixels in (height, width))
+        self.added = (0, columns * patch_pixels - width, 0, rows * patch_pixels - height)
+        self.patches = nn.Conv2d(3, dim, patch_pixels, stride=patch_pixels)
+        self.places = nn.Parameter(0.02 * torch.randn(rows * columns, dim))
+        of_time = positions == "rotary", _REACH_FRAMES if positions == "relative" else 0
+        self.blocks = nn.Sequential(
+            *(DividedBlock(dim, n_heads, feedforward_dim, dropout, *of_time) for _ in range(depth))
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.vector = PictureVector(dim, rows, columns, hidden_dim, space)
+        self.level_dims = [self.vector.out_dim]
+        self.rows = rows
+
+    def forward(self, pictures: Pictures) -> Levels:
+        n_frames = pictures.shape[1]
+        patches = self.patches(F.pad(rearrange(pictures, "b t c h w -> (b t) c h w"), self.added))
+        patches = rearrange(patches, "(b t) d r c -> b t (r c) d", t=n_frames) + self.places
+        if self.positions == "absolute":
+            patches = patches + sinusoids(n_frames, self.places)[:, None]
+        latents = self.norm(self.blocks(patches))
+        return [self.vector(rearrange(latents, "b t (r c) d -> b d t r c", r=self.rows))]

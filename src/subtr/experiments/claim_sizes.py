@@ -14,15 +14,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from subtr.aggregators import AGGREGATORS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
-from subtr.encoders.attention import SoftmaxAttention, TransformerBlock
+from subtr.encoders.attention import LinearAttention, SoftmaxAttention, TransformerBlock
 from subtr.encoders.convolutional import (
     MultiscaleConvolution,
     MultiscaleEncoder,
     separable_convolution,
 )
-from subtr.encoders.linear_attention import LinearAttention
 from subtr.encoders.positions import POSITIONS
-from subtr.encoders.timesformer import DividedBlock
+from subtr.encoders.video import DividedBlock
 from subtr.experiments.cost import (
     BYTES_A_PARAMETER,
     count_parameters,

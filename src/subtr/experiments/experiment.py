@@ -340,6 +340,12 @@ class Experiment(ExperimentData):
     """A study and its parameters, with what is trained and scored on it.
 
     Made by `open`. Whatever is finished is read from the run folder, not repeated.
+
+    Example
+        >>> import subtr as st
+        >>> experiment = st.Experiment.open("simulated", "smoke", runs="runs")
+        >>> len(experiment.folds) == experiment.params.n_folds
+        True
     """
 
     def train(self, name: str, seed: int = 0) -> pd.DataFrame:

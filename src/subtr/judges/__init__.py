@@ -21,7 +21,7 @@ from subtr.judges.music import BeatTracker, GenreTagger, MusicTagger
 from subtr.judges.scenes import ColourScenes, EfficientNetScenes, FlowActions, FolderScenes
 from subtr.judges.speech import MoonshineTiny, SpeakerRecogniser, WhisperBase, WhisperTiny
 from subtr.judges.video import FrameQuality, Lpips, ObjectTracker, ShotDetector, Vmaf
-from subtr.params import Registry
+from subtr.params import Registry, answer_as
 
 _CLASSES: list[type[Judge]] = [
     WhisperBase,
@@ -80,3 +80,6 @@ def _row(judge: Judge) -> dict[str, Any]:
     except JudgeMissing as error:
         why_not = str(error)
     return about | {"source": judge.source, "available": not why_not, "why_not": why_not}
+
+
+answer_as(__name__, JUDGES)

@@ -16,6 +16,12 @@ def pearson_r(
     """Pearson correlation of each parcel over the TRs at which both are known.
 
     NaN for a parcel with fewer than 3 such TRs or with a constant series.
+
+    Example
+        >>> import numpy as np, subtr as st
+        >>> series = np.arange(6.0)[:, None] ** 2
+        >>> [round(float(r), 6) for r in st.pearson_r(series, -2 * series)]
+        [-1.0]
     """
     both = np.isfinite(x) & np.isfinite(y)
     n = both.sum(0)
@@ -175,15 +181,14 @@ def calibrated(
     """
     x, y = prediction[trs].astype(np.float64), bold[trs].astype(np.float64)
     known = np.isfinite(x) & np.isfinite(y)
-    n = np.maximum(known.sum(axis=0), 1)
-    x_mean, y_mean = (np.where(known, of, 0.0).sum(axis=0) / n for of in (x, y))
-    dx, dy = np.where(known, x - x_mean, 0.0), np.where(known, y - y_mean, 0.0)
+    x, y = np.where(known, x, np.nan), np.where(known, y, np.nan)
+    x_mean, y_mean = known_mean(x, axis=0), known_mean(y, axis=0)
+    dx, dy = np.nan_to_num(x - x_mean), np.nan_to_num(y - y_mean)
     power = (dx * dx).sum(axis=0)
     power = np.where(power > 0, power, np.inf)
     least = 1e-3 * np.sqrt((dy * dy).sum(axis=0) / power)
     slope = np.maximum((dx * dy).sum(axis=0) / power, least)
-    offset = np.where(known.any(axis=0), y_mean, np.nan)
-    return (prediction - x_mean) * slope + offset
+    return (prediction - x_mean) * slope + y_mean
 
 
 def lag_scan(
@@ -234,7 +239,6 @@ def check_lag(
 
 
 Subjects = Mapping[str, Float[np.ndarray, "tr parcel"]] | Float[np.ndarray, "subject tr parcel"]
-
 LARGEST_R = 1 - 1e-9
 
 
@@ -256,6 +260,12 @@ def split_half_ceiling(
 
     Raises
         SettingsError: fewer than two subjects; no reliability can come from one.
+
+    Example
+        >>> import numpy as np, subtr as st
+        >>> shared = np.random.default_rng(0).normal(size=(50, 3))
+        >>> [round(float(r), 6) for r in st.noise_ceiling({"a": shared, "b": 2 * shared})]
+        [1.0, 1.0, 1.0]
     """
     bold = stacked(bold_by_subject)
     n_subjects = len(bold)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64, Int, Int64, Shaped
+from jaxtyping import Bool, Float, Float64, Int, Int64, Shaped
 from scipy import stats
 
 from subtr.metrics.bold import pearson_r
@@ -110,10 +110,7 @@ def identify(
     Source: Kay et al. 2008, Identifying natural images from human brain activity.
     """
     segment_trs = segments.shape[1]
-    runs = np.zeros(len(measured), int) if run_of_tr is None else run_of_tr
-    first, run = segments[:, 0], runs[segments[:, 0]]
-    apart = np.abs(first[:, None] - first[None, :]) >= segment_trs + overlap_trs
-    rivals = apart | (run[:, None] != run[None, :])
+    rivals = _apart(segments, overlap_trs, run_of_tr)
     if not rivals.any(axis=1).all():
         raise SettingsError(
             f"overlap_trs = {overlap_trs}: of {len(segments)} segments of {segment_trs} TRs, some "
@@ -222,12 +219,16 @@ def comparable_pairs(
     run_of_tr: Int[np.ndarray, " tr"] | None = None,
 ) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
     """Pairs of segments that the slow response does not make alike: far apart, or of two runs."""
+    return np.nonzero(np.triu(_apart(segments, overlap_trs, run_of_tr), k=1))
+
+
+def _apart(segments, overlap_trs: int, run_of_tr) -> Bool[np.ndarray, "segment segment"]:
     first = segments[:, 0]
     apart = np.abs(first[:, None] - first[None, :]) >= segments.shape[1] + overlap_trs
     if run_of_tr is not None:
         run = run_of_tr[first]
         apart |= run[:, None] != run[None, :]
-    return np.nonzero(np.triu(apart, k=1))
+    return apart
 
 
 def representational_similarity(

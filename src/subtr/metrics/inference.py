@@ -320,16 +320,9 @@ def held_out_shift_null(
 def _parts(values: np.ndarray) -> tuple:
     """Spectra of what is known, of its z-scores and of their squares."""
     known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, values, 0.0).sum(axis=0, dtype=np.float64) / count
-    centred = np.where(known, values - mean, 0.0)
-    scale = np.sqrt((centred**2).sum(axis=0) / count)
-    # A constant series leaves dust that must not be blown up.
-    dust = 1e-10 * np.abs(mean) + 1e-300
-    centred = np.where(scale > dust, centred / np.where(scale > dust, scale, 1.0), 0.0)
-    n_trs = len(values)
-    each = (known.astype(np.float64), centred, centred**2)
-    return tuple((fft.rfft(of, axis=0), n_trs) for of in each)
+    # What is constant is 0.
+    z = np.nan_to_num(standardised(values))
+    return tuple((fft.rfft(of, axis=0), len(values)) for of in (known.astype(np.float64), z, z**2))
 
 
 def _moved(fixed: tuple, moving: tuple) -> np.ndarray:
@@ -403,9 +396,8 @@ def phase_null(
 
     Give consecutive TRs without missing predictions.
     """
-    return np.array(
-        [score(phase_randomised(prediction, seed + draw), bold) for draw in range(n_draws)]
-    )
+    draws = range(seed, seed + n_draws)
+    return np.array([score(phase_randomised(prediction, draw), bold) for draw in draws])
 
 
 def false_discovery_q(p: Float[np.ndarray, " test"]) -> Float64[np.ndarray, " test"]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float64, Shaped
-from scipy.fft import rfft, rfftfreq
+from scipy.signal import welch
 
-from subtr.metrics.bold import known_mean
+from subtr.metrics.bold import known_mean, pearson_r
 from subtr.params import SettingsError
 from subtr.stimulus.flow import consistent_pixels, optical_flow
 from subtr.timeline import Clock
@@ -82,6 +82,13 @@ def temporal_preservation(
 
     Arguments
         original, reconstruction: (n_trs, F, feature...), log-mel or pixel values of any scale.
+
+    Example
+        >>> import numpy as np, subtr as st
+        >>> original = np.random.default_rng(0).normal(size=(10, 8, 4))
+        >>> averaged = np.broadcast_to(original.mean(1, keepdims=True), original.shape)
+        >>> st.within_tr_r2(original, original), abs(round(st.within_tr_r2(original, averaged), 6))
+        (1.0, 0.0)
     """
     return preservation_sums(original, reconstruction).score()
 
@@ -127,11 +134,7 @@ def mel_correlation(
     Generous by nature: the spectrum's mean shape alone earns much of it. Read it beside
     ``temporal_preservation``.
     """
-    a = original.astype(np.float64).ravel()
-    b = reconstruction.astype(np.float64).ravel()
-    a, b = a - a.mean(), b - b.mean()
-    norm = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / norm) if norm > 0 else float("nan")
+    return float(pearson_r(original.reshape(-1, 1), reconstruction.reshape(-1, 1))[0])
 
 
 def frame_correlation(
@@ -152,11 +155,8 @@ def frame_correlations(
 ) -> Float64[np.ndarray, "tr frame"]:
     """The correlation of each frame, see `frame_correlation`; NaN where there is none."""
     n_trs, n_frames = original.shape[:2]
-    a = original.astype(np.float64).reshape(n_trs, n_frames, -1)
-    b = reconstruction.astype(np.float64).reshape(n_trs, n_frames, -1)
-    a, b = a - a.mean(2, keepdims=True), b - b.mean(2, keepdims=True)
-    norm = np.sqrt((a * a).sum(2) * (b * b).sum(2))
-    return np.where(norm > 1e-12, (a * b).sum(2) / np.maximum(norm, 1e-12), np.nan)
+    each = (of.reshape(n_trs * n_frames, -1).T for of in (original, reconstruction))
+    return pearson_r(*each).reshape(n_trs, n_frames)
 
 
 System = Callable[[np.ndarray], np.ndarray]
@@ -208,6 +208,13 @@ def modulation_transfer(
 
     Raises
         SettingsError: a rate that the frames cannot carry.
+
+    Example
+        >>> import subtr as st
+        >>> clock = st.load_study("simulated", duration_s=60, n_subjects=2).clock
+        >>> gain = st.modulation_transfer(lambda windows: windows, clock, [2.0, 4.0]).gain
+        >>> [round(float(of), 6) for of in gain]
+        [1.0, 1.0]
     """
     rates = np.asarray(rates_hz, dtype=np.float64)
     if n_phases < 2:
@@ -263,15 +270,14 @@ def modulation_spectrum(
         rates_hz (n,), amplitude (n,) in the frames' unit; rate 0 is left out.
     """
     size = min(round(window_s * frame_hz), len(frames))
-    taper = np.hanning(size + 1)[:-1]
-    starts = range(0, len(frames) - size + 1, max(size // 2, 1))
-    power = 0.0
-    for start in starts:
-        piece = frames[start : start + size].astype(np.float64)
-        piece = (piece - piece.mean(0)) * taper[:, None]
-        power = power + (np.abs(rfft(piece, axis=0)) ** 2).mean(1)
-    amplitude = np.sqrt(power / len(starts)) * 2 / taper.sum()
-    return rfftfreq(size, 1 / frame_hz)[1:], amplitude[1:]
+    rates_hz, power = welch(
+        frames.astype(np.float64), frame_hz, nperseg=size, noverlap=size - max(size // 2, 1),
+        scaling="spectrum", axis=0,
+    )  # fmt: skip
+    power = power.mean(axis=1)
+    if size % 2 == 0:  # where a rate has no negative twin, Welch does not double it
+        power[-1] *= 2
+    return rates_hz[1:], np.sqrt(2 * power[1:])
 
 
 # Whether what moves in a film moves alike in its reconstruction.

@@ -146,14 +146,6 @@ class VectorFitParams(Strict):
         if self.features is not None:
             WhisperEncoder(self.features.model)
 
-    def error(
-        self, settings: MelSettings, tr_s: float, n_frames: int, center: Tensor, scale: Tensor
-    ) -> FeatureError | None:
-        """That of the features, see `FeatureParams.error`; None where there are none to fit."""
-        if self.features is None:
-            return None
-        return self.features.error(settings, tr_s, n_frames, center, scale)
-
 
 _MOST_TRS = 64
 
@@ -242,9 +234,7 @@ class Autoencoder:
         trs: Int[np.ndarray, " _"],
         study: Study,
         fit: VectorFitParams = NO_FIT,
-        carried: Callable[[Float[Tensor, "_ dim"]], Float[Tensor, "_ dim"]] = lambda vectors: (
-            vectors
-        ),
+        carried: Callable[[Tensor], Tensor] | None = None,
     ) -> Float[Tensor, "_ frame *feature"]:
         """TRs of the study as they come back, in the stimulus's own units.
 
@@ -252,18 +242,20 @@ class Autoencoder:
 
         Arguments
             fit: of the vectors to the decoder.
-            carried: what becomes of the vectors on their way to the decoder, such as rounding.
+            carried: what becomes of the vectors (TR, dim) on their way to the decoder, such as
+                rounding; None for nothing.
         """
         tr_s, found = study.clock.tr_s, []
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # A copy: whoever else has the model finds it where it was.
         model = deepcopy(self.model).to(device)
         units = (self.frames.shape[1], self.center, self.scale)
-        features = fit.error(study.mel_settings, tr_s, *units)
+        features = fit.features and fit.features.error(study.mel_settings, tr_s, *units)
         for batch in window_batches(self.frames, consecutive(trs, study.run_of_tr)):
             frames = batch["frames"][0].to(device)
             vectors = model.stream(frames[None], tr_s)[0]
             vectors = fitted_vectors(model.decoder, vectors, frames, fit.steps, fit.step, features)
-            vectors = carried(vectors.to(self.frames.device)).to(device)
+            if carried is not None:
+                vectors = carried(vectors.to(self.frames.device)).to(device)
             found.append(model.decoder(vectors[None])[0].to(self.frames.device))
         return torch.cat(found) * self.scale + self.center

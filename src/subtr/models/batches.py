@@ -1,6 +1,6 @@
 """What a network is shown: windows of stimulus, runs of TRs with their BOLD, altered stimuli."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Float, Int, Shaped
 from scipy.signal import butter, sosfiltfilt
-from torch import Tensor
+from torch import Generator, Tensor
 
 from subtr.datasets.study import Study
 from subtr.params import SettingsError
@@ -46,6 +46,16 @@ def stimulus_of(parts: Mapping[str, Tensor | dict[str, Tensor]]) -> Stimulus:
     if "pictures" in parts:
         return SoundAndPictures(parts["frames"], parts["pictures"])
     return parts["frames"]
+
+
+def runs_of(
+    stimulus: Stimulus, run_of_tr: Int[np.ndarray, " tr"]
+) -> Iterator[tuple[Int[np.ndarray, " _"], Stimulus]]:
+    """The TRs of each run, and the stimulus of them as a batch of one item."""
+    for run in np.unique(run_of_tr):
+        (trs,) = np.nonzero(run_of_tr == run)
+        chosen = torch.as_tensor(trs)
+        yield trs, stimulus_of({name: of[chosen][None] for name, of in parts_of(stimulus).items()})
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -109,6 +119,29 @@ class WindowBatches:
             yield {"frames": rearrange(items, "b (t f) ... -> b t f ...", f=n_frames)}
 
 
+@dataclass
+class ChangedBatches:
+    """Batches that are changed on their way, the same each time that they are gone through.
+
+    Arguments
+        batches: as they are.
+        change: (batch, generator) -> what takes its place.
+        seed: of the generator, from which comes all that is random in the change.
+    """
+
+    batches: Sized
+    change: Callable[[Batch, Generator], Batch]
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        generator = torch.Generator().manual_seed(self.seed)
+        for batch in self.batches:
+            yield self.change(batch, generator)
+
+
 def window_batches(
     frames: Shaped[Tensor, "tr frame *feature"],
     stretches: list[Int[np.ndarray, " _"]],
@@ -124,9 +157,7 @@ def window_batches(
 
 
 def with_context(
-    frames: Float[Tensor, "tr frame *feature"],
-    n_context: int,
-    run_of_tr: Int[np.ndarray, " tr"],
+    frames: Float[Tensor, "tr frame *feature"], n_context: int, run_of_tr: Int[np.ndarray, " tr"]
 ) -> Float[Tensor, "tr wider *feature"]:
     """Each TR's frames with ``n_context`` of its neighbours' on either side; 0 outside of a run."""
     if not n_context:

@@ -124,11 +124,7 @@ class SubjectHeads(nn.Module):
     """
 
     def __init__(
-        self,
-        dim: int,
-        subjects: Sequence[str],
-        n_parcels: int,
-        embedding_dim: int | None = None,
+        self, dim: int, subjects: Sequence[str], n_parcels: int, embedding_dim: int | None = None
     ):
         super().__init__()
         self.subjects = list(subjects)

@@ -355,24 +355,18 @@ def canonical_features(
     return out
 
 
-def mean_mel(
-    log_mel: Float[np.ndarray, "tr frame mel"],
-) -> Float64[np.ndarray, "tr mel"]:
+def mean_mel(log_mel: Float[np.ndarray, "tr frame mel"]) -> Float64[np.ndarray, "tr mel"]:
     """The log-mel averaged over each TR: (n_trs, n_mels), natural log of amplitude."""
     return log_mel.mean(axis=1, dtype=np.float64)
 
 
-def sound_power(
-    log_mel: Float[np.ndarray, "tr frame mel"],
-) -> Float64[np.ndarray, "tr 1"]:
+def sound_power(log_mel: Float[np.ndarray, "tr frame mel"]) -> Float64[np.ndarray, "tr 1"]:
     """Root mean square over each TR of the mel amplitudes: (n_trs, 1), linear."""
     power = np.exp(2 * log_mel.astype(np.float64)).sum(axis=2)
     return np.sqrt(power.mean(axis=1, keepdims=True))
 
 
-def onset_flux(
-    log_mel: Float[np.ndarray, "tr frame mel"],
-) -> Float64[np.ndarray, "tr 1"]:
+def onset_flux(log_mel: Float[np.ndarray, "tr frame mel"]) -> Float64[np.ndarray, "tr 1"]:
     """How much sound begins in each TR: (n_trs, 1), a hand-made sub-TR feature.
 
     Rises of the cube root of mel amplitude from one frame to the next (falls count 0), averaged

@@ -1,4 +1,8 @@
-"""Haemodynamic responses as layers."""
+"""Haemodynamic responses as layers: a TR's activity to the volumes that it is seen in, by name.
+
+Each is an `HrfLayer`, a causal convolution over TRs; a further one needs a class and a line in
+`RESPONSES`.
+"""
 
 import math
 from dataclasses import replace
@@ -16,9 +20,9 @@ from subtr.bold.hrf import HRF_MODELS, VOLUME_FRACTION, bin_kernel, hrf, hrf_ker
 from subtr.params import Registry
 from subtr.timeline import HRF_DURATION_S
 
-# Activity of each TR to BOLD: a causal convolution over TRs, each parcel by a response of its own.
-#
-# What the responses of `subtr.models.responses` have in common.
+Model = Literal["spm", "glover"]
+
+Seconds = Annotated[float | int, Field(ge=0, le=HRF_DURATION_S)]
 
 
 class HrfLayer(nn.Module):
@@ -82,10 +86,6 @@ class HrfLayer(nn.Module):
         return np.maximum(top + offset, 0.0) * self.tr_s
 
 
-# A learned response of three numbers a parcel: when it peaks, how wide it is, how it dips after.
-#
-# Fewer and smoother than a weight a lag, so that minutes of BOLD can tell them.
-
 # What responses of the cortex stay well within: peak and deviation of the first gamma in seconds,
 # area of the undershoot relative to it.
 BOUNDS = ((2.0, 10.0), (1.0, 5.0), (0.0, 0.6))
@@ -101,6 +101,7 @@ _NODES = 8
 class DoubleGammaLayer(HrfLayer):
     """A double gamma a parcel, learned by its peak, its width and its undershoot.
 
+    Three numbers are fewer and smoother than a weight a lag, so minutes of BOLD can tell them.
     Parameters are departures from the canonical response, so weight decay draws towards that. The
     sum over lags is 1, as of `hrf_kernel`; how strong a parcel responds is its head's affair.
 
@@ -117,7 +118,7 @@ class DoubleGammaLayer(HrfLayer):
         n_parcels: int,
         tr_s: float | int,
         *,
-        model: Literal["spm", "glover"] = "spm",
+        model: Model = "spm",
         positive: bool = False,
         wait_steps: Annotated[int, Field(ge=0)] = 30,
     ):
@@ -192,15 +193,6 @@ def _nodes(n_lags: int, tr_s: float) -> tuple[np.ndarray, np.ndarray]:
     starts_s = np.concatenate([[0.0], ends_s[:-1]])
     half_s = (ends_s - starts_s)[:, None] / 2
     return starts_s[:, None] + half_s * (nodes + 1), half_s * weights
-
-
-# From a TR's activity to the volumes that it is seen in: the responses of a readout, by name.
-#
-# Each is an `HrfLayer`, a causal convolution over TRs. A further one needs a class and a line here.
-
-Model = Literal["spm", "glover"]
-
-Seconds = Annotated[float | int, Field(ge=0, le=HRF_DURATION_S)]
 
 
 class CanonicalLayer(HrfLayer):

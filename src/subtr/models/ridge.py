@@ -71,7 +71,24 @@ def known_patterns(
     return [(parcels, trs) for parcels, trs in found if len(trs) >= least_trs]
 
 
-class FirRidge:
+class _DelayedRidge:
+    """What ridge regressions on the last ``fir_s`` seconds have in common."""
+
+    def __init__(self, tr_s, fir_s, alphas, n_inner_folds, gap_s, device):
+        self.tr_s, self.fir_s, self.alphas = tr_s, fir_s, tuple(alphas)
+        self.n_inner_folds, self.gap_s = n_inner_folds, gap_s
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.n_lags = math.ceil(fir_s / tr_s - 1e-9) + 1
+
+    def _inner_folds(self, trs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        gap_trs = math.ceil(self.gap_s / self.tr_s - 1e-9)
+        return nested_blocks(trs, self.n_inner_folds, gap_trs)
+
+    def _backend(self):
+        return set_backend("torch_cuda" if self.device == "cuda" else "numpy")
+
+
+class FirRidge(_DelayedRidge):
     """Ridge regression on the features of the last ``fir_s`` seconds, alpha chosen per parcel.
 
     Alpha is chosen by contiguous blocks within the training TRs, with a gap. Means and deviations
@@ -96,10 +113,7 @@ class FirRidge:
         gap_s: float | int = 16.0,
         device: str | None = None,
     ):
-        self.tr_s, self.fir_s, self.alphas = tr_s, fir_s, tuple(alphas)
-        self.n_inner_folds, self.gap_s = n_inner_folds, gap_s
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.n_lags = math.ceil(fir_s / tr_s - 1e-9) + 1
+        super().__init__(tr_s, fir_s, alphas, n_inner_folds, gap_s, device)
 
     def fit(
         self,
@@ -133,13 +147,11 @@ class FirRidge:
         return self
 
     def _fit_parcels(self, inputs, bold, trs, parcels):
-        gap_trs = math.ceil(self.gap_s / self.tr_s - 1e-9)
-        folds = nested_blocks(trs, self.n_inner_folds, gap_trs)
+        folds, backend = self._inner_folds(trs), self._backend()
         x, y = inputs[trs], bold[np.ix_(trs, parcels)].astype(np.float64)
         x_mean, y_mean, y_spread = x.mean(0), y.mean(0), y.std(0)
         y = (y - y_mean) / np.where(y_spread > 0, y_spread, 1.0)
         x = x - x_mean
-        backend = set_backend("torch_cuda" if self.device == "cuda" else "numpy")
         # The same minimum, found by way of features where they are fewer than TRs, else of TRs.
         # The intercept is refitted in each inner fold, so held-out blocks lend no mean.
         solver = RidgeCV if x.shape[1] < len(x) else partial(KernelRidgeCV, warn=False)
@@ -180,7 +192,7 @@ class FirRidge:
 Spaces = Mapping[str, Shaped[np.ndarray, "tr _"]]
 
 
-class BandedRidge:
+class BandedRidge(_DelayedRidge):
     """Ridge regression on the last ``fir_s`` seconds of each feature space, weighted per parcel.
 
     One penalty for all would let a space of 128 mel bands drown one of word rate. Weights of the
@@ -212,10 +224,8 @@ class BandedRidge:
         seed: int = 0,
         device: str | None = None,
     ):
-        self.tr_s, self.alphas, self.n_draws, self.seed = tr_s, tuple(alphas), n_draws, seed
-        self.n_inner_folds, self.gap_s = n_inner_folds, gap_s
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.n_lags = math.ceil(fir_s / tr_s - 1e-9) + 1
+        super().__init__(tr_s, fir_s, alphas, n_inner_folds, gap_s, device)
+        self.n_draws, self.seed = n_draws, seed
 
     def fit(
         self,
@@ -255,13 +265,11 @@ class BandedRidge:
         return self
 
     def _fit_parcels(self, inputs, bold, trs, parcels):
-        gap_trs = math.ceil(self.gap_s / self.tr_s - 1e-9)
-        folds = nested_blocks(trs, self.n_inner_folds, gap_trs)
+        folds, backend = self._inner_folds(trs), self._backend()
         y = bold[np.ix_(trs, parcels)].astype(np.float64)
         mean, spread = y.mean(axis=0), y.std(axis=0)
         spread = np.where(spread > 0, spread, 1.0)
         kernels = np.stack([x[trs] @ x[trs].T for x in inputs.values()])
-        backend = set_backend("torch_cuda" if self.device == "cuda" else "numpy")
         n_spaces = len(inputs)
         alone = np.eye(n_spaces).clip(1e-12)  # himalaya takes logarithms
         rng = np.random.default_rng(self.seed)
@@ -329,13 +337,13 @@ def ridge_features(study: Study) -> dict[str, Float64[np.ndarray, "tr feature"]]
     return features | {name: np.asarray(of, float) for name, of in study.regressors.items()}
 
 
-def ridge_prediction(
-    folds: Sequence[Fold],
+def fit_ridge(
+    fold: Fold,
     features: Float64[np.ndarray, "tr feature"],
     fir_s: float | None = None,
     canonical: bool = False,
-) -> Float64[np.ndarray, "tr parcel"]:
-    """FIR ridge's prediction of every test block.
+) -> tuple[FirRidge, Float64[np.ndarray, "tr feature"]]:
+    """FIR ridge of the subjects' mean BOLD on one fold, and the features as it takes them.
 
     It learns from training and validation TRs, as it chooses its penalty by blocks within them.
 
@@ -347,7 +355,7 @@ def ridge_prediction(
     Raises
         SettingsError: lags on top of BOLD that was shifted or deconvolved already.
     """
-    study = folds[0].study
+    study, known = fold.study, fold.known
     if (fir_s or canonical) and study.hrf_applied:
         raise SettingsError(
             f"fir_s = {fir_s}, canonical = {canonical}: the BOLD of {study.name} already lies "
@@ -357,13 +365,23 @@ def ridge_prediction(
         )
     if fir_s is None:
         fir_s = 0.0 if study.hrf_applied or canonical else 16.0
+    _, mean = cleaned_bold(study, fold.split, fold.drift_order)
+    if canonical:
+        features = canonical_features(features, known, study.clock.tr_s, study.run_of_tr)
+    ridge = FirRidge(study.clock.tr_s, fir_s)
+    return ridge.fit(features, mean, known, study.run_of_tr), features
+
+
+def ridge_prediction(
+    folds: Sequence[Fold],
+    features: Float64[np.ndarray, "tr feature"],
+    fir_s: float | None = None,
+    canonical: bool = False,
+) -> Float64[np.ndarray, "tr parcel"]:
+    """FIR ridge's prediction of every test block; arguments and errors as of `fit_ridge`."""
+    study = folds[0].study
     prediction = np.full((study.clock.n_trs, len(study.parcels)), np.nan)
     for fold in folds:
-        _, mean = cleaned_bold(study, fold.split, fold.drift_order)
-        known, seen = fold.known, features
-        if canonical:
-            seen = canonical_features(features, known, study.clock.tr_s, study.run_of_tr)
-        ridge = FirRidge(study.clock.tr_s, fir_s)
-        ridge.fit(seen, mean, known, study.run_of_tr)
+        ridge, seen = fit_ridge(fold, features, fir_s, canonical)
         prediction[fold.test] = ridge.predict(seen, fold.test, study.run_of_tr)
     return prediction

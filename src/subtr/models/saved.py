@@ -1,14 +1,11 @@
 """Trained networks as files."""
 
 import json
-import tempfile
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from einops import rearrange
 from jaxtyping import Float, Float32, Int, Int8, UInt8
@@ -62,7 +59,7 @@ def read_tensors(
     return tensors, about
 
 
-# A trained stream as a small file, in half precision or INT8, and what that costs in score.
+# Networks as small files, in half precision or INT8.
 #
 # PyTorch's own dynamic INT8 is deprecated, and leaves convolutions as they are. So INT8 here is of
 # the weights alone, with one scale a channel; they are made floats again when the file is read.
@@ -91,52 +88,6 @@ class StreamSpec(Strict):
     dim: int = Field(ge=1)
     params: StreamParams = StreamParams()
 
-    def build(self) -> Stream:
-        """A stream of these parts, freshly initialised, without a change to later random draws."""
-        with torch.random.fork_rng(devices=[]):
-            return Stream(self.in_dim, self.frames_per_tr, self.dim, self.params)
-
-
-def save_stream(stream: Stream, spec: StreamSpec, file: Path | str, form: str = "fp16") -> Path:
-    """Writes weights and parameters as one safetensors file, whole or not at all; says where.
-
-    Arguments
-        stream: trained; as ``spec`` builds it.
-        form: "fp32" as trained; "fp16" or "bf16" for half precision; "int8" for weights of 8 bits
-            with one float32 scale a channel, see `quantised`. Biases, and channels too short to
-            gain from a scale, stay in float32 then.
-
-    Raises
-        SettingsError: no such form; the stream is not of ``spec``, holds numbers that are not
-            finite, or such as fp16 cannot hold; or the file cannot be written.
-    """
-    if form not in _FORMS:
-        raise SettingsError(f"form = {form!r}{nearest(form, list(_FORMS))}")
-    file, state = Path(file), _stored(stream, form)
-    _fill(spec.build(), _restored(state), file)
-    about = {"spec": spec.model_dump_json(), "form": form}
-    return write_tensors(file, state, about)
-
-
-def load_stream(file: Path | str) -> tuple[Stream, StreamSpec]:
-    """The stream that `save_stream` wrote, in float32 and for inference, and what it is built from.
-
-    On a GPU, ``torch.autocast`` runs it in half precision.
-
-    Raises
-        SettingsError: no such file, or not one of `save_stream`.
-    """
-    file = Path(file)
-    state, about = read_tensors(
-        file, "a stream written by save_stream", "export it again", key="spec"
-    )
-    try:
-        content = json.loads(about["spec"])
-    except ValueError as error:
-        raise SettingsError(f"{file}: its spec is no JSON, {error}; export it again.") from error
-    spec = validate(StreamSpec, content, str(file))
-    return _fill(spec.build(), _restored(state), file).eval(), spec
-
 
 def quantised(
     weight: Float[Tensor, "*channel within"],
@@ -153,42 +104,16 @@ def quantised(
     return (weight / scale).round().clamp(-127, 127).to(torch.int8), scale
 
 
-def loss_by_form(
-    stream: Stream,
-    spec: StreamSpec,
-    score: Callable[[Stream], float],
-    forms: Iterable[str] = ("fp16", "bf16", "int8"),
-) -> pd.DataFrame:
-    """What a score loses by each form: columns form, bytes (of the file), score, loss.
-
-    The first row is float32, of which ``loss`` is the fall: positive where the form is worse.
-
-    Arguments
-        score: of a stream at inference; more is better, such as temporal preservation.
-
-    Raises
-        SettingsError: as `save_stream`.
-    """
-    rows: list[dict] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for form in ("fp32", *forms):
-            file = save_stream(stream, spec, Path(folder) / f"{form}.safetensors", form)
-            value = float(score(load_stream(file)[0]))
-            row = {"form": form, "bytes": file.stat().st_size, "score": value}
-            rows.append(row | {"loss": (rows[0]["score"] if rows else value) - value})
-    return pd.DataFrame(rows)
-
-
-def _stored(stream: Stream, form: str) -> dict[str, Tensor]:
+def _stored(model: nn.Module, form: str) -> dict[str, Tensor]:
     kernels = {
         f"{name}.{weight}"
-        for name, module in stream.named_modules()
+        for name, module in model.named_modules()
         if isinstance(module, _CONVOLUTIONS)
         # The direction of a kernel whose length is learned apart.
         for weight in ("weight", "parametrizations.weight.original1")
     }
     state = {}
-    for name, value in stream.state_dict().items():
+    for name, value in model.state_dict().items():
         value = value.detach().cpu().contiguous()
         if not value.is_floating_point():
             state[name] = value.clone()
@@ -218,14 +143,6 @@ def _restored(state: dict[str, Tensor]) -> dict[str, Tensor]:
         restored[name] = value.float() if value.is_floating_point() else value
     scales = {name + _SCALE for name, value in state.items() if value.dtype == torch.int8}
     return {name: value for name, value in restored.items() if name not in scales}
-
-
-def _fill(stream: Stream, state: dict[str, Tensor], file: Path) -> Stream:
-    try:
-        stream.load_state_dict(state)
-    except RuntimeError as error:
-        raise SettingsError(f"{file}: the weights are not those of its parts: {error}") from error
-    return stream
 
 
 # In the folder of its training.
@@ -279,12 +196,23 @@ class SavedAutoencoder:
     center: Float[Tensor, "..."]
     scale: Float[Tensor, ""]
 
-    def save(self, file: Path | str) -> Path:
-        """Writes it as one safetensors file, whole or not at all; raises SettingsError."""
-        tensors = {"center": self.center, "scale": self.scale}
-        tensors |= {_MODEL + name: value for name, value in self.model.state_dict().items()}
-        # Weights that share memory cannot be written; copies can.
-        tensors = {name: value.detach().cpu().clone() for name, value in tensors.items()}
+    def save(self, file: Path | str, form: str = "fp32") -> Path:
+        """Writes it as one safetensors file, whole or not at all; says where.
+
+        Arguments
+            form: "fp32" as trained; "fp16" or "bf16" for half precision; "int8" for weights of 8
+                bits with one float32 scale a channel, see `quantised`. Biases, and channels too
+                short to gain from a scale, stay in float32 then.
+
+        Raises
+            SettingsError: no such form; the model holds numbers that are not finite, or such as
+                fp16 cannot hold; or the file cannot be written.
+        """
+        if form not in _FORMS:
+            raise SettingsError(f"form = {form!r}{nearest(form, list(_FORMS))}")
+        tensors = {"center": self.center.cpu().clone(), "scale": self.scale.cpu().clone()}
+        stored = _stored(self.model, form)
+        tensors |= {_MODEL + name: value for name, value in stored.items()}
         return write_tensors(Path(file), tensors, {"autoencoder": self.spec.model_dump_json()})
 
     @torch.no_grad()
@@ -304,7 +232,7 @@ class SavedAutoencoder:
         vectors = self.model.stream(frames[None], tr_s)[0]
         settings = self.spec.mel or MelSettings()
         units = (self.spec.stream.frames_per_tr, self.center, self.scale)
-        features = fit.error(settings, tr_s, *units)
+        features = fit.features and fit.features.error(settings, tr_s, *units)
         return fitted_vectors(self.model.decoder, vectors, frames, fit.steps, fit.step, features)
 
     @torch.no_grad()
@@ -322,7 +250,9 @@ class SavedAutoencoder:
 
 
 def load_autoencoder(file: Path | str) -> SavedAutoencoder:
-    """The autoencoder that `SavedAutoencoder.save` wrote, on the CPU and for inference.
+    """The autoencoder that `SavedAutoencoder.save` wrote, in float32 on the CPU, for inference.
+
+    On a GPU, ``torch.autocast`` runs it in half precision.
 
     Raises
         SettingsError: no such file, or not one of these.
@@ -335,7 +265,7 @@ def load_autoencoder(file: Path | str) -> SavedAutoencoder:
         model = spec.build()
     state = {name.removeprefix(_MODEL): value for name, value in tensors.items()}
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(_restored(state))
     except RuntimeError as error:
         raise SettingsError(f"{file}: the weights are not those of its parts: {error}") from error
     return SavedAutoencoder(spec, model.eval(), center, scale)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -69,20 +69,24 @@ def write_array(
     Raises
         CacheError: see `cached_array`.
     """
-    with _written_whole(file) as part:
-        length, first = 0, None
-        for block in blocks:
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as part, part.open("wb") as stream:
+            length, first = 0, None
+            for block in blocks:
+                if first is None:
+                    first = block
+                    _write_header(stream, 0, first)
+                if block.shape[1:] != first.shape[1:] or block.dtype != first.dtype:
+                    raise ValueError(f"block of {block.shape} {block.dtype} after {first.shape}")
+                stream.write(np.ascontiguousarray(block).data)
+                length += len(block)
             if first is None:
-                first = block
-                _write_header(part, 0, first)
-            if block.shape[1:] != first.shape[1:] or block.dtype != first.dtype:
-                raise ValueError(f"block of {block.shape} {block.dtype} after {first.shape}")
-            part.write(np.ascontiguousarray(block).data)
-            length += len(block)
-        if first is None:
-            raise ValueError(f"{file}: no blocks to write")
-        part.seek(0)
-        _write_header(part, length, first)
+                raise ValueError(f"{file}: no blocks to write")
+            stream.seek(0)
+            _write_header(stream, length, first)
+            stream.flush()
+            os.fsync(stream.fileno())
     return np.load(file, mmap_mode="r")
 
 
@@ -110,17 +114,13 @@ def _write_header(part, length: int, block: np.ndarray):
 
 
 @contextmanager
-def _written_whole(file: Path):
-    """A file to write that takes its name only when it is complete, and vanishes otherwise."""
+def writing(file: Path) -> Iterator[None]:
+    """Turns what goes wrong in writing to the cache into a CacheError that says what to do."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(file) as part, part.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+        yield
+    except SubtrError:
+        raise
     except OSError as error:
-        if isinstance(error, SubtrError):
-            raise
         raise CacheError(
             f"{file} cannot be written: {error.strerror or error}. Free some space there, or set "
             "SUBTR_CACHE to a folder that you can write to."

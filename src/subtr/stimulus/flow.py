@@ -7,11 +7,8 @@ from jaxtyping import Bool, Float, Float32, UInt8
 # The search compares patches of 8 pixels. On pictures of 64 x 36 pixels a patch holds an object and
 # its surroundings at once; twice as large, flow comes nearer to known tracks.
 _LEAST_PIXELS = 72
-
 Pictures = UInt8[np.ndarray, "*batch picture height width rgb"]
-
 FloatPictures = Float[np.ndarray, "*batch picture height width rgb"]
-
 Flow = Float32[np.ndarray, "*batch picture height width xy"]
 
 

@@ -245,9 +245,7 @@ def _warn_of_loss(path, word, end_s, damaged_at_s, declared_s):
 
 # Time stamps of many containers are rounded to a millisecond; only more than that is a gap.
 _JITTER_S = 0.005
-
 _BLOCK = 16384
-
 _PIECE = 1 << 16
 
 
@@ -336,12 +334,19 @@ def sound_spans(
             if end > first:
                 held.append((start, block[1]))
         held = [(start, samples) for start, samples in held if start + len(samples) > first]
-        span = np.zeros(last - first, np.float32)
-        for start, samples in held:
-            low, high = max(first, start), min(last, start + len(samples))
-            if low < high:
-                span[low - first : high - first] = samples[low - start : high - start]
-        yield span
+        yield cut_span(held, first, last)
+
+
+def cut_span(
+    pieces: Iterable[tuple[int, Float[np.ndarray, "_"]]], first: int, last: int
+) -> Float32[np.ndarray, " sample"]:
+    """Samples ``first`` up to ``last`` of pieces that begin at given samples; zero elsewhere."""
+    span = np.zeros(last - first, np.float32)
+    for start, samples in pieces:
+        low, high = max(first, start), min(last, start + len(samples))
+        if low < high:
+            span[low - first : high - first] = samples[low - start : high - start]
+    return span
 
 
 class _Mixer:

@@ -9,14 +9,14 @@ import numpy as np
 import scipy.fft
 from jaxtyping import Float, Float32, Int64
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy.signal import get_window
 from tqdm.auto import tqdm
 
 from subtr.stimulus.cache import cached_array
-from subtr.stimulus.media import checked_path, resample, sound_spans
+from subtr.stimulus.media import checked_path, cut_span, resample, sound_spans
 from subtr.timeline import Clock
 
 LOG_FLOOR = 1e-5
-
 _BLOCK_FRAMES = 2048
 
 
@@ -70,7 +70,7 @@ def log_mel_of_sound(
     if rate_hz != settings.rate_hz:
         sound = resample(sound, rate_hz, settings.rate_hz)
     blocks = _blocks(clock, settings, _block_trs(clock))
-    spans = (_cut(sound, first, last) for first, last, _ in blocks)
+    spans = (cut_span([(0, sound)], first, last) for first, last, _ in blocks)
     return np.concatenate(list(_log_mels(spans, blocks, settings)))
 
 
@@ -132,14 +132,6 @@ def _blocks(
     return blocks
 
 
-def _cut(sound: np.ndarray, first: int, last: int) -> np.ndarray:
-    span = np.zeros(last - first, np.float32)
-    low, high = max(first, 0), min(last, len(sound))
-    if low < high:
-        span[low - first : high - first] = sound[low:high]
-    return span
-
-
 def _log_mels(
     spans: Iterable[np.ndarray], blocks: list[tuple[int, int, np.ndarray]], settings: MelSettings
 ) -> Iterator[np.ndarray]:
@@ -151,7 +143,8 @@ def _log_mel(
     span: Float32[np.ndarray, " sample"], begins: Int64[np.ndarray, "tr frame"], settings
 ) -> Float32[np.ndarray, "tr frame mel"]:
     windows = np.lib.stride_tricks.sliding_window_view(span, settings.window_samples)[begins]
-    spectrum = scipy.fft.rfft(windows * _hann(settings.window_samples), axis=-1)
+    hann = get_window("hann", settings.window_samples).astype(np.float32)
+    spectrum = scipy.fft.rfft(windows * hann, axis=-1)
     power = spectrum.real**2 + spectrum.imag**2
     mel = np.sqrt(power + np.float32(1e-9)) @ mel_filters(settings).T
     return np.log(np.maximum(mel, np.float32(LOG_FLOOR)))
@@ -167,8 +160,3 @@ def mel_filters(settings: MelSettings) -> Float32[np.ndarray, "mel frequency"]:
         fmin=settings.fmin_hz,
         fmax=settings.fmax_hz,
     ).astype(np.float32)
-
-
-@lru_cache(maxsize=8)
-def _hann(n_samples: int) -> np.ndarray:
-    return librosa.filters.get_window("hann", n_samples, fftbins=True).astype(np.float32)

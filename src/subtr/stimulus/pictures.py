@@ -1,9 +1,10 @@
 """Pictures of a film on the scanner's clock, cut into blocks, and written to a film again."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import av
@@ -11,14 +12,15 @@ import numpy as np
 import torch.nn.functional as F
 from av.video.reformatter import Interpolation, VideoReformatter
 from einops import rearrange
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from subtr.params import whole_file
 from subtr.stimulus.cache import cached_array, write_array
-from subtr.stimulus.media import MediaError, checked_path, decode
+from subtr.stimulus.media import MediaError, checked_path, decode, probe
+from subtr.stimulus.mel import MelSettings, log_mel_of_media
 from subtr.timeline import Clock
 
 # Absorbs the rounding of time stamps to binary fractions, not that of containers.
@@ -56,7 +58,7 @@ def pictures_at(
     times = iter(times_s)
     time_s = next(times, None)
     scale, shown, picture = _Scaler(width, height), None, None
-    for start_s, frame in decode(path, "video"):
+    for start_s, frame in chain(decode(path, "video"), [(math.inf, None)]):
         while shown is not None and time_s is not None and time_s < start_s - _ROUNDING_S:
             picture = scale(shown) if picture is None else picture
             yield picture
@@ -64,10 +66,6 @@ def pictures_at(
         if time_s is None:
             return
         shown, picture = frame, None
-    while time_s is not None:
-        picture = scale(shown) if picture is None else picture
-        yield picture
-        time_s = next(times, None)
 
 
 class _Scaler:
@@ -158,9 +156,42 @@ def iter_picture_trs(
         yield np.stack(block).reshape(-1, n_pictures, *block[0].shape)
 
 
+def tracks_of_media(
+    path: Path | str,
+    clocks: Sequence[Clock],
+    mel: MelSettings | None,
+    pictures: PictureSettings | None,
+) -> tuple[
+    Float32[np.ndarray, "tr frame mel"] | None,
+    UInt8[np.ndarray, "tr picture height width rgb"] | None,
+]:
+    """Log-mel and pictures of a media file, on clocks one after the other.
+
+    Arguments
+        clocks: one for each run.
+        mel, pictures: None leaves sound or pictures out.
+
+    Returns None for a track that the file lacks or that is left out.
+
+    Raises
+        MediaError, CacheError: see `log_mel_of_media` and `pictures_of_media`.
+    """
+    info = probe(path)
+    has = info.sound_rate_hz is not None, info.width is not None
+    tracks = []
+    for there, settings, of_media in zip(
+        has, (mel, pictures), (log_mel_of_media, pictures_of_media), strict=True
+    ):
+        if there and settings is not None:
+            runs = [of_media(path, clock, settings) for clock in clocks]
+            tracks.append(runs[0] if len(runs) == 1 else np.concatenate(runs))
+        else:
+            tracks.append(None)
+    return tuple(tracks)
+
+
 # Samples per second that AAC knows and players play.
 AAC_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-
 _BLOCK = 1024
 
 

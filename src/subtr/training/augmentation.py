@@ -163,11 +163,11 @@ def perturbed(
             raise SettingsError(
                 f"band_shifts: {shift}: expected fewer than the {n_bands} bands of the log-mel."
             )
-    streams = []
+    streams, bands = [], torch.arange(n_bands, device=frames.device)
     for stretch in stretches:
         stream = frames[torch.as_tensor(stretch)].flatten(0, 1)
         streams += [_at_speed(stream, speed) for speed in params.speeds]
-        streams += [_shifted(stream, shift) for shift in params.band_shifts]
+        streams += [stream[:, (bands - up).clamp(0, n_bands - 1)] for up in params.band_shifts]
     pieces, spans, n_trs = [frames], list(stretches), len(frames)
     for stream in streams:
         n_whole = len(stream) // n_frames
@@ -185,11 +185,7 @@ def _at_speed(stream: Tensor, speed: float) -> Tensor:
     return torch.lerp(stream[before], stream[before + 1], share)
 
 
-def _shifted(stream: Tensor, shift: int) -> Tensor:
-    bands = torch.arange(stream.shape[1], device=stream.device) - shift
-    return stream[:, bands.clamp(0, stream.shape[1] - 1)]
-
-
+# Of the Butterworth response of `low_pass`.
 ORDER = 4
 
 
@@ -324,50 +320,43 @@ def gradient_norms(
         parameters = list(shared)
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     devices = {one.device for one in parameters if one.is_cuda}
+    gradients = {}
     try:
         with torch.random.fork_rng(devices=list(devices)), torch.enable_grad():
-            gradients = {
-                name: _gradient(name, value, parameters)
-                for name, value in losses(model, batch).items()
-            }
+            for name, value in losses(model, batch).items():
+                if not value.requires_grad:
+                    raise _without_gradient(name)
+                how = {"retain_graph": True, "allow_unused": True}
+                gradients[name] = torch.autograd.grad(value, parameters, **how)
+                if all(of is None for of in gradients[name]):
+                    raise _without_gradient(name)
     finally:
         with torch.no_grad():
             for buffer, before in buffers:
                 buffer.copy_(before)
     if not gradients:
         raise SettingsError("no losses to balance: name at least one.")
-    common = range(len(parameters))
     if shared is None:
-        common = [
-            index for index in common if all(of[index] is not None for of in gradients.values())
-        ]
+        each = zip(*gradients.values(), strict=True)
+        common = [index for index, ofs in enumerate(each) if all(of is not None for of in ofs)]
         if not common:
             raise SettingsError(
                 f"the losses {', '.join(gradients)} share no parameter: nothing to balance; give "
                 "weights by hand."
             )
-    return {name: _length(name, [of[index] for index in common]) for name, of in gradients.items()}
-
-
-def _gradient(name: str, loss: Tensor, parameters: list[nn.Parameter]) -> tuple[Tensor | None, ...]:
-    if not loss.requires_grad:
-        raise _without_gradient(name)
-    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-    if all(of is None for of in found):
-        raise _without_gradient(name)
-    return found
-
-
-def _length(name: str, gradient: list[Tensor | None]) -> float:
-    length = nn.utils.get_total_norm(of for of in gradient if of is not None).item()
-    if not math.isfinite(length):
-        raise SettingsError(
-            f"the loss {name!r} has a gradient of length {length}: expected a finite one; look for "
-            "missing values in its target."
-        )
-    if length == 0:
-        raise _without_gradient(name)
-    return length
+        gradients = {name: [of[index] for index in common] for name, of in gradients.items()}
+    norms = {}
+    for name, gradient in gradients.items():
+        known = [of for of in gradient if of is not None]
+        norms[name] = length = nn.utils.get_total_norm(known).item()
+        if not math.isfinite(length):
+            raise SettingsError(
+                f"the loss {name!r} has a gradient of length {length}: expected a finite one; look "
+                "for missing values in its target."
+            )
+        if length == 0:
+            raise _without_gradient(name)
+    return norms
 
 
 def _without_gradient(name: str) -> SettingsError:

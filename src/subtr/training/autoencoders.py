@@ -1,7 +1,6 @@
 """Trains an autoencoder on one fold and reconstructs its test TRs."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -9,11 +8,11 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Float32, Int, UInt8
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from subtr.datasets.study import Fold
 from subtr.models.autoencoder import Autoencoder, FeatureError, TemporalAutoencoder
-from subtr.models.batches import Batch, WindowBatches, epoch_seed, window_batches
+from subtr.models.batches import Batch, ChangedBatches, WindowBatches, epoch_seed, window_batches
 from subtr.models.linear import BlockPCARival, fit_pca
 from subtr.models.saved import (
     AUTOENCODER_FILE,
@@ -24,12 +23,10 @@ from subtr.models.saved import (
     frames_of_pictures,
     pictures_of_frames,
 )
-from subtr.models.stream import AugmentationParams
 from subtr.params import SettingsError, git_hash, params_hash
 from subtr.timeline import consecutive
 from subtr.training.adversarial import AdversarialFitting, Adversary, Drawn
 from subtr.training.augmentation import (
-    CurriculumParams,
     PerturbationParams,
     augment,
     equal_gradient_weights,
@@ -43,45 +40,38 @@ from subtr.training.recordings import MixedBatches, OtherWindows, mixed_windows
 from subtr.training.systems import AutoencoderParams
 
 
-@dataclass
-class LessonBatches:
-    """Windows with what the model is given in their place, and what it is asked for.
+def lessons(
+    windows: WindowBatches | MixedBatches,
+    params: AutoencoderParams,
+    epoch: int,
+    frame_hz: float,
+    seed: int,
+    mean: Float[Tensor, "..."] | float = 0.0,
+) -> ChangedBatches:
+    """Clean windows of an epoch with what the model is given in their place, and asked for.
 
     Arguments
-        windows: the clean ones, of one epoch.
-        epoch, max_epochs, frame_hz: see `subtr.training.augmentation.target_at`.
-        augmentation: None gives the model the clean windows.
-        curriculum: None asks for all of them.
+        params: their ``augmentation`` changes what is given, their ``curriculum`` what is asked
+            for, see `subtr.training.augmentation`.
         mean: what stands in the place of masked frames.
     """
 
-    windows: WindowBatches | MixedBatches
-    epoch: int
-    max_epochs: int
-    frame_hz: float
-    augmentation: AugmentationParams | None = None
-    curriculum: CurriculumParams | None = None
-    mean: Float[Tensor, "..."] | float = 0.0
+    def lesson(batch: Batch, generator: Generator) -> Batch:
+        clean = batch["frames"]
+        if params.augmentation:
+            batch["given"] = augment(clean, params.augmentation, generator, mean)
+        if params.curriculum:
+            of_epoch = (epoch, params.training.max_epochs, params.curriculum, frame_hz)
+            batch["target"] = target_at(clean, *of_epoch)
+        return batch
 
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __iter__(self) -> Iterator[Batch]:
-        generator = torch.Generator().manual_seed(self.windows.seed)
-        for batch in self.windows:
-            clean = batch["frames"]
-            if self.augmentation:
-                batch["given"] = augment(clean, self.augmentation, generator, self.mean)
-            if self.curriculum:
-                lesson = (self.epoch, self.max_epochs, self.curriculum, self.frame_hz)
-                batch["target"] = target_at(clean, *lesson)
-            yield batch
+    return ChangedBatches(windows, lesson, seed)
 
 
 def train_autoencoder(
     fold: Fold,
     model: TemporalAutoencoder,
-    batches: Callable[[int], LessonBatches],
+    batches: Callable[[int], ChangedBatches],
     validation: list[Batch],
     started: Iterable[nn.Parameter] = (),
     heard: FeatureError | None = None,
@@ -181,33 +171,25 @@ def start_model(
         SettingsError: the windows or blocks hold fewer components; or aggregator and decoder cut
             pictures into different blocks.
     """
-    if params.start == "pca":
-        return _start_at_components(model, frames, stretches, params.n_floats, seed)
-    if params.start == "blocks":
-        return _start_at_blocks(model, frames, stretches, params.n_floats, seed)
-    return []
-
-
-def _start_at_components(model, frames, stretches, n_floats, seed) -> list[nn.Parameter]:
-    pca = fit_pca(frames, stretches, n_floats, seed)
-    components = torch.from_numpy(pca.components)
-    # Codes of variance 1, so that what is added to them need not know their scale.
-    spread = torch.from_numpy(pca.deviations).clamp_min(1e-6)
-    mean = torch.from_numpy(pca.mean)
-    analysis = components / spread[:, None]
-    started = model.stream.aggregator.start_from(analysis, -analysis @ mean)
-    return started + model.decoder.start_from(components.T * spread, mean)
-
-
-def _start_at_blocks(model, frames, stretches, n_floats, seed) -> list[nn.Parameter]:
+    if params.start == "random":
+        return []
     aggregator, decoder = model.stream.aggregator, model.decoder
+    if params.start == "pca":
+        pca = fit_pca(frames, stretches, params.n_floats, seed)
+        components, mean = torch.from_numpy(pca.components), torch.from_numpy(pca.mean)
+        # Codes of variance 1, so that what is added to them need not know their scale.
+        spread = torch.from_numpy(pca.deviations).clamp_min(1e-6)
+        analysis = components / spread[:, None]
+        started = aggregator.start_from(analysis, -analysis @ mean)
+        return started + decoder.start_from(components.T * spread, mean)
     if aggregator.blocks != decoder.blocks:
         raise SettingsError(
             f"start = 'blocks': the aggregator has {aggregator.blocks}, expected "
             f"{decoder.blocks} as the decoder has; give both the same block, and the aggregator "
             "the channels and height of the pictures."
         )
-    rival = BlockPCARival(decoder.blocks, n_floats, *decoder.weights, seed).fit(frames, stretches)
+    rival = BlockPCARival(decoder.blocks, params.n_floats, *decoder.weights, seed)
+    rival.fit(frames, stretches)
     started = aggregator.start_from_blocks(rival.analysis, rival.offset)
     return started + decoder.start_from_blocks(rival.synthesis, rival.mean)
 
@@ -232,10 +214,7 @@ def train_sound(fold: Fold) -> Autoencoder:
     study, params = fold.study, fold.params
     frames, center, scale = frames_of_mel(study.mel, fold.train)
     learned = perturbed(frames, consecutive(fold.train, study.run_of_tr), params.perturbation)
-    heard = _heard(fold, frames.shape[1], center, scale)
-    others = _others(fold, center, scale)
-    shown = _Shown(frames, frames.shape[2], center, scale)
-    return _trained(fold, shown, learned, heard, others)
+    return _trained(fold, _Shown(frames, frames.shape[2], center, scale), *learned)
 
 
 def train_pictures(fold: Fold) -> Autoencoder:
@@ -253,15 +232,11 @@ def train_pictures(fold: Fold) -> Autoencoder:
     if params.perturbation != PerturbationParams():
         raise SettingsError("perturbation: expected none for pictures; it is made for sound alone.")
     frames = frames_of_pictures(np.array(study.pictures))
-    learned = (frames, consecutive(fold.train, study.run_of_tr))
-    height, width = frames.shape[3:]
-    shown = _Shown(frames, (height, width), torch.zeros(()), torch.ones(()))
-    return _trained(fold, shown, learned)
+    shown = _Shown(frames, tuple(frames.shape[3:]), torch.zeros(()), torch.ones(()))
+    return _trained(fold, shown, frames, consecutive(fold.train, study.run_of_tr))
 
 
-def reconstruct_sound(
-    fold: Fold,
-) -> tuple[Float32[np.ndarray, "test frame mel"], pd.DataFrame]:
+def reconstruct_sound(fold: Fold) -> tuple[Float32[np.ndarray, "test frame mel"], pd.DataFrame]:
     """The log-mel of the test TRs from a few numbers a TR, and the training's history."""
     # Before the training, not after it.
     fold.params.vector_fit.check()
@@ -295,69 +270,43 @@ def _with_teacher(fold: Fold, train: Callable[[Fold], Autoencoder]) -> Fold:
     return fold
 
 
-def _is_trained(fold: Fold) -> bool:
-    return (fold.folder / "done.json").exists()
-
-
-def _heard(fold: Fold, *units) -> FeatureError | None:
-    """The features that are learned from; weights that are read anyway need none."""
-    features, study = fold.params.loss.features, fold.study
-    if features is None or _is_trained(fold):
-        return None
-    return features.error(study.mel_settings, study.clock.tr_s, *units)
-
-
-def _others(fold: Fold, center, scale) -> OtherWindows | None:
-    """What is learned from beside the study, in the units of the study's training time."""
-    if not fold.params.others_share or _is_trained(fold):
-        return None
-    return OtherWindows.of(fold.study, center, scale, fold.params)
-
-
-def _trained(fold: Fold, shown: _Shown, learned, heard=None, others=None) -> Autoencoder:
-    spec = _spec(fold, shown)
-    torch.manual_seed(fold.seed)
-    model = spec.build()
-    history = _train(fold, model, shown.frames, learned, heard, others)
-    units, file = (shown.center, shown.scale), fold.folder / AUTOENCODER_FILE
-    done = fold.folder / "done.json"
-    if not file.exists() or file.stat().st_mtime < done.stat().st_mtime:
-        SavedAutoencoder(spec, model, *units).save(file)
-    return Autoencoder(model, fold.params.n_floats, shown.frames, *units, history)
-
-
-def _spec(fold: Fold, shown: _Shown) -> AutoencoderSpec:
-    study, params, is_sound = fold.study, fold.params, isinstance(shown.in_dim, int)
+def _trained(fold: Fold, shown: _Shown, learned: Tensor, stretches: list) -> Autoencoder:
+    """Trains on the stretches of what is learned from: the stimulus, with copies or without."""
+    study, params, frames = fold.study, fold.params, shown.frames
+    n_frames, tr_s, units = frames.shape[1], study.clock.tr_s, (shown.center, shown.scale)
+    file, done = fold.folder / AUTOENCODER_FILE, fold.folder / "done.json"
     stream = StreamSpec(
-        in_dim=shown.in_dim,
-        frames_per_tr=shown.frames.shape[1],
-        dim=params.n_floats,
-        params=params.stream,
+        in_dim=shown.in_dim, frames_per_tr=n_frames, dim=params.n_floats, params=params.stream
     )
     came_from = {"study": study.name, "training": fold.label, "seed": str(fold.seed)}
-    return AutoencoderSpec(
+    spec = AutoencoderSpec(
         stream=stream,
         decoder=params.decoder,
-        mel=study.mel_settings if is_sound else None,
-        tr_s=study.clock.tr_s,
+        mel=study.mel_settings if isinstance(shown.in_dim, int) else None,
+        tr_s=tr_s,
         provenance=came_from | {"git": git_hash(), "params_hash": params_hash(params)},
     )
-
-
-def _train(fold: Fold, model, frames, learned, heard, others) -> pd.DataFrame:
-    params, clock, (learned_frames, stretches) = fold.params, fold.study.clock, learned
-    started = []
-    # Weights that are read anyway need no start.
-    if not _is_trained(fold):
-        started = start_model(model, params, learned_frames, stretches, fold.seed)
+    heard, others, started = None, None, []
+    # Weights that are read anyway need nothing to learn from and no start.
+    fresh, features = not done.exists(), params.loss.features
+    if fresh and features is not None:
+        heard = features.error(study.mel_settings, tr_s, n_frames, *units)
+    if fresh and params.others_share:
+        others = OtherWindows.of(study, *units, params)
+    torch.manual_seed(fold.seed)
+    model = spec.build()
+    if fresh:
+        started = start_model(model, params, learned, stretches, fold.seed)
     mean = 0.0 if frames.ndim == 3 else frames[torch.from_numpy(fold.train)].mean((0, 1))
 
-    def batches(epoch: int) -> LessonBatches:
-        of_epoch = epoch_seed(fold.seed, epoch)
+    def batches(epoch: int) -> ChangedBatches:
         sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
-        windows = mixed_windows(learned_frames, stretches, others, *sizes, of_epoch)
-        lesson = (epoch, params.training.max_epochs, frames.shape[1] / clock.tr_s)
-        return LessonBatches(windows, *lesson, params.augmentation, params.curriculum, mean)
+        seed = epoch_seed(fold.seed, epoch)
+        windows = mixed_windows(learned, stretches, others, *sizes, seed)
+        return lessons(windows, params, epoch, n_frames / tr_s, seed, mean)
 
-    validation = window_batches(frames, consecutive(fold.validation, fold.study.run_of_tr))
-    return train_autoencoder(fold, model, batches, validation, started, heard)
+    validation = window_batches(frames, consecutive(fold.validation, study.run_of_tr))
+    history = train_autoencoder(fold, model, batches, validation, started, heard)
+    if not file.exists() or file.stat().st_mtime < done.stat().st_mtime:
+        SavedAutoencoder(spec, model, *units).save(file)
+    return Autoencoder(model, params.n_floats, frames, *units, history)

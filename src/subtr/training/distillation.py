@@ -112,11 +112,7 @@ class Distiller(nn.Module):
         self.teacher._apply(fn, recurse)
         return super()._apply(fn, recurse)
 
-    def forward(
-        self,
-        frames: Stimulus,
-        teacher_frames: Stimulus | None = None,
-    ) -> Pair:
+    def forward(self, frames: Stimulus, teacher_frames: Stimulus | None = None) -> Pair:
         """Both of them, on the same stimulus.
 
         Arguments

@@ -1,7 +1,8 @@
 """Trains a predictor of BOLD on one fold, and predicts what it has not met."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import pandas as pd
 import torch
 from einops import rearrange
 from jaxtyping import Float, Float64
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from subtr.datasets.held_out import bold_of_activity, deconvolved_study, labelled_bold, labelled_trs
 from subtr.datasets.study import Fold, Study
@@ -18,11 +19,13 @@ from subtr.metrics.bold import calibrated
 from subtr.metrics.inference import phase_randomised_frames, shuffle_frames
 from subtr.models.batches import (
     Batch,
+    ChangedBatches,
     SoundAndPictures,
     Stimulus,
     altered,
     epoch_seed,
     parts_of,
+    runs_of,
     stimulus_of,
     timeline_batch,
     with_context,
@@ -144,29 +147,9 @@ def bold_predictor(study: Study, params: BoldParams) -> BoldPredictor:
     return predictor
 
 
-@dataclass
-class _AugmentedItem:
-    """All training items as one batch, augmented anew; the seed decides how."""
-
-    batch: Batch
-    of_part: dict[str, tuple]
-    seed: int
-
-    def __len__(self) -> int:
-        return 1
-
-    def __iter__(self) -> Iterator[Batch]:
-        generator = torch.Generator().manual_seed(self.seed)
-        changed = {
-            name: augment(self.batch[name], params, generator, mean, context)
-            for name, (params, mean, context) in self.of_part.items()
-        }
-        yield self.batch | changed
-
-
 def batches_of_epoch(
     fold: Fold, train: Batch, stimulus: Stimulus
-) -> Callable[[int], list[Batch] | _AugmentedItem]:
+) -> Callable[[int], list[Batch] | ChangedBatches]:
     """Epoch -> its only batch, augmented as the parameters say, the same whenever it is asked.
 
     Arguments
@@ -190,7 +173,14 @@ def batches_of_epoch(
             of_part[name] = (augmentation, mean, context)
     if not of_part:
         return lambda _: [train]
-    return lambda epoch: _AugmentedItem(train, of_part, epoch_seed(fold.seed, epoch))
+
+    def augmented(batch: Batch, generator: Generator) -> Batch:
+        return batch | {
+            name: augment(batch[name], params, generator, mean, context)
+            for name, (params, mean, context) in of_part.items()
+        }
+
+    return lambda epoch: ChangedBatches([train], augmented, epoch_seed(fold.seed, epoch))
 
 
 class Trained(NamedTuple):
@@ -222,7 +212,11 @@ def fit_fold(fold: Fold) -> Trained:
     stimulus = bold_stimulus(study, split, params)
     torch.manual_seed(seed)
     predictor = bold_predictor(study, params)
-    learner: nn.Module = predictor if taught is None else _distiller(predictor, taught[0])
+    learner: nn.Module = predictor
+    if taught is not None:
+        both = (predictor, taught[0])
+        sizes = [model.readouts[0].dim for model in both] + [len(model.streams) for model in both]
+        learner = Distiller(*both, follow_predictor, *sizes)
     started, before_s = [], 0.0
     if params.pretraining is not None:
         if study.frames is not None:
@@ -324,12 +318,6 @@ def _asked(pair: Pair, batch: Batch) -> Pair:
     return Pair(vectors[0], pair.student_output, vectors[1], outputs)
 
 
-def _distiller(predictor: BoldPredictor, teacher: BoldPredictor) -> Distiller:
-    sizes = [model.readouts[0].dim for model in (predictor, teacher)]
-    members = [len(model.streams) for model in (predictor, teacher)]
-    return Distiller(predictor, teacher, follow_predictor, *sizes, *members)
-
-
 def _taught(fold: Fold) -> tuple[BoldPredictor, Stimulus] | None:
     """The teacher and what it is shown; None without one. SettingsError where it is missing."""
     params, teacher = fold.params, fold.teacher
@@ -386,8 +374,12 @@ def predict_bold(
         spent_s += history.attrs["training time_s"]
         histories.append(history.assign(fold=index))
         found = bold_timeline(predictor, stimulus, study)
-        mixed = bold_timeline(predictor, _shuffled(stimulus, seed), study)
-        surrogate = bold_timeline(predictor, _phase_randomised(stimulus, study, seed), study)
+        parts = parts_of(stimulus).items()
+        shuffled = {name: torch.from_numpy(shuffle_frames(of.numpy(), seed)) for name, of in parts}
+        mixed = bold_timeline(predictor, stimulus_of(shuffled), study)
+        how = {"run_of_tr": study.run_of_tr, "seed": seed}
+        randomised = altered(stimulus, study, partial(phase_randomised_frames, **how))
+        surrogate = bold_timeline(predictor, randomised, study)
         labelled = labelled_trs(split, params.labelled_fraction, study, seed)
         bold = labelled_bold(fold, labelled)[1]
         found |= {"mean": _mean_of(found)}
@@ -407,10 +399,7 @@ def bold_timeline(
 ) -> dict[str, Float64[np.ndarray, "tr parcel"]]:
     """BOLD of the whole study, run by run, by head; of what predicts activity, what it leads to."""
     out: dict[str, np.ndarray] = {}
-    for run in np.unique(study.run_of_tr):
-        (trs,) = np.nonzero(study.run_of_tr == run)
-        chosen = torch.as_tensor(trs)
-        of_run = stimulus_of({name: of[chosen][None] for name, of in parts_of(stimulus).items()})
+    for trs, of_run in runs_of(stimulus, study.run_of_tr):
         for name, bold in predictor(of_run).items():
             out.setdefault(name, np.full((study.clock.n_trs, bold.shape[-1]), np.nan))
             out[name][trs] = bold[0].double().numpy()
@@ -418,21 +407,6 @@ def bold_timeline(
         how = (study.clock.tr_s, predictor.undone_response, study.run_of_tr)
         out = {name: bold_of_activity(activity, *how) for name, activity in out.items()}
     return out
-
-
-def _shuffled(stimulus: Stimulus, seed: int) -> Stimulus:
-    return stimulus_of(
-        {
-            name: torch.from_numpy(shuffle_frames(of.numpy(), seed))
-            for name, of in parts_of(stimulus).items()
-        }
-    )
-
-
-def _phase_randomised(stimulus: Stimulus, study: Study, seed: int) -> Stimulus:
-    return altered(
-        stimulus, study, lambda bare: phase_randomised_frames(bare, study.run_of_tr, seed)
-    )
 
 
 def _mean_of(predictions: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Losses of audio, of video and of BOLD, and how they add up."""
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -146,8 +146,22 @@ class TrainingLoss(Strict):
         wanted: Float[Tensor, "batch tr frame *feature"],
         tr_s: float,
     ) -> tuple[Float[Tensor, ""], Diagnostics]:
-        """What comes on top of the squared error, and its parts by name before their weights."""
-        return torch.zeros((), device=found.device), {}
+        """What comes on top of the squared error, and its parts by name before their weights.
+
+        Raises
+            SettingsError: a weight of ``perceptual`` without the weights of AlexNet.
+        """
+        value, named = torch.zeros((), device=found.device), {}
+        for name, part in self._parts(found, wanted, tr_s).items():
+            weight = getattr(self, name)
+            if weight:
+                loss = part()
+                value, named[name] = value + weight * loss, loss.detach()
+        return value, named
+
+    def _parts(self, found: Tensor, wanted: Tensor, tr_s: float) -> dict[str, Callable]:
+        """By name, what is added if its weight is not 0."""
+        return {}
 
     def signal(
         self, frames: Float[Tensor, "batch tr frame *feature"]
@@ -166,7 +180,7 @@ class PictureLoss(TrainingLoss):
     `subtr.training.losses.reconstruction_loss`. ``gradient``: `gradient_loss`. ``flow``:
     `flow_loss`. ``perceptual``: `perceptual_loss`, whose weights must be at hand. A squared error
     is the smallest of them in numbers: near the end 0.001, where the others are about 0.01, and
-        ``perceptual`` 0.1.
+    ``perceptual`` 0.1.
     """
 
     pixel: Weight = 1.0
@@ -188,25 +202,9 @@ class PictureLoss(TrainingLoss):
         """See `TrainingLoss`."""
         return self.pixel
 
-    def added(
-        self,
-        found: Float[Tensor, "batch tr picture rgb height width"],
-        wanted: Float[Tensor, "batch tr picture rgb height width"],
-        tr_s: float,
-    ) -> tuple[Float[Tensor, ""], Diagnostics]:
-        """See `TrainingLoss`.
-
-        Raises
-            JudgeMissing: a weight of ``perceptual`` without the weights of AlexNet.
-        """
-        value, named = torch.zeros((), device=found.device), {}
+    def _parts(self, found: Tensor, wanted: Tensor, tr_s: float) -> dict[str, Callable]:
         parts = {"gradient": gradient_loss, "flow": flow_loss, "perceptual": perceptual_loss}
-        for name, part in parts.items():
-            weight = getattr(self, name)
-            if weight:
-                loss = part(found, wanted)
-                value, named[name] = value + weight * loss, loss.detach()
-        return value, named
+        return {name: partial(part, found, wanted) for name, part in parts.items()}
 
 
 def gradient_loss(found: Film, wanted: Film) -> Float[Tensor, ""]:
@@ -334,27 +332,14 @@ class SoundLoss(TrainingLoss):
         """See `TrainingLoss`."""
         return self.mel
 
-    def added(
-        self,
-        found: Float[Tensor, "batch tr frame band"],
-        wanted: Float[Tensor, "batch tr frame band"],
-        tr_s: float,
-    ) -> tuple[Float[Tensor, ""], Diagnostics]:
-        """See `TrainingLoss`."""
-        value, named = torch.zeros((), device=found.device), {}
+    def _parts(self, found: Tensor, wanted: Tensor, tr_s: float) -> dict[str, Callable]:
         sequences = [rearrange(of, "b t f m -> b (t f) m") for of in (found, wanted)]
-        frame_hz = found.shape[2] / tr_s
-        parts = {
+        how = (found.shape[2] / tr_s, self.windows_s)
+        return {
             "within_tr": lambda: reconstruction_loss(found, wanted, level_weight=0.0)[0],
-            "spectral": lambda: modulation_spectrum_loss(*sequences, frame_hz, self.windows_s),
-            "coherence": lambda: coherence_loss(*sequences),
+            "spectral": partial(modulation_spectrum_loss, *sequences, *how),
+            "coherence": partial(coherence_loss, *sequences),
         }
-        for name, part in parts.items():
-            weight = getattr(self, name)
-            if weight:
-                loss = part()
-                value, named[name] = value + weight * loss, loss.detach()
-        return value, named
 
 
 def coherence_loss(

@@ -16,7 +16,7 @@ from jaxtyping import Float, Float64, Int64
 from subtr.bold.alignment import FunctionalAlignment
 from subtr.datasets.held_out import cleaned_bold, labelled_trs
 from subtr.datasets.study import Fold, Study
-from subtr.models.batches import Stimulus, parts_of, stimulus_of
+from subtr.models.batches import Stimulus, runs_of
 from subtr.models.encoding_model import BoldPredictor
 from subtr.models.ridge import DEFAULT_ALPHAS, nested_blocks
 from subtr.params import SettingsError, StudyError
@@ -98,19 +98,16 @@ def shared_of(predictor: BoldPredictor, stimulus: Stimulus, study: Study) -> Sha
     """What a trained network has for anybody: its vectors through its responses, run by run."""
     n_trs = study.clock.n_trs
     features: np.ndarray | None = None
-    for run in np.unique(study.run_of_tr):
-        (trs,) = np.nonzero(study.run_of_tr == run)
-        chosen = torch.as_tensor(trs)
-        parts = {name: of[chosen][None] for name, of in parts_of(stimulus).items()}
-        vectors = predictor.vectors(stimulus_of(parts))[:, 0]
+    for trs, of_run in runs_of(stimulus, study.run_of_tr):
+        vectors = predictor.vectors(of_run)[:, 0]
         of_members = [
             readout.head_features(vector)
             for readout, vector in zip(predictor.readouts, vectors, strict=True)
         ]
-        of_run = torch.cat(of_members).double().numpy()
+        weighed = torch.cat(of_members).double().numpy()
         if features is None:
-            features = np.full((len(of_run), n_trs, of_run.shape[2]), np.nan)
-        features[:, trs] = of_run
+            features = np.full((len(weighed), n_trs, weighed.shape[2]), np.nan)
+        features[:, trs] = weighed
     heads = bold_timeline(predictor, stimulus, study)
     return Shared(features, np.mean(list(heads.values()), axis=0))
 

@@ -1,7 +1,7 @@
 """Masked pre-training of a stream."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from subtr.datasets.study import Fold
-from subtr.models.batches import EPOCHS_APART, Batch, WindowBatches, epoch_seed
+from subtr.models.batches import EPOCHS_APART, Batch, ChangedBatches, WindowBatches, epoch_seed
 from subtr.models.stream import EncoderPart, with_position
 from subtr.params import SettingsError, Strict, unhashed_default
 from subtr.timeline import consecutive
@@ -308,38 +308,6 @@ class MaskedAutoencoder(nn.Module):
         return self.target_mean + self.target_deviation * drawn
 
 
-@dataclass
-class _MaskedBatches:
-    """Windows, what is hidden of them and what of that is redrawn; the seed decides the masks.
-
-    With ``n_channels``, what comes behind so many values of a frame is no part of the stimulus, but
-    what is asked for.
-    """
-
-    windows: Iterable[Batch]
-    patches: Patches
-    params: PretrainingParams
-    seed: int
-    n_channels: int | None = None
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __iter__(self) -> Iterator[Batch]:
-        generator = torch.Generator().manual_seed(self.seed)
-        how = self.params.mask, self.params.mask_ratio, self.params.decoder_cells
-        for batch in self.windows:
-            frames = batch["frames"].squeeze(2)
-            size = len(frames), self.patches.n_times, self.patches.space
-            hidden, redrawn = dual_masks(*size, *how, generator)
-            masks = {"hidden": hidden, "redrawn": redrawn}
-            if self.n_channels is None:
-                yield {"frames": frames, **masks}
-            else:
-                shown, wanted = frames[..., : self.n_channels], frames[..., self.n_channels :]
-                yield {"frames": shown, "wanted": wanted, **masks}
-
-
 def pretrain(
     fold: Fold,
     stream: EncoderPart,
@@ -393,11 +361,22 @@ def pretrain(
     how = params.decoder_dim, params.fill == "token", target_scale
     model = MaskedAutoencoder(stream, patches, study.clock.tr_s, *scale, *how)
 
-    def batches(epoch: int) -> _MaskedBatches:
+    def masked(batch: Batch, generator: Generator) -> Batch:
+        window = batch["frames"].squeeze(2)
+        size = len(window), patches.n_times, patches.space
+        how = params.mask, params.mask_ratio, params.decoder_cells
+        hidden, redrawn = dual_masks(*size, *how, generator)
+        masks = {"hidden": hidden, "redrawn": redrawn}
+        if targets is None:
+            return {"frames": window, **masks}
+        # What comes behind the stimulus in a frame is what is asked for.
+        return {"frames": window[..., :n_channels], "wanted": window[..., n_channels:], **masks}
+
+    def batches(epoch: int) -> ChangedBatches:
         of_epoch = epoch_seed(seed, epoch)
         sizes = width, params.batch_size, params.batches_per_epoch
         windows = WindowBatches(timeline, of_part["training"], *sizes, of_epoch)
-        return _MaskedBatches(windows, patches, params, of_epoch, n_channels)
+        return ChangedBatches(windows, masked, of_epoch)
 
     def objective(model: MaskedAutoencoder, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         wanted = batch.get("wanted", batch["frames"])
@@ -412,9 +391,7 @@ def pretrain(
     firsts = torch.as_tensor(np.concatenate(firsts)).split(params.batch_size)
     windows = [{"frames": timeline[first[:, None] + torch.arange(width)]} for first in firsts]
     # Masks as of an epoch that is never reached.
-    unseen = _MaskedBatches(
-        windows, patches, params, epoch_seed(seed, EPOCHS_APART - 1), n_channels
-    )
+    unseen = ChangedBatches(windows, masked, epoch_seed(seed, EPOCHS_APART - 1))
     fitting = Fitting(model, objective, batches, list(unseen), params.training, seed)
     history = fit(fitting, fold.folder, fold.label)
     # `fit` leaves a model ready to predict; the stream's own training is still to come.

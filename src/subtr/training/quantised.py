@@ -1,4 +1,4 @@
-"""Discrete codes: quantisation, training and prediction of codes."""
+"""Discrete codes: quantisation, and training of an autoencoder of codes."""
 
 import math
 from typing import Literal, NamedTuple
@@ -66,11 +66,6 @@ class HierarchicalQuantiser(nn.Module):
             self.explained = nn.Linear(dim, params.fine_frames * fine_dim)
             self.fine = _residual(fine_dim, params.n_fine, params.fine_size, params)
         self.register_buffer("ready", torch.tensor(False))
-
-    @property
-    def bits_per_tr(self) -> int:
-        """See `QuantiserParams.bits_per_tr`."""
-        return self.params.bits_per_tr
 
     @torch.no_grad()
     def start_coarse(self, vectors: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
@@ -334,8 +329,8 @@ _MOST_START_PATCHES = 32768
 def coded(params: SoundParams, n_floats: int) -> QuantisedParams:
     """What a system's ``sound`` says of an autoencoder of codes, ``n_floats`` a TR before them."""
     own = {name: getattr(params.codes, name) for name in QuantiserParams.model_fields}
-    shared = {name: getattr(params, name) for name in QuantisedParams.model_fields
-              if name in SoundParams.model_fields}  # fmt: skip
+    both = QuantisedParams.model_fields.keys() & SoundParams.model_fields
+    shared = {name: getattr(params, name) for name in both}
     return QuantisedParams(
         quantiser=QuantiserParams(**own),
         vector_dim=n_floats - params.codes.fine_floats,
@@ -370,9 +365,8 @@ def reconstruct_quantised(fold: Fold) -> QuantisedSound:
     tr_s = study.clock.tr_s
     torch.manual_seed(seed)
     model = QuantisedAutoencoder(frames.shape[2], frames.shape[1], params)
-    windows = windows_of(frames, consecutive(split.train, study.run_of_tr))
-    started = _start(model, windows, params.start, tr_s, seed)
     stretches = consecutive(split.train, study.run_of_tr)
+    started = _start(model, windows_of(frames, stretches), params.start, tr_s, seed)
 
     def batches(epoch: int) -> WindowBatches:
         sizes = (params.item_trs, params.batch_size, params.batches_per_epoch)
@@ -456,54 +450,3 @@ def _basis(pca: PCARival) -> tuple[Tensor, Tensor, Tensor]:
     components = torch.from_numpy(pca.components)
     scale = float(np.sqrt(np.mean(pca.deviations**2)))
     return components / scale, components.T * scale, torch.from_numpy(pca.mean)
-
-
-class CodePredictor(nn.Module):
-    """Features of a TR, such as its vector or its BOLD -> logits of each coarse codebook's codes.
-
-    A codebook's code tells what the ones before left, so its logits also depend on the earlier
-    codes: those given, or else the likeliest. All weights start at zero: every code as likely.
-
-    Arguments
-        dim: features of a TR.
-        n_codebooks, size: codebooks, codes of each.
-    """
-
-    def __init__(self, dim: int, n_codebooks: int, size: int):
-        super().__init__()
-        self.size = size
-        self.map = nn.Linear(dim, n_codebooks * size)
-        self.given = nn.ModuleList(
-            nn.Embedding(size, later * size) for later in range(n_codebooks - 1, 0, -1)
-        )
-        for parameter in self.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(
-        self,
-        features: Float[Tensor, "*batch dim"],
-        codes: Int[Tensor, "*batch codebook"] | None = None,
-    ) -> Float[Tensor, "*batch codebook class"]:
-        """Logits. ``codes``: the targets, of which a codebook sees the earlier ones alone."""
-        first, *rest = self.map(features).unflatten(-1, (-1, self.size)).unbind(-2)
-        logits = [first]
-        for index, given in enumerate(self.given):
-            code = logits[-1].argmax(-1) if codes is None else codes[..., index]
-            added = given(code).unflatten(-1, (-1, self.size)).unbind(-2)
-            first, *rest = (logit + part for logit, part in zip(rest, added, strict=True))
-            logits.append(first)
-        return torch.stack(logits, dim=-2)
-
-
-def code_loss(
-    logits: Float[Tensor, "*batch codebook class"], codes: Int[Tensor, "*batch codebook"]
-) -> tuple[Float[Tensor, ""], Diagnostics]:
-    """Cross-entropy in nats, averaged over codebooks: codes are names, and no name is near another.
-
-    Diagnostics: ``accuracy``, and ``chance accuracy``, the frequency of each codebook's commonest
-    code here, both averaged over codebooks.
-    """
-    loss = F.cross_entropy(logits.flatten(0, -2), codes.flatten())
-    accuracy = (logits.detach().argmax(-1) == codes).float().mean()
-    frequencies = F.one_hot(codes.flatten(0, -2), logits.shape[-1]).float().mean(0)
-    return loss, {"accuracy": accuracy, "chance accuracy": frequencies.amax(-1).mean()}

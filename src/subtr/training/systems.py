@@ -1,6 +1,6 @@
 """Parameters of a system's parts: autoencoders of audio and video, predictor of BOLD."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ from subtr.decoders import DECODERS, PICTURE_DECODERS
 from subtr.models.autoencoder import FeatureParams, VectorFitParams
 from subtr.models.encoding_model import ReadoutParams
 from subtr.models.stream import AugmentationParams, Part, PictureStreamParams, StreamParams
-from subtr.params import SettingsError, Strict, unhashed_default
+from subtr.params import Fraction, SettingsError, Strict, unhashed_default
 from subtr.stimulus.speech import SpeechFeatureParams
 from subtr.training.augmentation import CurriculumParams, PerturbationParams
 from subtr.training.distillation import DistillationParams
@@ -106,7 +106,7 @@ class AutoencoderParams(Strict):
     batch_size: int = Field(32, ge=1)
     batches_per_epoch: int = Field(20, ge=1)
     training: TrainingParams = TrainingParams()
-    others_share: Annotated[float, Field(ge=0, lt=1)] = unhashed_default(0.0)
+    others_share: Fraction = unhashed_default(0.0)
 
     @property
     def vector_fit(self) -> VectorFitParams:
@@ -195,8 +195,6 @@ class SoundParams(AutoencoderParams):
             default = type(self).model_fields[name].default
             if getattr(self, name) != default:
                 raise ValueError(f"{name}: expected none with codes, which are learned without it")
-        if self.start == "pca" and self.decoder.name == "held":
-            raise ValueError("start = 'pca': expected another decoder than held with codes")
         least = self.codes.fine_floats + 1
         if min(self.floats_per_tr) < least:
             raise ValueError(

@@ -1,25 +1,28 @@
-"""Helpers of notebooks: checking parameters, reports, what is shown and heard."""
+"""Helpers of notebooks: parameters, folds, tables, figures, conclusions, what is heard."""
 
 import ast
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
+from torch import nn
 
-from subtr.datasets.study import Study
+from subtr.datasets.study import Fold, Study
 from subtr.decoders.vocoders import Chosen
 from subtr.experiments.decoding import WHOLE, Decoded
-from subtr.experiments.experiment import Experiment
+from subtr.experiments.experiment import Experiment, training_folds, with_features_of
 from subtr.experiments.judged import recorded
-from subtr.experiments.results import COLUMNS, summary
+from subtr.experiments.results import COLUMNS, read_table, summary
+from subtr.models.stream import JointStream, Stream
 from subtr.params import SettingsError, nearest
 from subtr.timeline import Trs, consecutive
-from subtr.viewing import bold, scores, stimulus
 from subtr.viewing.players import Gallery
+from subtr.viewing.scores import training_curves
 from subtr.viewing.stimulus import checked_trs
 
 # How papermill begins the cell that it puts behind the one tagged `parameters`.
@@ -154,126 +157,227 @@ def reconstructed(experiment: Experiment, seed: int, systems: Sequence[str]) -> 
     return excerpt(study, trs, found["sound"], found["pictures"], experiment.vocoder)
 
 
-MODALITIES = ("sound", "pictures", "bold")
+PARTS = ("sound", "pictures", "bold")
+
+KEPT = "temporal preservation"
+
+_NAMES = {"sound": "audio", "pictures": "video", "bold": "BOLD"}
 
 
-@dataclass(frozen=True)
-class SystemReport:
-    """Systems trained with one seed, and their scores; made by `train`.
+def part_folds(experiment: Experiment, system: str, part: str, seed: int = 0) -> list[Fold]:
+    """The folds that a part of a system is trained on; none where there is nothing to train.
+
+    What is missing, in the study or in the system's params file, is told in a sentence.
 
     Arguments
-        number: of the notebook, before the names of the figures that it keeps.
-        systems: those that the study has something for.
-        modalities: those that are reported.
-        rows: tidy rows of these systems, seed and modalities, see ``results.COLUMNS``.
+        part: "sound", "pictures" or "bold"; of an autoencoder, its first size.
+
+    Raises
+        SettingsError: no such system, or a wrong option of it.
     """
+    params = getattr(experiment.system(system), part)
+    if part not in _present(experiment):
+        say(f"{experiment.study.name} has no {_NAMES[part]} that {system} could learn from.")
+        return []
+    if params is None:
+        say(f"system_{system}.yaml has no `{part}`: nothing of it is trained on {_NAMES[part]}.")
+        return []
+    if part == "bold":
+        experiment = with_features_of(experiment, params)
+    else:
+        params = params.of_size(params.floats_per_tr[0])
+    return training_folds(experiment, system, part, params, seed)
 
-    experiment: Experiment
-    number: str
-    systems: tuple[str, ...]
-    seed: int
-    modalities: tuple[str, ...]
-    rows: pd.DataFrame
 
-    @classmethod
-    def train(
-        cls,
-        experiment: Experiment,
-        number: str,
-        systems: Sequence[str],
-        seed: int,
-        modalities: Sequence[str] = MODALITIES,
-    ) -> "SystemReport":
-        """Trains what is not trained yet; a system that the study has nothing for is left out.
+def levels(stream: Stream | JointStream, tr_s: float) -> pd.DataFrame:
+    """What the aggregator is given: a row a level, the finest first.
 
-        Raises
-            SettingsError: no such system, or a wrong option of it.
-        """
-        there = _present(experiment)
-        fitting = [
-            name
-            for name in systems
-            if any(getattr(experiment.system(name), part) is not None for part in there)
-        ]
-        tables = [experiment.train(name, seed) for name in fitting]
-        rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
-        rows = rows[rows["modality"].isin(list(modalities))]
-        return cls(experiment, number, tuple(fitting), seed, tuple(modalities), rows)
+    Returns
+        Index the level's name; columns rate_hz, receptive_field_s (seconds of stimulus that one
+        frame of the level sees), features.
+    """
+    encoder, hz = stream.encoder, stream.frames_per_tr / tr_s
+    of = tr_s if isinstance(stream, JointStream) else hz
+    rates_hz, fields_s = list(encoder.frame_hz(of)), list(encoder.receptive_field_s(of))
+    features = list(encoder.level_dims)
+    if stream.keep_input:
+        rates_hz, fields_s, features = [hz, *rates_hz], [1 / hz, *fields_s], [None, *features]
+    columns = {"rate_hz": rates_hz, "receptive_field_s": fields_s, "features": features}
+    index = pd.Index(stream.level_names(tr_s), name="level")
+    return pd.DataFrame(columns, index=index).astype({"features": "Int64"})
 
-    def has(self, modality: str, metric: str = "") -> bool:
-        """Whether a modality was scored, by some metric or by this one."""
-        rows = self.rows[self.rows["modality"] == modality]
-        return bool(len(rows)) and (not metric or metric in set(rows["metric"]))
 
-    def curves(self) -> None:
-        """Losses by epoch, a figure a training."""
-        for system in self.systems:
-            for name, history in histories(self.experiment, system, self.seed).items():
-                if any(f"_{modality}" in name for modality in self.modalities):
-                    say(f"**{name.replace('_', ' ')}**")
-                    show(self.experiment, scores.training_curves(history), f"{self.number}_{name}")
+def n_learned(model: nn.Module) -> int:
+    """Numbers that a network learns."""
+    return sum(of.numel() for of in model.parameters() if of.requires_grad)
 
-    def bands(self) -> None:
-        """Temporal preservation of sound by band of modulation."""
-        if not self.has("sound"):
-            self._lacks("sound")
-            return
-        drawn = scores.preservation_by_band(self.rows, "sound")
-        self.show(drawn, "preservation_by_band")
 
-    def kept(self) -> None:
-        """Temporal preservation as sentences."""
-        for modality in ("sound", "pictures"):
-            if self.has(modality):
-                kept = quoted(self.rows, modality, "temporal preservation")
-                say(f"Temporal preservation of {modality}: {kept}.")
+def train_and_score(
+    experiment: Experiment, systems: Sequence[str], seed: int, parts: Sequence[str] = PARTS
+) -> pd.DataFrame:
+    """Every part of the systems by `Experiment.train`, which keeps tables and reconstructions.
 
-    def pictures(self, tr: int = 2) -> None:
-        """Pictures of one TR of the test block, the original first.
+    A system that the study has nothing for is left out.
 
-        Arguments
-            tr: counted from the start of the test block.
-        """
-        chosen = self.reconstructed_pictures()
-        if not chosen:
-            self._lacks("pictures")
-            return
-        drawn = stimulus.picture_strips(chosen, min(tr, len(chosen["original"]) - 1))
-        self.show(drawn, "pictures")
+    Returns
+        Tidy rows (see ``results.COLUMNS``) of the parts asked for.
+    """
+    there = _present(experiment)
+    fitting = [
+        name
+        for name in systems
+        if any(getattr(experiment.system(name), part) is not None for part in there)
+    ]
+    tables = [experiment.train(name, seed) for name in fitting]
+    rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
+    return rows[rows["modality"].isin(list(parts))].reset_index(drop=True)
 
-    def bold(self) -> None:
-        """Held-out r by class of parcels or region, and what shuffled frames leave of it."""
-        if not self.has("bold", "r"):
-            say(f"No BOLD was predicted: {self.experiment.study.name} lacks BOLD or sound.")
-            return
-        self.show(bold.bold_by_group(self.rows, self.bold_metric), "bold_by_group")
-        say(f"Held-out r: {quoted(self.rows, 'bold', 'r')}; with frames shuffled within each TR:")
-        say(quoted(self.rows, "bold", "r, frames shuffled"))
 
-    @property
-    def bold_metric(self) -> str:
-        """The share of the noise ceiling, where there is one."""
-        return "r / ceiling" if self.has("bold", "r / ceiling") else "r"
+def kept_rows(experiment: Experiment, system: str, seed: int) -> pd.DataFrame:
+    """The rows that another notebook kept of a system; none if it has not been trained."""
+    file = experiment.folder / "tables" / f"{system}_seed{seed}.csv"
+    return read_table(file) if file.exists() else pd.DataFrame(columns=COLUMNS)
 
-    def reconstructed_pictures(self) -> dict:
-        """Name with size -> pictures of the test TRs, the original first; none without pictures."""
-        if not self.has("pictures"):
-            return {}
-        found = self.experiment.reconstructions("pictures", self.seed)
-        order = ("original", *self.systems)
-        return {
-            name: found[name]
-            for wanted in order
-            for name in found
-            if name == wanted or name.rsplit(" ", 1)[0] == wanted
-        }
 
-    def show(self, figure, name: str) -> None:
-        """Shows a figure and keeps it under the notebook's number and the seed."""
-        show(self.experiment, figure, f"{self.number}_{name}_seed{self.seed}")
+def draw(
+    experiment: Experiment, name: str, figure_of: Callable[..., Figure], *given: Any, **options: Any
+) -> None:
+    """Shows and keeps ``figure_of(*given)``, or says what it lacks to be drawn."""
+    try:
+        figure = figure_of(*given, **options)
+    except SettingsError as error:
+        say(f"No figure `{name}`: {error}")
+        return
+    show(experiment, figure, name)
 
-    def _lacks(self, what: str) -> None:
-        say(f"{self.experiment.study.name} has no {what}, or none of it was trained.")
+
+def draw_losses(
+    experiment: Experiment, systems: Sequence[str], seed: int, number: str, parts=PARTS
+) -> None:
+    """Losses by epoch of what is trained, a figure a training.
+
+    Arguments
+        number: of the notebook, before the names of the figures.
+    """
+    for system in systems:
+        for name, history in histories(experiment, system, seed).items():
+            if any(f"_{part}" in name for part in parts):
+                say(f"**{name.replace('_', ' ')}**")
+                show(experiment, training_curves(history), f"{number}_{name}")
+
+
+def bold_metric(rows: pd.DataFrame) -> str:
+    """The share of the noise ceiling, where there is one; else r."""
+    of_bold = rows.loc[rows["modality"] == "bold", "metric"]
+    return "r / ceiling" if "r / ceiling" in set(of_bold) else "r"
+
+
+def reconstructed_pictures(
+    experiment: Experiment, systems: Sequence[str], seed: int
+) -> dict[str, UInt8[np.ndarray, "tr picture height width 3"]]:
+    """Name with size -> pictures of the test TRs, the original first; none without pictures."""
+    found = experiment.reconstructions("pictures", seed)
+    chosen = {
+        name: found[name]
+        for wanted in ("original", *systems)
+        for name in found
+        if name == wanted or name.rsplit(" ", 1)[0] == wanted
+    }
+    return chosen if len(chosen) > 1 else {}
+
+
+def outcome(
+    rows: pd.DataFrame,
+    part: str,
+    metric: str,
+    system: str,
+    averaging: pd.DataFrame | None = None,
+    group: str = "",
+) -> str:
+    """What came out, as a sentence that follows from the numbers.
+
+    A system is above averaging where its whole interval lies above that of averaging. Where
+    averaging has not been scored, the floor is what counts: its interval must lie above what a mean
+    keeps, or its value above what 95 % of shifts in time stay below.
+
+    Arguments
+        rows: tidy rows, see ``results.COLUMNS``.
+        averaging: rows of the averaging system; None, or no such rows, for the floor.
+        group: of parcels; all of them by default.
+    """
+    subject = _subject(part, metric) + (f", {group} parcels" if group else "")
+    row = _score(rows, part, metric, system, group)
+    if row is None:
+        return f"{system}: {subject} was not measured."
+    sentence = f"**{system}** reaches {_number(row)} in {subject}"
+    ends = [f"{end} {row[end]:z.2f}" for end in ("floor", "ceiling") if np.isfinite(row[end])]
+    sentence += f" ({', '.join(ends)})" * bool(ends)
+    other = None
+    if averaging is not None and system != "averaging":
+        other = _score(averaging, part, metric, "averaging", group)
+    if other is not None:
+        low, bar = row["low"], np.fmax(other["value"], other["high"])
+        against = f"averaging, which reaches {_number(other)}"
+    elif np.isfinite(row["floor"]):
+        # Of BOLD it is a quantile of chance already; of a reconstruction what a mean keeps.
+        of_chance = part == "bold" or metric.startswith("from BOLD")
+        low, bar, against = row["value" if of_chance else "low"], row["floor"], "the floor"
+    else:
+        return f"{sentence}."
+    above = (row["value"] if np.isnan(low) else low) > bar
+    return f"{sentence}: it **{'is' if above else 'is not'} above** {against}."
+
+
+def labelled(scores: pd.DataFrame, system: str, part: str) -> pd.DataFrame:
+    """Scores of one estimator as tidy rows, see ``results.COLUMNS``."""
+    labels = {"study": "", "system": system, "seed": 0, "modality": part, "group": ""}
+    missing = {name: value for name, value in labels.items() if name not in scores}
+    return scores.assign(**missing).reindex(columns=list(COLUMNS))
+
+
+def compared(rows: pd.DataFrame, part: str, metric: str, one: str, other: str) -> str:
+    """Two systems side by side as a sentence; they differ where their intervals do not overlap."""
+    first, second = (_score(rows, part, metric, name, "") for name in (one, other))
+    if first is None or second is None:
+        missing = one if first is None else other
+        return f"{_subject(part, metric)}: {missing} was not measured."
+    sentence = f"**{one}** reaches {_number(first)} in {_subject(part, metric)}, {other} "
+    sentence += _number(second)
+    apart = first["low"] > second["high"] or second["low"] > first["high"]
+    return f"{sentence}: their intervals {'do not overlap' if apart else 'overlap'}."
+
+
+def conclude(
+    rows: pd.DataFrame, systems: Sequence[str], averaging: pd.DataFrame | None = None
+) -> None:
+    """Says the `outcome` of each system that was scored: audio, video, BOLD."""
+    metrics = {"sound": KEPT, "pictures": KEPT, "bold": bold_metric(rows)}
+    said = [
+        outcome(rows, part, metric, system, averaging)
+        for part, metric in metrics.items()
+        for system in systems
+        if _score(rows, part, metric, system, "") is not None
+    ]
+    say("\n".join(f"- {sentence}" for sentence in said) or "Nothing was scored in this study.")
+
+
+def _score(rows: pd.DataFrame, part: str, metric: str, system: str, group: str) -> pd.Series | None:
+    """The summary of one score; of several sizes, the largest. None where there is no number."""
+    named = (rows["modality"] == part) & (rows["metric"] == metric)
+    chosen = rows[named & (rows["system"] == system) & (rows["group"] == group)]
+    of_sizes = summary(chosen).dropna(subset="value") if len(chosen) else chosen
+    if not len(of_sizes):
+        return None
+    return of_sizes.sort_values("floats_per_tr").iloc[-1]
+
+
+def _subject(part: str, metric: str) -> str:
+    return f"{'within-TR R²' if metric == KEPT else metric} of {_NAMES[part]}"
+
+
+def _number(row: pd.Series) -> str:
+    interval = "" if np.isnan(row["low"]) else f" [{row['low']:z.2f}, {row['high']:z.2f}]"
+    return f"{row['value']:z.2f}{interval}"
 
 
 def trained_systems(experiment: Experiment) -> list[str]:
@@ -291,7 +395,7 @@ def _present(experiment: Experiment) -> list[str]:
         "pictures": study.pictures is not None,
         "bold": bool(study.bold) and study.frames is not None,
     }
-    return [name for name in MODALITIES if there[name]]
+    return [name for name in PARTS if there[name]]
 
 
 def players(

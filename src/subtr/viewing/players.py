@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from IPython.display import HTML, Audio, Video, display
 from jaxtyping import Float, Float32, Int64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from subtr.datasets.study import Study
 from subtr.decoders.griffin_lim import Vocoder
 from subtr.decoders.vocoders import Chosen, choose_vocoder, write_sound
 from subtr.experiments.results import check_writable
@@ -364,3 +365,72 @@ class Gallery:
 
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "unnamed"
+
+
+def listen(
+    sounds: Mapping[str, Float[np.ndarray, "tr frame mel"]], study: Study, longest_s: float = 15.0
+) -> HTML:
+    """One audio player a name, each with its sound; none starts by itself.
+
+    All spectrograms go through the same vocoder, the original's included, so that what differs is
+    the system.
+
+    Arguments
+        sounds: name -> log-mel of the same consecutive TRs, such as ``study.audio[fold.test]``.
+        study: whose clock and mel settings they have.
+        longest_s: seconds from the first of these TRs that are played; what is embedded swells a
+            notebook.
+
+    Raises
+        SettingsError: nothing to play, or spectrograms of different TRs.
+
+    Example
+        >>> import subtr as st
+        >>> study = st.load_study("simulated", duration_s=60, n_subjects=2)
+        >>> players = st.listen({"original": study.audio[:2], "again": study.audio[:2]}, study)
+        >>> players.data.count("<audio")
+        2
+    """
+    clock = _clock_of(sounds, study, longest_s)
+    vocoder, hz = choose_vocoder("mixed", study.mel_settings), study.mel_settings.rate_hz
+    trs, parts = np.arange(clock.n_trs), []
+    for name, mel in sounds.items():
+        heard = remade(name, np.asarray(mel)[: clock.n_trs], vocoder.vocoder, clock, trs)
+        # Without normalisation, or differences in loudness would not be heard.
+        player = Audio(np.clip(heard, -1, 1), rate=hz, normalize=False)._repr_html_()
+        parts.append(f'<b style="color:{colour_of(name)}">{html.escape(name)}</b>{player}')
+    return HTML("\n".join(parts))
+
+
+def watch(
+    videos: Mapping[str, UInt8[np.ndarray, "_ _ _ _ 3"]], study: Study, longest_s: float = 15.0
+) -> Video:
+    """A silent film of pictures side by side, with their names.
+
+    Arguments
+        videos: name -> 0 to 255 (TR, picture, height, width, rgb) of the same consecutive TRs.
+        study: whose clock they have.
+        longest_s: seconds from the first of these TRs that are shown.
+
+    Raises
+        SettingsError: nothing to show, or pictures of different TRs.
+
+    Example
+        >>> import subtr as st
+        >>> study = st.load_study("simulated", duration_s=60, n_subjects=2)
+        >>> st.watch({"original": study.video[:2]}, study).mimetype
+        'video/mp4'
+    """
+    clock = _clock_of(videos, study, longest_s)
+    with tempfile.TemporaryDirectory() as folder:
+        file = film_of(Path(folder) / "film.mp4", clock, np.arange(clock.n_trs), videos, None)
+        return Video(data=file.read_bytes(), embed=True, mimetype="video/mp4")
+
+
+def _clock_of(given: Mapping[str, np.ndarray], study: Study, longest_s: float) -> Clock:
+    lengths = {name: len(of) for name, of in given.items()}
+    if len(set(lengths.values())) != 1 or not min(lengths.values()):
+        said = ", ".join(f"{name} {n} TRs" for name, n in lengths.items()) or "nothing"
+        raise SettingsError(f"expected the same TRs of each name, got {said}.")
+    n_trs = min(min(lengths.values()), max(1, int(longest_s / study.clock.tr_s)))
+    return replace(study.clock, n_trs=n_trs)

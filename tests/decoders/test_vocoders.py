@@ -1,9 +1,13 @@
+"""Which vocoder is chosen, and the sound file that is written."""
+
+import numpy as np
 import pytest
+import soundfile
 
 from subtr.decoders import vocoders as choice
 from subtr.decoders.griffin_lim import GriffinLim
 from subtr.decoders.hifi_gan import HIFI_GAN_MEL, WeightsError
-from subtr.decoders.vocoders import VocoderParams
+from subtr.decoders.vocoders import SoundError, VocoderParams, write_sound
 from subtr.decoders.vocoders import choose_vocoder as choose
 from subtr.params import SettingsError, validate
 from subtr.stimulus.mel import MelSettings
@@ -63,3 +67,29 @@ def test_a_params_file_names_a_vocoder_and_its_options():
 def test_what_is_misspelt_is_named(values, said):
     with pytest.raises(SettingsError, match=said):
         validate(VocoderParams, values, "a.yaml")
+
+
+RATE_HZ = 16000
+SOUND = (0.5 * np.sin(np.arange(RATE_HZ) / 5)).astype(np.float32)
+
+
+@pytest.mark.parametrize("pieces", [SOUND, iter(np.split(SOUND, [10, 7000]))])
+def test_written_sound_reads_back(tmp_path, pieces):
+    read, rate_hz = soundfile.read(write_sound(tmp_path / "a.wav", pieces, RATE_HZ))
+    assert rate_hz == RATE_HZ
+    np.testing.assert_allclose(read, SOUND, atol=2 / 32768)
+
+
+def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
+    with pytest.raises(SoundError, match=r"missing.a\.wav cannot be written"):
+        write_sound(tmp_path / "missing" / "a.wav", SOUND, RATE_HZ)
+    with pytest.raises(SoundError, match=r"Expected a \.wav"):
+        write_sound(tmp_path / "a.xyz", SOUND, RATE_HZ)
+
+    def broken():
+        yield SOUND
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_sound(tmp_path / "a.flac", broken(), RATE_HZ)
+    assert not list(tmp_path.iterdir())

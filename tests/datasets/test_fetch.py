@@ -17,7 +17,6 @@ from subtr.datasets.fetch import (
     find_data,
     part_file,
     registry_file,
-    write_registry,
 )
 from subtr.params import SettingsError, StudyError
 from subtr.stimulus.cache import cache_dir
@@ -142,14 +141,11 @@ def test_offline_asks_nothing_and_says_so(server, monkeypatch):
 @pytest.fixture
 def published(server, tmp_path, monkeypatch):
     """A small open study on the server: two files, one in a folder."""
-    source = tmp_path / "source"
-    (source / "roi").mkdir(parents=True)
-    (source / "roi" / "a.bin").write_bytes(CONTENT)
-    (source / "words.txt").write_text("Alice was beginning")
     server.files["/words"] = b"Alice was beginning"
     base = server.url.removesuffix("/a.bin")
-    addresses = {"roi/a.bin": server.url, "words.txt": f"{base}/words"}
-    write_registry(source, addresses, tmp_path / "small.txt")
+    lines = [f"{name} {hashlib.sha256(server.files[path]).hexdigest()} {base}{path}\n"
+             for name, path in (("roi/a.bin", "/a.bin"), ("words.txt", "/words"))]  # fmt: skip
+    (tmp_path / "small.txt").write_text("".join(lines))
     monkeypatch.setattr(open_studies, "registry_file", lambda name: tmp_path / f"{name}.txt")
     monkeypatch.setitem(OPEN_STUDIES, "small", OPEN_STUDIES["alice"])
     monkeypatch.setenv("SUBTR_DATA", str(tmp_path / "none"))

@@ -10,9 +10,9 @@ from gliding_tones import RATE_HZ, gliding_tones
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtr.stimulus.duplicates import KnownSound
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock
+from subtr.training.recordings import KnownSound
 
 TR_S = 1.5
 SETTINGS = MelSettings(n_mels=40)

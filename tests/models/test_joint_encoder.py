@@ -8,7 +8,7 @@ from torch import nn
 
 from subtr.aggregators import AGGREGATORS
 from subtr.encoders import ENCODERS, PICTURE_ENCODERS
-from subtr.encoders.joint import JointEncoder, at_times
+from subtr.models.stream import JointEncoder, at_times
 from subtr.params import SettingsError
 
 
