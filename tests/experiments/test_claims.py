@@ -162,7 +162,6 @@ def test_a_claim_that_cannot_be_decided_is_refused(tmp_path, changed, message):
 
 
 def test_the_command_writes_what_it_prints(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("subtr.experiments.claims.Setting", lambda **_: SMALL)
     monkeypatch.setattr("subtr.experiments.claims.validate", lambda *_: SMALL)
     write_results(tmp_path / "results" / "scores.csv", [row("tier1", 0.9)])
     out = tmp_path / "new" / "claims.csv"
