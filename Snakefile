@@ -158,7 +158,7 @@ rule brain_encoding:
 
 
 rule listening:
-    # After the evaluation, which makes the rivals that are to be heard.
+    # After the evaluation, which makes the baselines that are to be heard.
     input:
         f"{DONE}/08_evaluation.ipynb",
         "notebooks/09_listening_viewing.ipynb",

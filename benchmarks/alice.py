@@ -1,4 +1,4 @@
-"""What does every rival and every aggregator tell of real BOLD of a story, from its sound alone?
+"""What does every baseline and every aggregator tell of real BOLD of a story, from its sound alone?
 
 Twelve minutes are too few to learn an encoder from, so what aggregators do was learned on generated
 film with simulated BOLD, kept as it is, and Alice pays for a ridge readout behind the canonical
@@ -26,7 +26,7 @@ from subtr.datasets.study import Fold, Study, folds_of
 from subtr.experiments.bold_scores import bold_rows, ceiling_rows, control_rows
 from subtr.experiments.brain_encoding import tr_vectors
 from subtr.experiments.data import SystemParams
-from subtr.experiments.experiment import bold_rivals
+from subtr.experiments.experiment import bold_baselines
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import shuffle_frames
 from subtr.models.batches import altered
@@ -55,7 +55,7 @@ BESIDE |= {"ridge, word rate (supplied)", "mean"}
 
 
 def run(folder: Path, aggregators=tuple(AGGREGATORS.parts), seeds=SEEDS, alone=True) -> list[Row]:
-    """Rows of rivals, of aggregators with their gains, and of what the story alone teaches."""
+    """Rows of baselines, of aggregators with their gains, and of what the story alone teaches."""
     study = real_study("alice", {"frames_per_tr": FRAMES_PER_TR})
     splits = study.splits(5)
     story = study, splits, held_out_bold(study, splits, DRIFT_ORDER)
@@ -90,9 +90,11 @@ def scored(found, mixed, bold, system, seed, n_floats):
 def learned_elsewhere(story, aggregators, seeds, folder) -> list[Row]:
     (study, splits, bold), film = story, known_film()
     rows, predictions = list(ceiling_rows(bold, study="alice", system="listeners")), {}
-    for rival, n_floats, found in bold_rivals(folds_of(study, splits, drift_order=DRIFT_ORDER)):
-        rows += scored(found, None, bold, rival, 0, n_floats)
-        predictions[rival] = [bold.scored(found)]
+    for baseline, n_floats, found in bold_baselines(
+        folds_of(study, splits, drift_order=DRIFT_ORDER)
+    ):
+        rows += scored(found, None, bold, baseline, 0, n_floats)
+        predictions[baseline] = [bold.scored(found)]
     candidates = {seed: {} for seed in seeds}
     for aggregator in aggregators:
         of_seeds = []
@@ -110,11 +112,11 @@ def learned_elsewhere(story, aggregators, seeds, folder) -> list[Row]:
         print(f"seed {seed}: chosen within the training TRs {names}")
         rows += scored(found, None, bold, CHOSEN, seed, VECTOR_DIM)
         chosen.append(bold.scored(found))
-    rivals = {name: of for name, of in predictions.items() if name in BESIDE}
+    baselines = {name: of for name, of in predictions.items() if name in BESIDE}
     predictions[CHOSEN] = chosen
     for system in (CHOSEN, BEST_ON_FILM, OF_TIER_1):
         if system in predictions:
-            rows += gains_over(rivals, predictions[system], bold, "alice", system)
+            rows += gains_over(baselines, predictions[system], bold, "alice", system)
     return rows
 
 

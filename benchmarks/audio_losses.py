@@ -17,7 +17,7 @@ from subtr.decoders.griffin_lim import GriffinLim
 from subtr.experiments.data import SystemParams
 from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
-from subtr.models.linear import mean_rival
+from subtr.models.linear import mean_baseline
 from subtr.params import load_params, params_folder, validate
 
 TABLE = "sound_losses"
@@ -81,7 +81,7 @@ def word_rows(study, original, found_of, seeds) -> list[Row]:
 
     of = {"study": "speech", "floats_per_tr": N_FLOATS, "modality": "sound"}
     of |= {"metric": "ASR accuracy"}
-    of |= {"floor": heard(mean_rival(original)), "ceiling": heard(original)}
+    of |= {"floor": heard(mean_baseline(original)), "ceiling": heard(original)}
     return [
         of | {"system": system, "seed": seed, "value": heard(found)}
         for system, of_seed in found_of.items()

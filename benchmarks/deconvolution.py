@@ -58,7 +58,7 @@ def bold_of(activity, peak_s, snr, rng):
 
 
 def shifted(bold):
-    """The rival: BOLD of 5 s later, in the activity's place."""
+    """The baseline: BOLD of 5 s later, in the activity's place."""
     weights = lag_kernel(5.0, TR_S)
     out = np.full(bold.shape, np.nan)
     n = len(bold) - len(weights) + 1

@@ -21,7 +21,7 @@ from subtr.datasets.study import Fold, folds_of
 from subtr.experiments.bold_scores import bold_rows
 from subtr.experiments.cost import count_parameters
 from subtr.experiments.results import sound_rows
-from subtr.models.linear import fit_pca, mean_rival
+from subtr.models.linear import fit_pca, mean_baseline
 from subtr.models.stream import Stream, StreamParams
 from subtr.params import SettingsError, params_hash, validate
 from subtr.training.autoencoders import reconstruct_sound
@@ -185,7 +185,7 @@ def encoders_on_speech(speech, n_floats, seeds, folder) -> list[Row]:
         rows += reconstructed(speech, encoder, stream, n_floats, seeds, folder)
     original = study.mel[split.test]
     labels = {"study": "speech", "floats_per_tr": n_floats, "seed": 0}
-    rows += sound_rows(original, mean_rival(original), TR_S, system="mean", **labels)
+    rows += sound_rows(original, mean_baseline(original), TR_S, system="mean", **labels)
     pca = fit_pca(torch.from_numpy(study.mel), [split.train], n_floats)
     return rows + sound_rows(original, pca.reconstruct(original), TR_S, system="PCA", **labels)
 

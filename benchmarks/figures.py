@@ -46,8 +46,8 @@ def _of_results(found: dict[str, pd.DataFrame]) -> dict[str, Figure]:
     drawn = {}
     speech, simulated, alice = (found[name] for name in ("speech", "simulated", "alice"))
     if len(speech):
-        drawn["speech"] = scores.preservation_by_floats(speech)
-        drawn["speech_by_band"] = scores.preservation_by_band(_learning(speech))
+        drawn["speech"] = scores.within_tr_r2_by_floats(speech)
+        drawn["speech_by_band"] = scores.within_tr_r2_by_band(_learning(speech))
     if len(simulated):
         drawn["simulated"] = bold.bold_by_group(simulated)
     if len(alice):
@@ -58,7 +58,7 @@ def _of_results(found: dict[str, pd.DataFrame]) -> dict[str, Figure]:
         shown = both["system"].isin(["averaging", "mean", "PCA", "tier1"])
         drawn["headline"] = bold.headline(both[shown])
     if len(found["intelligibility"]):
-        shown = [*("ASR accuracy", "ASR accuracy, Moonshine"), "stoi", "temporal preservation"]
+        shown = [*("ASR accuracy", "ASR accuracy, Moonshine"), "stoi", "within-TR R²"]
         of_all = pd.concat([found[name] for name in ("intelligibility", "heard", "more_speech")])
         drawn["intelligibility"] = scores.quality_by_floats(of_all, shown)
     return drawn
@@ -86,14 +86,14 @@ def _compared(found: dict[str, pd.DataFrame]) -> dict[str, Figure]:
             drawn[f"simulated_{part}"] = score_map(rows[chosen & smallest], "r / ceiling")
         rows = found[f"speech_{part}"]
         if len(rows):
-            kept = rows[rows["metric"] == "temporal preservation"]
+            kept = rows[rows["metric"] == "within-TR R²"]
             by = "floats_per_tr" if part == "encoders" else "metric"
             if by == "metric":
                 rows = rows[rows["floats_per_tr"] == 128]
-                kept = rows[rows["metric"].str.startswith("temporal preservation")]
-                kept = kept.assign(metric=kept["metric"].str.removeprefix("temporal preservation "))
-                kept = kept.replace({"metric": {"temporal preservation": "whole"}})
-            drawn[f"speech_{part}"] = score_map(kept, "temporal preservation", by)
+                kept = rows[rows["metric"].str.startswith("within-TR R²")]
+                kept = kept.assign(metric=kept["metric"].str.removeprefix("within-TR R² "))
+                kept = kept.replace({"metric": {"within-TR R²": "whole"}})
+            drawn[f"speech_{part}"] = score_map(kept, "within-TR R²", by)
     return drawn
 
 

@@ -23,7 +23,7 @@ from subtr.experiments.decoding import (
     identified,
     with_bold_of,
 )
-from subtr.experiments.experiment import bold_rivals
+from subtr.experiments.experiment import bold_baselines
 from subtr.metrics.identification import cut_segments, identify
 from subtr.models.stimulus_decoder import autoencoder_code, components_code
 from subtr.params import load_params, params_folder, params_hash, validate
@@ -68,7 +68,7 @@ def predictor_params():
 def predicted_rows(study, splits, seeds, folder) -> list[Row]:
     """BOLD predicted by ridge and by tier 1; each head with its own and with another's BOLD."""
     held_out, rows = held_out_bold(study, splits, DRIFT_ORDER), []
-    for name, n_floats, found in bold_rivals(folds_of(study, splits, drift_order=DRIFT_ORDER)):
+    for name, n_floats, found in bold_baselines(folds_of(study, splits, drift_order=DRIFT_ORDER)):
         labels = {"study": study.name, "system": name, "floats_per_tr": n_floats, "seed": 0}
         rows += bold_rows(found, held_out, found, **labels)
     params = predictor_params()

@@ -23,7 +23,7 @@ from subtr.judges import load_judge
 from subtr.judges.judge import JudgeMissing
 from subtr.judges.speech import word_errors
 from subtr.metrics.inference import shuffle_frames
-from subtr.models.linear import mean_rival
+from subtr.models.linear import mean_baseline
 from subtr.stimulus.media import iter_sound, resample
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock
@@ -83,7 +83,7 @@ def altered(sounds):
         mel = log_mel_of_sound(sound, RATE_HZ, clock)
         for name, windows in (
             ("round trip", mel),
-            ("averaged", mean_rival(mel)),
+            ("averaged", mean_baseline(mel)),
             ("shuffled", shuffle_frames(mel)),
         ):
             found[name].append(vocoder(windows, clock)[: len(sound)])

@@ -28,7 +28,7 @@ from benchmarks.words import JUDGES, READER, SEEDS, bounded, judged
 from subtr.decoders.griffin_lim import Vocoder
 from subtr.decoders.hifi_gan import HifiGan, WeightsError
 from subtr.experiments.results import sound_rows
-from subtr.models.linear import fit_pca, mean_rival
+from subtr.models.linear import fit_pca, mean_baseline
 from subtr.params import params_hash
 
 SYSTEM, VOICE = "tier1_more_speech", "voice"
@@ -70,7 +70,7 @@ def reader_and_voice(folder: Path, vocoder: Vocoder):
 def rows_of(speech, text, group, n_floats, seeds, folder) -> list[Row]:
     """Rows of each seed, between averaging, the floor, and the vocoder's round trip."""
     original = speech.original(group)
-    windows, of = {"round trip": original, "mean": mean_rival(original)}, {}
+    windows, of = {"round trip": original, "mean": mean_baseline(original)}, {}
     for seed in seeds:
         found, params = redrawn(speech, group, n_floats, seed, folder, SYSTEM)
         name = f"{SYSTEM} {seed}"
@@ -85,7 +85,7 @@ def rows_of(speech, text, group, n_floats, seeds, folder) -> list[Row]:
 
 
 def rows_of_components(speech, texts) -> list[Row]:
-    """The rival: components of the same voice, fitted to what is heard alike."""
+    """The baseline: components of the same voice, fitted to what is heard alike."""
     (others,) = speech.study.other_mel
     pca = fit_pca(torch.from_numpy(others), [np.arange(len(others))], 128)
     windows = {"PCA fitted": linear_heard(pca, speech, VOICE)}

@@ -13,9 +13,9 @@ from pathlib import Path
 from benchmarks.data import FILMS, TR_S, film_study
 from benchmarks.tables import Row
 from subtr.datasets.study import Fold
-from subtr.experiments.experiment import picture_rivals
+from subtr.experiments.experiment import picture_baselines
 from subtr.experiments.results import picture_rows
-from subtr.models.linear import BlockPCARival
+from subtr.models.linear import BlockPCABaseline
 from subtr.models.saved import frames_of_pictures, pictures_of_frames
 from subtr.params import params_hash, validate
 from subtr.stimulus.pictures import Blocks
@@ -56,9 +56,9 @@ def run(folder: Path, films=tuple(FILMS), systems=SYSTEMS, seeds=SEEDS) -> list[
     for name in films:
         study, splits = film_study(name)
         film = study, splits[0]
-        for rival in picture_rivals(study, splits[:1], (64, 256)):
-            labels = {"system": rival.name, "floats_per_tr": rival.floats_per_tr}
-            rows += judged(film, rival.result, **labels)
+        for baseline in picture_baselines(study, splits[:1], (64, 256)):
+            labels = {"system": baseline.name, "floats_per_tr": baseline.floats_per_tr}
+            rows += judged(film, baseline.result, **labels)
         for n_floats in BLOCK_FLOATS:
             labels = {"system": "block PCA", "floats_per_tr": n_floats}
             rows += judged(film, by_block_components(film, n_floats), **labels)
@@ -85,9 +85,9 @@ def by_block_components(film, n_floats):
     study, split = film
     frames = frames_of_pictures(study.pictures)
     blocks = Blocks(frames.shape[1], 3, *frames.shape[3:], *BLOCK)
-    rival = BlockPCARival(blocks, n_floats)
-    rival.fit(frames, consecutive(split.train, study.run_of_tr))
-    return pictures_of_frames(rival.reconstruct(frames[split.test]))
+    baseline = BlockPCABaseline(blocks, n_floats)
+    baseline.fit(frames, consecutive(split.train, study.run_of_tr))
+    return pictures_of_frames(baseline.reconstruct(frames[split.test]))
 
 
 def learned(film, system, seed, folder):

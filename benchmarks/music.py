@@ -14,7 +14,7 @@ from benchmarks.spoken import components, learned, spoken
 from benchmarks.tables import NotMeasured, Row
 from subtr.experiments.judged import Pieces, judged_sounds
 from subtr.experiments.results import sound_rows
-from subtr.models.linear import mean_rival
+from subtr.models.linear import mean_baseline
 from subtr.params import params_hash
 
 SEEDS = (0, 1, 2)
@@ -71,7 +71,7 @@ def rows_of(studies, piece_of, n_floats, seeds, folder) -> list[Row]:
         original = study.original("music")
         pca = components(study, n_floats)
         windows["round trip"].append(original)
-        windows["mean"].append(mean_rival(original))
+        windows["mean"].append(mean_baseline(original))
         windows["PCA"].append(pca.reconstruct(original))
         for seed in seeds:
             place = folder / f"music_{fold}"

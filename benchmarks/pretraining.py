@@ -69,7 +69,7 @@ def measure(study, splits, drift_order, fractions, seeds, folder) -> list[Row]:
     for fraction in fractions:
         predictions = {}
         for system, values in systems().items():
-            params = validate(BoldParams, values | {"labelled_fraction": fraction}, system)
+            params = validate(BoldParams, values | {"label_fraction": fraction}, system)
             labels = {"study": name, "system": f"{system}, {fraction:.0%} labelled"}
             labels["params_hash"] = params_hash(params)
             for seed in seeds:

@@ -1,6 +1,6 @@
 """What do coarse and fine codes keep of a TR of speech, beside PCA of the same bits?
 
-Numbers told by a few bits each are the harder rival of learned codes.
+Numbers told by a few bits each are the harder baseline of learned codes.
 
 Data: one reader, as in `speech`. About 5 minutes on two cores.
 Expected: averaging keeps nothing, coarse codes more than half, fine codes at least 0.05 more.
@@ -15,14 +15,14 @@ from benchmarks.data import TR_S, reader_study
 from benchmarks.tables import Row, preservation_gain
 from subtr.datasets.study import Fold
 from subtr.experiments.results import sound_rows
-from subtr.metrics.temporal import temporal_preservation
-from subtr.models.linear import fit_pca, mean_rival
+from subtr.metrics.temporal import within_tr_r2
+from subtr.models.linear import fit_pca, mean_baseline
 from subtr.params import params_hash, validate
 from subtr.timeline import Split, consecutive
 from subtr.training.quantised import QuantisedParams, reconstruct_quantised
 
 SEEDS = (0, 1, 2)
-# Numbers a TR and bits a number that the plain rival may choose from, on validation TRs.
+# Numbers a TR and bits a number that the plain baseline may choose from, on validation TRs.
 SIZES = (8, 16, 24, 32, 48, 64, 96, 128)
 CLIPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 # Where validation cuts b bits a number, in standard deviations.
@@ -48,13 +48,13 @@ def rows_of(speech, known, name, seeds, folder) -> list[Row]:
     original, params = study.mel[split.test], params_of(name)
     bits_per_tr = params.quantiser.bits_per_tr
     labels, coded = {"study": "speech"}, f"codes, {bits_per_tr} bits"
-    rows, rivals = [], {}
-    for how, rival_of in (("uniform", uniform), ("allotted", allotted)):
+    rows, baselines = [], {}
+    for how, baseline_of in (("uniform", uniform), ("allotted", allotted)):
         system = f"PCA, {bits_per_tr} bits, {how}"
-        rivals[system], n_floats = rival_of(known, speech, bits_per_tr)
+        baselines[system], n_floats = baseline_of(known, speech, bits_per_tr)
         of = labels | {"system": system, "seed": 0, "floats_per_tr": n_floats}
-        rows += sound_rows(original, rivals[system], TR_S, **of)
-    rows += sound_rows(original, mean_rival(original), TR_S, system="mean", seed=0, **labels)
+        rows += sound_rows(original, baselines[system], TR_S, **of)
+    rows += sound_rows(original, mean_baseline(original), TR_S, system="mean", seed=0, **labels)
     for seed in seeds:
         place = folder / f"quantised {name}" / f"seed{seed}_{params_hash(params)}"
         found = reconstruct_quantised(
@@ -62,13 +62,13 @@ def rows_of(speech, known, name, seeds, folder) -> list[Row]:
         )
         of = labels | {"seed": seed, "params_hash": params_hash(params)}
         rows += sound_rows(original, found.whole, TR_S, system=coded, **of)
-        coarse = temporal_preservation(original, found.coarse)
+        coarse = within_tr_r2(original, found.coarse)
         said = of | {"system": coded, "modality": "sound"}
-        rows.append(said | {"metric": "temporal preservation, coarse codes", "value": coarse})
+        rows.append(said | {"metric": "within-TR R², coarse codes", "value": coarse})
         spent_s = found.history.attrs["training time_s"]
         rows.append(said | {"metric": "training time_s", "value": spent_s})
-        for system, rival in rivals.items():
-            gain = preservation_gain(original, found.whole, rival, TR_S)
+        for system, baseline in baselines.items():
+            gain = preservation_gain(original, found.whole, baseline, TR_S)
             rows.append(said | {"metric": f"gain over {system}"} | gain)
     return rows
 
@@ -92,11 +92,11 @@ def quantised_pca(pca, windows, bits, clips):
 
 
 def uniform(components, speech, bits_per_tr):
-    """The plain rival: N numbers of b bits each, the best N and b on validation TRs."""
+    """The plain baseline: N numbers of b bits each, the best N and b on validation TRs."""
     study, split = speech
     validation = study.mel[split.validation]
     best = max(
-        (temporal_preservation(validation, quantised_pca(components[0], validation, *of)), of)
+        (within_tr_r2(validation, quantised_pca(components[0], validation, *of)), of)
         for size in SIZES
         for b in range(1, 9)
         if 0.9 * bits_per_tr < size * b <= bits_per_tr
@@ -107,7 +107,7 @@ def uniform(components, speech, bits_per_tr):
 
 
 def allotted(components, speech, bits_per_tr):
-    """The harder rival: each bit goes to the component whose error is largest."""
+    """The harder baseline: each bit goes to the component whose error is largest."""
     study, split = speech
     bits = allotted_bits(components[1].deviations, bits_per_tr)
     clips = np.take(CLIP_OF_BITS, bits)

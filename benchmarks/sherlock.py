@@ -93,7 +93,7 @@ def ridge_inputs(study):
 
 
 def gains(name, ours, theirs, bold: HeldOutBold, labels):
-    """Mean r of single seeds less that of a rival's, of the same volumes, by region."""
+    """Mean r of single seeds less that of a baseline's, of the same volumes, by region."""
     trs = bold.trs
     groups = ["", *bold.groups]
 

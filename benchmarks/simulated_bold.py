@@ -15,7 +15,7 @@ from subtr.datasets.held_out import HeldOutBold, held_out_bold
 from subtr.datasets.study import folds_of
 from subtr.experiments.bold_scores import bold_rows, control_rows
 from subtr.experiments.data import StudyParams, SystemParams
-from subtr.experiments.experiment import bold_rivals
+from subtr.experiments.experiment import bold_baselines
 from subtr.experiments.results import block_trs
 from subtr.metrics.bold import pearson_r
 from subtr.metrics.inference import block_bootstrap
@@ -29,19 +29,19 @@ SEEDS = (0, 1, 2)
 
 
 def run(folder: Path, seeds=SEEDS) -> list[Row]:
-    """Rows of all rivals and systems, with the gain of tier 1 over each rival."""
+    """Rows of all baselines and systems, with the gain of tier 1 over each baseline."""
     name, place = "simulated", params_folder("full")
     settings = load_params(StudyParams, place / f"study_{name}.yaml")
     study = load_study(name, settings.load | {"seed": UNSEEN_FILM})
     splits = settings.splits(study)
     bold = held_out_bold(study, splits, settings.drift_order)
     rows, predictions = [], {}
-    for rival, n_floats, prediction in bold_rivals(
+    for baseline, n_floats, prediction in bold_baselines(
         folds_of(study, splits, drift_order=settings.drift_order)
     ):
-        labels = {"study": name, "system": rival, "floats_per_tr": n_floats, "seed": 0}
+        labels = {"study": name, "system": baseline, "floats_per_tr": n_floats, "seed": 0}
         rows += bold_rows(prediction, bold, **labels)
-        predictions[rival] = [bold.scored(prediction)]
+        predictions[baseline] = [bold.scored(prediction)]
     for system in ("averaging", "tier1"):
         params = load_params(SystemParams, place / f"system_{system}.yaml").bold
         of_seeds = []
@@ -68,19 +68,19 @@ def run(folder: Path, seeds=SEEDS) -> list[Row]:
 
 
 def gains_over(predictions, ours, bold: HeldOutBold, study, system):
-    """A row for each rival: r of ours less theirs, of the same volumes, with its interval."""
+    """A row for each baseline: r of ours less theirs, of the same volumes, with its interval."""
     rows = []
-    for rival, theirs in predictions.items():
+    for baseline, theirs in predictions.items():
         value, low, high = _gain(ours, theirs, bold)
         rows.append(
             {"study": study, "system": system, "modality": "bold", "floor": 0.0}
-            | {"metric": f"gain in r over {rival}", "value": value, "low": low, "high": high}
+            | {"metric": f"gain in r over {baseline}", "value": value, "low": low, "high": high}
         )
     return rows
 
 
 def _gain(ours, theirs, bold: HeldOutBold):
-    """Mean r of single seeds less that of a rival's, of the same volumes; and its interval.
+    """Mean r of single seeds less that of a baseline's, of the same volumes; and its interval.
 
     Seeds are never averaged before they are scored: an ensemble would gain from that alone.
     """

@@ -14,7 +14,7 @@ from benchmarks.spoken import components, learned, spoken
 from benchmarks.tables import Row
 from subtr.judges import load_judge
 from subtr.metrics.inference import block_bootstrap
-from subtr.models.linear import mean_rival
+from subtr.models.linear import mean_baseline
 
 SEEDS = (0, 1, 2)
 # Takes of each digit by which speakers are enrolled; the others are judged.
@@ -61,7 +61,7 @@ def rows_of(known, speech, n_floats, seeds, folder) -> list[Row]:
     right = {}
     for name, sounds in speech.sounds.items():
         original = speech.original(name)
-        windows = {("round trip", 0): original, ("mean", 0): mean_rival(original)}
+        windows = {("round trip", 0): original, ("mean", 0): mean_baseline(original)}
         windows["PCA", 0] = pca.reconstruct(original)
         for seed, (model, params) in zip(seeds, trained, strict=True):
             found = model.reconstruct(speech.trs[name], speech.study, params.vector_fit)

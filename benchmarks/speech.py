@@ -15,7 +15,7 @@ from benchmarks.tables import Row, preservation_gain
 from subtr.datasets.study import Fold
 from subtr.experiments.data import SystemParams
 from subtr.experiments.results import sound_rows
-from subtr.models.linear import fit_pca, mean_rival
+from subtr.models.linear import fit_pca, mean_baseline
 from subtr.models.stream import Part
 from subtr.params import load_params, params_folder, params_hash
 from subtr.timeline import consecutive
@@ -45,15 +45,15 @@ def beside_pca(speech, n_floats, seeds, folder) -> list[Row]:
     mel = torch.from_numpy(study.mel)
     plain = fit_pca(mel, everything, n_floats).reconstruct(original)
     copies = perturbed(mel, everything, params.perturbation)
-    rival = fit_pca(*copies, n_floats).reconstruct(original)
+    baseline = fit_pca(*copies, n_floats).reconstruct(original)
     found_of, rows = trained(speech, params, n_floats, "tier1", seeds, folder)
     rows += sound_rows(original, plain, TR_S, system="PCA", **labels)
-    rows += sound_rows(original, rival, TR_S, system="PCA, copies too", **labels)
-    rows += sound_rows(original, mean_rival(original), TR_S, system="mean", **labels)
+    rows += sound_rows(original, baseline, TR_S, system="PCA, copies too", **labels)
+    rows += sound_rows(original, mean_baseline(original), TR_S, system="mean", **labels)
     of = {"system": "tier1", "floats_per_tr": n_floats}
     rows += gains(original, found_of, [plain] * len(seeds), seeds, **of, metric="gain over PCA")
     of |= {"metric": "gain over PCA, copies too"}
-    return rows + gains(original, found_of, [rival] * len(seeds), seeds, **of)
+    return rows + gains(original, found_of, [baseline] * len(seeds), seeds, **of)
 
 
 def without_encoder(speech, seeds, folder) -> list[Row]:
@@ -93,12 +93,14 @@ def trained(speech, params, n_floats, system, seeds, folder):
     return found_of, rows
 
 
-def gains(original, found_of, rival_of, seeds, **labels) -> list[Row]:
-    """A row a seed: what a system keeps more than its rival of the same TRs, with its interval."""
+def gains(original, found_of, baseline_of, seeds, **labels) -> list[Row]:
+    """A row a seed: what a system keeps more than its baseline of the same TRs, with its
+    interval.
+    """
     labels = {"study": "speech", "modality": "sound"} | labels
     return [
-        labels | {"seed": seed} | preservation_gain(original, found, rival, TR_S)
-        for seed, found, rival in zip(seeds, found_of, rival_of, strict=True)
+        labels | {"seed": seed} | preservation_gain(original, found, baseline, TR_S)
+        for seed, found, baseline in zip(seeds, found_of, baseline_of, strict=True)
     ]
 
 

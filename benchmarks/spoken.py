@@ -14,7 +14,7 @@ from subtr.decoders.hifi_gan import HIFI_GAN_MEL
 from subtr.decoders.mel import LinearDecoder
 from subtr.experiments.data import SystemParams
 from subtr.models.autoencoder import VectorFitParams, fitted_vectors
-from subtr.models.linear import PCARival, fit_pca
+from subtr.models.linear import PCABaseline, fit_pca
 from subtr.params import load_params, params_folder, params_hash
 from subtr.stimulus.mel import log_mel_of_sound
 from subtr.timeline import Clock, Split, consecutive
@@ -83,7 +83,7 @@ def spoken(
     return Spoken(study, split, dict(zip(groups, tests, strict=True)), sounds, vocoder)
 
 
-def components(speech: Spoken, n_floats: int) -> PCARival:
+def components(speech: Spoken, n_floats: int) -> PCABaseline:
     """PCA of all that is not judged: of validation TRs too, which systems only stop by."""
     known = consecutive(np.arange(speech.split.test[0]), speech.study.run_of_tr)
     return fit_pca(torch.from_numpy(speech.study.mel), known, n_floats)
@@ -122,7 +122,7 @@ def fit_to_what_is_heard() -> VectorFitParams:
     return load_params(SystemParams, file).sound.vector_fit
 
 
-def linear_heard(pca: PCARival, speech: Spoken, group: str) -> np.ndarray:
+def linear_heard(pca: PCABaseline, speech: Spoken, group: str) -> np.ndarray:
     """Log-mel of a group from components whose numbers are fitted to what is heard."""
     fit, study = fit_to_what_is_heard(), speech.study
     known = study.mel[speech.split.train]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from subtr.experiments.results import COLUMNS, block_trs, read_table, summary, write_results
 from subtr.metrics.inference import block_bootstrap
-from subtr.metrics.temporal import preservation_sums
+from subtr.metrics.temporal import within_tr_sums
 from subtr.params import SubtrError, whole_file
 
 Row = dict[str, Any]
@@ -92,9 +92,9 @@ def published(file: Path) -> pd.DataFrame:
     return rows.assign(seed=seeds, fold=np.nan).drop(columns="n_seeds").reset_index(drop=True)
 
 
-def preservation_gain(original, found, rival, tr_s: float) -> Row:
-    """Value and interval of what a system keeps more than its rival of the same TRs."""
-    ours, theirs = preservation_sums(original, found), preservation_sums(original, rival)
+def preservation_gain(original, found, baseline, tr_s: float) -> Row:
+    """Value and interval of what a system keeps more than its baseline of the same TRs."""
+    ours, theirs = within_tr_sums(original, found), within_tr_sums(original, baseline)
 
     def gain(trs=None):
         return ours.score(trs) - theirs.score(trs)

@@ -39,7 +39,7 @@ from subtr.judges.video import paired_boundaries
 from subtr.metrics.bold import known_mean
 from subtr.metrics.inference import block_bootstrap
 from subtr.metrics.temporal import motion_sums
-from subtr.models.linear import BlockPCARival
+from subtr.models.linear import BlockPCABaseline
 from subtr.models.saved import frames_of_pictures, pictures_of_frames
 from subtr.stimulus.media import probe
 from subtr.stimulus.pictures import Blocks, pictures_of_media
@@ -100,12 +100,12 @@ def by_blocks(pictures, split, study, others=()):
     for other in others:
         stretches.append(np.arange(len(other)) + sum(map(len, films)))
         films.append(frames_of_pictures(other))
-    rival = BlockPCARival(blocks, SIZES[-1]).fit(torch.cat(films), stretches)
-    codes, found = rival.encode(frames[split.test]), {}
+    baseline = BlockPCABaseline(blocks, SIZES[-1]).fit(torch.cat(films), stretches)
+    codes, found = baseline.encode(frames[split.test]), {}
     for n_floats in SIZES:
         kept = codes.clone()
         kept[:, n_floats:] = 0
-        drawn = blocks.join(blocks.placed(kept) @ rival.synthesis.T + rival.mean)
+        drawn = blocks.join(blocks.placed(kept) @ baseline.synthesis.T + baseline.mean)
         found[f"block PCA {n_floats}"] = pictures_of_frames(drawn)
     return found
 

@@ -27,7 +27,7 @@ from subtr.experiments.results import block_trs
 from subtr.judges import load_judge
 from subtr.metrics.bold import known_mean
 from subtr.metrics.inference import block_bootstrap
-from subtr.metrics.temporal import frame_correlations, motion_sums, preservation_sums
+from subtr.metrics.temporal import frame_correlations, motion_sums, within_tr_sums
 from subtr.models.saved import frames_of_pictures, pictures_of_frames
 from subtr.params import params_hash, validate
 from subtr.training.autoencoders import reconstruct_pictures
@@ -119,7 +119,7 @@ def measures_of(film):
         perceived = lpips.per_tr(original, found)["lpips"]
         followed = tracking.follow(rearrange(found, "t p h w c -> (t p) h w c"), tracks)
         return {
-            "temporal preservation": preservation_sums(original, found).score,
+            "within-TR R²": within_tr_sums(original, found).score,
             "frame correlation": lambda trs: known_mean(correlations[trs]),
             "motion coherence": motion.coherence,
             "motion end-point error": motion.end_point_error,

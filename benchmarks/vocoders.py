@@ -19,7 +19,7 @@ from subtr.decoders.griffin_lim import GriffinLim
 from subtr.decoders.hifi_gan import HIFI_GAN_MEL, HifiGan
 from subtr.judges.audio import Dnsmos, Intelligibility, Pesq
 from subtr.metrics.temporal import mel_correlation
-from subtr.models.linear import PCARival
+from subtr.models.linear import PCABaseline
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock
 
@@ -135,7 +135,7 @@ def of_a_reconstruction(recordings, hifi_gan) -> list[Row]:
     clock = Clock.covering(len(learned_from) / rate_hz, TR_S, frames_per_tr=frames)
     flat = log_mel_of_sound(learned_from, rate_hz, clock, HIFI_GAN_MEL).reshape(-1, 80)
     windows = np.stack([flat[i : i + frames] for i in range(0, len(flat) - frames, 16)])
-    pca = PCARival(n_floats).fit(windows)
+    pca = PCABaseline(n_floats).fit(windows)
     of = "hifi_6097", dict(list(recordings.items())[-6:])
     learned = rows_of(*of, "PCA, hifi_gan", [hifi_gan], frames, pca.reconstruct)
     same = rows_of(*of, "PCA, griffin_lim", griffin_lims(HIFI_GAN_MEL), frames, pca.reconstruct)

@@ -26,7 +26,7 @@ from subtr.decoders.hifi_gan import HifiGan, WeightsError
 from subtr.experiments.judged import Pieces, judged_sounds
 from subtr.experiments.results import sound_rows
 from subtr.models.batches import window_batches
-from subtr.models.linear import mean_rival
+from subtr.models.linear import mean_baseline
 from subtr.params import params_hash
 from subtr.timeline import consecutive
 
@@ -84,7 +84,7 @@ def speech_before_judges(vocoder):
     @lru_cache
     def limits(group):
         original = speech.original(group)
-        windows = {"round trip": original, "mean": mean_rival(original)}
+        windows = {"round trip": original, "mean": mean_baseline(original)}
         return judged(speech, group, windows, texts[group])
 
     return (speech, texts), limits
@@ -156,7 +156,7 @@ def rows_by_hifi_gan(heard, n_floats, seeds, folder) -> list[Row]:
     speech, texts = heard
     original, fit = speech.original(READER), fit_to_what_is_heard()
     pca = components(speech, n_floats)
-    windows = {"round trip": original, "mean": mean_rival(original)}
+    windows = {"round trip": original, "mean": mean_baseline(original)}
     windows["PCA fitted"] = linear_heard(pca, speech, READER)
     of = {"PCA fitted": {"system": "PCA fitted", "seed": 0, "floats_per_tr": n_floats}}
     for system, name in (("tier1", "tier1 fitted"), ("tier1_heard", "tier1_heard")):

@@ -115,7 +115,7 @@ BUILT = {
 @pytest.mark.parametrize(("name", "calls"), BUILT.items())
 def test_a_training_notebook_builds_fits_scores_and_concludes_in_its_cells(name, calls):
     code = "\n".join(cell.source for cell in code_of(read(name)))
-    scored = ("nb.part_folds(", "nb.levels(", "temporal_preservation(", "nb.conclude(")
+    scored = ("nb.part_folds(", "nb.levels(", "within_tr_r2(", "nb.conclude(")
     missing = [call for call in (*calls, *scored) if call not in code]
     assert not missing
 

@@ -14,7 +14,7 @@ from subtr.experiments.experiment import Experiment
 from subtr.experiments.results import read_results
 from subtr.viewing import notebook as nb
 from subtr.viewing.bold import bold_by_group
-from subtr.viewing.scores import preservation_by_band
+from subtr.viewing.scores import within_tr_r2_by_band
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -81,7 +81,7 @@ def test_a_study_without_pictures_or_bold_is_told_so_and_nothing_stops(tmp_path,
     assert set(rows["modality"]) == {"sound"}
     assert (fold.folder / "done.json").exists()
     nb.draw_losses(sound_only, ["tier1"], 0, "05")
-    nb.draw(sound_only, "05_bands", preservation_by_band, rows)
+    nb.draw(sound_only, "05_bands", within_tr_r2_by_band, rows)
     nb.draw(sound_only, "05_bold", bold_by_group, rows, nb.bold_metric(rows))
     nb.conclude(rows, systems, nb.kept_rows(sound_only, "averaging", 0))
     assert [text.split(":")[0].split(" of ")[0] for text in said] == [

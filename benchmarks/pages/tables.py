@@ -49,7 +49,7 @@ def rows(name: str) -> pd.DataFrame:
         table[column] = table[column].fillna("").astype(str)
     if "metric" in table:
         # An older name of the same measure.
-        table["metric"] = table["metric"].str.replace("temporal preservation", "within-TR R²")
+        table["metric"] = table["metric"].str.replace("within-TR R²", "within-TR R²")
     return table
 
 

@@ -38,7 +38,7 @@ _PUBLIC: dict[str, str] = {
     "BandedRidge": "subtr.experiments.estimators",
     "PCA": "subtr.experiments.estimators",
     "Averaging": "subtr.experiments.estimators",
-    "within_tr_r2": "subtr.metrics.temporal:temporal_preservation",
+    "within_tr_r2": "subtr.metrics.temporal:within_tr_r2",
     "modulation_transfer": "subtr.metrics.temporal",
     "pearson_r": "subtr.metrics.bold",
     "noise_ceiling": "subtr.metrics.bold:split_half_ceiling",

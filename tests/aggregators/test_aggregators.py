@@ -5,7 +5,7 @@ import torch
 
 from subtr.aggregators import AGGREGATORS
 from subtr.aggregators.learned import ConvReduction
-from subtr.models.linear import PCARival
+from subtr.models.linear import PCABaseline
 
 LEVEL_DIMS, LEVEL_FRAMES, DIM = [6, 4], [24, 12], 5
 LOSE_ORDER = ["mean", "attention", "adaptive"]
@@ -108,7 +108,7 @@ def test_attention_weights_are_shares_and_find_the_frame_that_a_query_asks_for()
 def test_a_linear_map_started_from_pca_is_pca():
     windows = torch.randn(200, 24, 6, generator=torch.Generator().manual_seed(0))
     windows = windows @ torch.diag(torch.tensor([3.0, 2, 1, 1, 0.5, 0.1])) + 1.5
-    pca = PCARival(DIM).fit(windows.numpy())
+    pca = PCABaseline(DIM).fit(windows.numpy())
     made = AGGREGATORS.build("linear", LEVEL_DIMS, LEVEL_FRAMES, DIM)
     components, mean = torch.from_numpy(pca.components), torch.from_numpy(pca.mean)
     made.start_from(components, -components @ mean)

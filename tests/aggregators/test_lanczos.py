@@ -1,11 +1,13 @@
-"""Low-passing within the window is what the rival does of a TR alone, and what its cut-off says."""
+"""Low-passing within the window is what the baseline does of a TR alone, and what its cut-off
+says.
+"""
 
 import numpy as np
 import pytest
 import torch
 
 from subtr.aggregators import AGGREGATORS
-from subtr.models.linear import lanczos_rival
+from subtr.models.linear import lanczos_baseline
 
 
 def weights(n_frames, **options):
@@ -14,14 +16,16 @@ def weights(n_frames, **options):
 
 @pytest.mark.parametrize("lobes", [1, 3])
 @pytest.mark.parametrize("n_frames", [1, 8, 9, 64])
-def test_it_keeps_what_the_rival_keeps_of_a_tr_alone(n_frames, lobes):
+def test_it_keeps_what_the_baseline_keeps_of_a_tr_alone(n_frames, lobes):
     made = AGGREGATORS.build("lanczos", [2], [n_frames], 2, lobes=lobes)
     with torch.no_grad():
         made.map.weight.copy_(torch.eye(2))
         made.map.bias.zero_()
     window = torch.randn(1, n_frames, 2, generator=torch.Generator().manual_seed(0))
-    rival = lanczos_rival(window.numpy(), lobes)  # the sample, held for the whole TR
-    np.testing.assert_allclose(made([window]).detach().numpy(), rival[:, 0], rtol=1e-4, atol=1e-5)
+    baseline = lanczos_baseline(window.numpy(), lobes)  # the sample, held for the whole TR
+    np.testing.assert_allclose(
+        made([window]).detach().numpy(), baseline[:, 0], rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("cutoff", [0.5, 1.0, 4.0, 1000.0])

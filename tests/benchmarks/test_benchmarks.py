@@ -18,7 +18,7 @@ REDUCED_COST += ("aggregators=[mean,linear]",)
 
 def results(system="tier1", floats=128, values=(0.5, 0.6, 0.75), **more):
     """Rows of a results table, one a seed."""
-    row = {"study": "speech", "modality": "sound", "metric": "temporal preservation"}
+    row = {"study": "speech", "modality": "sound", "metric": "within-TR R²"}
     return [
         row | {"system": system, "floats_per_tr": floats, "seed": seed, "value": value}
         | {"low": value - 0.1, "high": value + 0.1, "floor": 0.0} | more

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.figures import main
 from benchmarks.tables import published, write_table
-from subtr.viewing.scores import preservation_by_floats
+from subtr.viewing.scores import within_tr_r2_by_floats
 
 
 def rows(study, modality, metric, values, group="", floats=128):
@@ -30,7 +30,7 @@ def drawn(tmp_path):
 @pytest.fixture
 def speech():
     found = []
-    for metric in ("temporal preservation", "temporal preservation 2-4 Hz", "gain over PCA"):
+    for metric in ("within-TR R²", "within-TR R² 2-4 Hz", "gain over PCA"):
         found += rows("speech", "sound", metric, {"tier1": [0.71, 0.75, 0.79], "PCA": [0.5]})
     return found
 
@@ -47,7 +47,7 @@ def test_figures_come_from_the_tables(tmp_path, speech):
 
 def test_what_is_drawn_is_the_mean_of_seeds_and_an_interval_that_holds_each(tmp_path, speech):
     kept(tmp_path, "speech", speech)
-    figure = preservation_by_floats(published(tmp_path / "speech.csv"))
+    figure = within_tr_r2_by_floats(published(tmp_path / "speech.csv"))
     bars = {bar.get_label(): bar for bar in figure.axes[0].containers}
     line, _, (stems,) = bars["tier1"]
     assert line.get_xydata()[0] == pytest.approx([128, 0.75])

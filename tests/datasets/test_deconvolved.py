@@ -84,7 +84,7 @@ def test_bold_of_activity_is_the_response_to_it_and_stays_within_its_run():
     [
         ({"readout": {"response": "fir"}}, "readout.response = 'fir': expected none with deconv"),
         ({"new_subjects": {}}, "new_subjects: expected none with deconvolve"),
-        ({"labelled_fraction": 0.5}, "labelled_fraction = 0.5: expected 1 with deconvolve"),
+        ({"label_fraction": 0.5}, "label_fraction = 0.5: expected 1 with deconvolve"),
         ({"deconvolve": {"method": "inverse"}}, "deconvolve.method = 'inverse'"),
     ],
 )

@@ -55,5 +55,5 @@ def test_labelled_and_validation_bold_are_each_scaled_by_themselves_and_the_rest
 
 
 def test_less_than_a_haemodynamic_response_is_refused():
-    with pytest.raises(SettingsError, match=r"labelled_fraction = 0.01: 2 s of .* at least 24 s"):
+    with pytest.raises(SettingsError, match=r"label_fraction = 0.01: 2 s of .* at least 24 s"):
         labelled_trs(SPLIT, 0.01, STUDY, 0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from subtr.decoders import DECODERS
-from subtr.models.linear import PCARival
+from subtr.models.linear import PCABaseline
 
 DIM, N_FRAMES, N_FEATURES = 5, 24, 6
 STARTED_FROM_PCA = sorted(n for n, of in DECODERS.parts.items() if hasattr(of, "start_from"))
@@ -41,7 +41,7 @@ def test_a_held_frame_stays_for_its_whole_tr():
 def test_a_decoder_started_from_pca_gives_back_what_pca_does(name):
     windows = torch.randn(200, N_FRAMES, N_FEATURES, generator=torch.Generator().manual_seed(1))
     windows = windows.cumsum(1) + 2
-    pca = PCARival(DIM).fit(windows.numpy())
+    pca = PCABaseline(DIM).fit(windows.numpy())
     codes = torch.from_numpy(pca.encode(windows.numpy()))
     decoder = built(name)
     decoder.start_from(torch.from_numpy(pca.components).T, torch.from_numpy(pca.mean))

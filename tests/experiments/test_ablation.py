@@ -57,13 +57,13 @@ def test_an_ablation_that_cannot_be_is_refused_when_the_file_is_read(path, value
 def test_the_whole_stands_beside_what_is_left_without_each_component(opened):
     opened.train("small")
     table = ablate(opened, "small")
-    kept = table[table["metric"] == "temporal preservation"].set_index("system")["value"]
+    kept = table[table["metric"] == "within-TR R²"].set_index("system")["value"]
     assert kept.index[0] == WHOLE
     assert set(kept.index[1:]) == {"without time", "without encoder"}
     # Averaging, by definition.
     assert kept["without time"] == pytest.approx(0, abs=1e-5)
     trained = opened.results().set_index(["modality", "metric"])["value"]
-    assert kept[WHOLE] == pytest.approx(trained["sound", "temporal preservation"], abs=1e-6)
+    assert kept[WHOLE] == pytest.approx(trained["sound", "within-TR R²"], abs=1e-6)
     assert set(table["modality"]) == {"sound"}
     drawn = by_component(table).set_index(["group", "without"])["value"]
     assert drawn["sound", "time"] == kept["without time"]

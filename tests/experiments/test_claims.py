@@ -104,7 +104,7 @@ def test_planted_results_reach_the_table():
     )
     shown = claims_table(planted, SMALL).set_index("claim")
     assert tuple(shown.reset_index()[list(COLUMNS)].columns) == COLUMNS
-    kept = shown.loc["tier 1 improves temporal preservation"]
+    kept = shown.loc["tier 1 improves within-TR R²"]
     assert (kept["claimed"], kept["measured"], kept["verdict"]) == (
         "50–70 % kept",
         "90 [88, 92] % kept",
@@ -114,10 +114,8 @@ def test_planted_results_reach_the_table():
         shown.loc["multi-scale convolutions improve reconstruction", "verdict"] == "does not hold"
     )
     assert shown.loc["learned aggregation improves reconstruction", "verdict"] == "holds"
-    hierarchy = shown.loc["hierarchy improves temporal preservation", "verdict"]
-    assert hierarchy.startswith(
-        "not measured: no temporal preservation over averaging of hierarchi"
-    )
+    hierarchy = shown.loc["hierarchy improves within-TR R²", "verdict"]
+    assert hierarchy.startswith("not measured: no within-TR R² over averaging of hierarchi")
     whole = shown.loc["the whole multi-scale module"]
     assert (whole["claimed"], whole["measured"], whole["verdict"]) == (
         "720 k parameters",

@@ -14,16 +14,16 @@ from subtr.experiments.claims import Scored, scores
         # The gain that the results hold is of paired TRs, so it is taken before a difference.
         ({"over": "PCA"}, (1.1, 1.0, 1.3)),
         # Both intervals at their widest.
-        ({"over": "rival"}, (10.0, 6.0, 14.0)),
+        ({"over": "baseline"}, (10.0, 6.0, 14.0)),
         ({"over": "averaging"}, (80.0, 78.0, 82.0)),
         ({}, (80.0, 78.0, 82.0)),
         ({"percent": False}, (0.8, 0.78, 0.82)),
-        ({"over": "rival", "relative": True}, (100 / 7, 60 / 7, 140 / 7)),
+        ({"over": "baseline", "relative": True}, (100 / 7, 60 / 7, 140 / 7)),
     ],
 )
 def test_planted_scores_are_found_with_their_interval(wanted, measured):
     gain = row("ours", 0.011, metric="gain over PCA", low=0.010, high=0.013)
-    planted = table(row("ours", 0.8), row("PCA", 0.7), row("rival", 0.7), gain)
+    planted = table(row("ours", 0.8), row("PCA", 0.7), row("baseline", 0.7), gain)
     (found,) = scores(planted, Scored(systems=["other", "ours"], **wanted))
     assert (found.value, found.low, found.high) == pytest.approx(measured)
     assert found.of == "s, ours, 64 floats a TR"
@@ -60,9 +60,9 @@ def test_gains_of_bold_are_found_under_their_own_name():
     [
         table(),
         table(row("ours", 0.8, low=math.nan, high=math.nan)),
-        table(row("ours", 0.8), row("rival", 0.0)),  # a share of nothing
+        table(row("ours", 0.8), row("baseline", 0.0)),  # a share of nothing
         table(row("ours", 0.8)),
     ],
 )
 def test_what_decides_nothing_is_left_out(planted):
-    assert scores(planted, Scored(systems=["ours"], over="rival", relative=True)) == []
+    assert scores(planted, Scored(systems=["ours"], over="baseline", relative=True)) == []

@@ -14,7 +14,7 @@ from subtr.viewing.scores import cost_benefit
 from subtr.viewing.style import colour_of
 
 
-def scores(*systems, metric="temporal preservation", floats=128):
+def scores(*systems, metric="within-TR R²", floats=128):
     rows = [
         {"study": "s", "system": system, "metric": metric, "modality": "sound", "group": ""}
         | {"value": value, "low": value - 0.1, "high": value + 0.2, "floats_per_tr": floats}

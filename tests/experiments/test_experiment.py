@@ -90,9 +90,9 @@ def test_the_same_seed_gives_the_same_numbers_elsewhere_and_another_seed_does_no
     assert set(opened.results()["seed"]) == {0, 1}
 
 
-def test_rivals_score_what_they_are_known_to_keep(opened):
-    table = opened.rivals()
-    kept = table[table["metric"] == "temporal preservation"].set_index(["modality", "system"])
+def test_baselines_score_what_they_are_known_to_keep(opened):
+    table = opened.baselines()
+    kept = table[table["metric"] == "within-TR R²"].set_index(["modality", "system"])
     for modality in ("sound", "pictures"):
         for system in ("mean", "nearest"):  # both hold one frame for the whole TR
             assert kept.loc[(modality, system), "value"] == pytest.approx(0, abs=0.01)

@@ -66,17 +66,17 @@ def test_bold_files_count_by_their_content(opened, tmp_path):
     assert hashes[0] == hashes[2] != hashes[1]
 
 
-def test_rivals_are_scored_once_for_the_same_parameters_and_code(opened, monkeypatch):
+def test_baselines_are_scored_once_for_the_same_parameters_and_code(opened, monkeypatch):
     monkeypatch.setattr(experiment, "git_hash", lambda: "abc")
     monkeypatch.setattr(results, "git_hash", lambda: "abc")
-    first = opened.rivals()
+    first = opened.baselines()
     with monkeypatch.context() as never:
-        never.setattr(experiment, "sound_rivals", None)
-        pd.testing.assert_frame_equal(opened.rivals(), first)
+        never.setattr(experiment, "sound_baselines", None)
+        pd.testing.assert_frame_equal(opened.baselines(), first)
     monkeypatch.setattr(experiment, "git_hash", lambda: "def")
     again = []
-    monkeypatch.setattr(experiment, "sound_rivals", lambda *_: again.append(1) or [])
-    opened.rivals()
+    monkeypatch.setattr(experiment, "sound_baselines", lambda *_: again.append(1) or [])
+    opened.baselines()
     assert again
 
 
@@ -86,7 +86,7 @@ def test_the_vocoder_changes_what_is_heard_and_no_training(opened):
     other = dataclasses.replace(opened, params=params)
     assert other.training_hash() == opened.training_hash()
     kept = [
-        table.query("system == 'round trip' and metric == 'temporal preservation' and group == ''")
-        for table in (opened.rivals(), other.rivals())
+        table.query("system == 'round trip' and metric == 'within-TR R²' and group == ''")
+        for table in (opened.baselines(), other.baselines())
     ]
     assert kept[0]["value"].item() > kept[1]["value"].item()

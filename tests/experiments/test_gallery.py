@@ -26,7 +26,7 @@ from subtr.experiments.gallery import (
     train_systems,
 )
 from subtr.experiments.results import COLUMNS
-from subtr.metrics.temporal import temporal_preservation
+from subtr.metrics.temporal import within_tr_r2
 from subtr.models.responses import RESPONSES
 from subtr.params import SettingsError, load_params, params_folder
 from subtr.stimulus.speech import SpeechModelError
@@ -52,7 +52,7 @@ OPTIONS = {
         "augmentation",
         "new_subjects",
         "deconvolve",
-        "labelled_fraction",
+        "label_fraction",
         "pictures",
         "speech_features",
         "features",
@@ -127,15 +127,15 @@ def planted():
         metrics = (*COSTS, *LOSSES, "training time_s")
         rows += [row(system, part, of, at) for of, at in zip(metrics, values, strict=True)]
     for system, kept in {"averaging": 0.0, "large": 0.61, "small": 0.6}.items():
-        rows.append(row(system, "sound", "temporal preservation", kept))
+        rows.append(row(system, "sound", "within-TR R²", kept))
         # Of a part of the whole, which is no score of the system.
-        rows.append(row(system, "sound", "temporal preservation", 0.99, group="2 Hz"))
+        rows.append(row(system, "sound", "within-TR R²", 0.99, group="2 Hz"))
     rows += [
         row("averaging", "bold", "r / ceiling", -0.01),
         row("responses", "bold", "r / ceiling", 0.8),
     ]
     # A score without a cost is of no system of the gallery: a plain baseline.
-    rows.append(row("PCA", "sound", "temporal preservation", 0.7))
+    rows.append(row("PCA", "sound", "within-TR R²", 0.7))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -236,7 +236,7 @@ def test_every_system_is_trained_and_measured_and_what_is_missing_is_said(opened
     rows = opened.results()
     for name in ("codes", "teacher", "a_student"):
         measured = set(rows.loc[rows["system"] == name, "metric"])
-        assert {*COSTS, *LOSSES, "temporal preservation"} <= measured
+        assert {*COSTS, *LOSSES, "within-TR R²"} <= measured
     (teacher,) = [one for one in trained if one.name == "teacher"]
     history = opened.store.history("teacher_3_seed0_sound")
     losses = history[(history["part"] == "validation") & (history["name"] == "loss")]["value"]
@@ -279,10 +279,10 @@ def test_codes_of_a_system_say_their_bits_and_what_the_coarse_keep(opened, train
     rows = opened.results()
     rows = rows[(rows["system"] == "codes") & (rows["group"] == "")].set_index("metric")["value"]
     assert rows["bits a TR"] == 2 * 2 + 4 * 2
-    assert rows["temporal preservation, coarse codes"] < rows["temporal preservation"]
+    assert rows["within-TR R², coarse codes"] < rows["within-TR R²"]
     found = opened.reconstructions("sound")["codes 12"]
-    kept = temporal_preservation(np.asarray(opened.study.mel)[opened.reconstruction_trs], found)
-    assert rows["temporal preservation"] == pytest.approx(kept, abs=0.01)
+    kept = within_tr_r2(np.asarray(opened.study.mel)[opened.reconstruction_trs], found)
+    assert rows["within-TR R²"] == pytest.approx(kept, abs=0.01)
 
 
 @pytest.mark.parametrize(

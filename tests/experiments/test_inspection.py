@@ -41,8 +41,8 @@ def test_of_sound_that_is_pca_of_the_input_only_the_input_counts(tmp_path, monke
     deeper = ["the level at 5.33 Hz", "the level at 0.667 Hz"]
     assert list(found["without"].unique()) == [ALL, "the input", *deeper]
     by_level = found.pivot_table(index="without", columns="metric", values="value")
-    whole = by_level["temporal preservation"]
-    assert whole[ALL] == pytest.approx(kept["temporal preservation"], abs=1e-3)
+    whole = by_level["within-TR R²"]
+    assert whole[ALL] == pytest.approx(kept["within-TR R²"], abs=1e-3)
     for name in deeper:
         assert whole[name] == pytest.approx(whole[ALL], abs=1e-4)
     # The same for every TR, so nothing of any is kept; nor is there harm beyond that.

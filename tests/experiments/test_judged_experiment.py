@@ -30,11 +30,11 @@ def judged(tmp_path, monkeypatch):
     folder = write(tmp_path / "tiny", study_simulated=study, system_small=parts)
     experiment = Experiment.open("simulated", folder, runs=str(tmp_path / "runs"))
     experiment.train("small")
-    experiment.rivals()
+    experiment.baselines()
     return experiment, judge_reconstructions(experiment)
 
 
-def test_systems_and_rivals_are_judged_between_averaging_and_the_round_trip(judged):
+def test_systems_and_baselines_are_judged_between_averaging_and_the_round_trip(judged):
     experiment, rows = judged
     sound = rows[rows["metric"] == "stoi"].set_index("system")
     assert {"small", "mean", "PCA", "round trip"} <= set(sound.index)

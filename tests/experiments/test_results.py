@@ -28,7 +28,7 @@ def row(value, **given):
         "fold": 0,
         "modality": "sound",
         "floats_per_tr": 256,
-        "metric": "temporal preservation",
+        "metric": "within-TR R²",
         "value": value,
     } | given
 
@@ -94,12 +94,12 @@ def test_cells_equal_hand_computation(tmp_path):
         row(0.70, seed=1, low=0.60, high=0.80, floor=0.0, ceiling=0.9),
         row(0.74, seed=1, fold=1, low=0.64, high=0.84, floor=0.0, ceiling=0.9),
         row(-0.001, system="averaging", floats_per_tr=128),
-        row(0.5, metric="temporal preservation 2-4 Hz"),
+        row(0.5, metric="within-TR R² 2-4 Hz"),
         row(0.4, modality="bold", metric="r / ceiling", floats_per_tr=None, low=0.3, high=0.5),
         row(0.9, modality="bold", metric="r / ceiling", group="onset"),
     ]
     table = results_table(frame(rows, tmp_path))
-    kept, bold = ("sound", "temporal preservation"), ("BOLD", "r / ceiling")
+    kept, bold = ("sound", "within-TR R²"), ("BOLD", "r / ceiling")
     assert list(table) == [kept, bold]
     systems = [("floor", ""), ("tier 1", "256"), ("averaging", "128"), ("ceiling", "")]
     assert list(table.index) == systems

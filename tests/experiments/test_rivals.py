@@ -1,13 +1,13 @@
-"""Rivals on sound and pictures whose best code is known, fold after fold."""
+"""Baselines on sound and pictures whose best code is known, fold after fold."""
 
 import numpy as np
 import pytest
 from planted import low_rank_study, order_study
 
 from subtr.datasets.study import Study
-from subtr.experiments.experiment import bold_rivals, picture_rivals, sound_rivals
+from subtr.experiments.experiment import bold_baselines, picture_baselines, sound_baselines
 from subtr.metrics.bold import pearson_r
-from subtr.metrics.temporal import temporal_preservation
+from subtr.metrics.temporal import within_tr_r2
 from subtr.stimulus.mel import MelSettings, log_mel_of_sound
 from subtr.timeline import Clock
 
@@ -16,14 +16,14 @@ SETTINGS = MelSettings(rate_hz=RATE_HZ, n_mels=20, window_samples=256, fmax_hz=4
 
 
 def by_name(found):
-    return {(rival.name, rival.floats_per_tr): rival.result for rival in found}
+    return {(baseline.name, baseline.floats_per_tr): baseline.result for baseline in found}
 
 
 def real_sound(study, splits, pca_floats):
-    """`sound_rivals` of a study whose mel is none: the round trip needs settings that fit."""
+    """`sound_baselines` of a study whose mel is none: the round trip needs settings that fit."""
     settings = MelSettings(rate_hz=1000, n_mels=6, window_samples=256, fmax_hz=500)
     made = Study(study.name, study.clock, mel=study.mel, mel_settings=settings)
-    return by_name(sound_rivals(made, splits, pca_floats))
+    return by_name(sound_baselines(made, splits, pca_floats))
 
 
 def test_four_numbers_hold_a_sound_of_four_windows_and_an_average_holds_none():
@@ -33,7 +33,7 @@ def test_four_numbers_hold_a_sound_of_four_windows_and_an_average_holds_none():
     found = real_sound(study, splits, (2, 4))
     names = [("mean", 6), ("nearest", 6), ("Lanczos", 6), ("PCA", 2), ("PCA", 4)]
     assert list(found) == [*names, ("round trip", 48)]
-    kept = {name: temporal_preservation(original, of) for name, of in found.items()}
+    kept = {name: within_tr_r2(original, of) for name, of in found.items()}
     assert kept["PCA", 4] == pytest.approx(1, abs=1e-4)
     assert 0.3 < kept["PCA", 2] < 0.95
     assert kept["mean", 6] == pytest.approx(0, abs=1e-6)
@@ -57,7 +57,7 @@ def test_more_components_than_can_be_learned_are_left_out():
     assert [name for name in found if name[0] == "PCA"] == [("PCA", 4)]
 
 
-def test_the_round_trip_of_a_real_spectrogram_is_a_ceiling_above_the_rivals():
+def test_the_round_trip_of_a_real_spectrogram_is_a_ceiling_above_the_baselines():
     rng = np.random.default_rng(0)
     loudness = np.repeat(np.exp(rng.normal(0, 1, 600)), RATE_HZ // 10) * 0.05
     sound = (loudness * rng.normal(size=len(loudness))).astype(np.float32)
@@ -65,9 +65,9 @@ def test_the_round_trip_of_a_real_spectrogram_is_a_ceiling_above_the_rivals():
     mel = log_mel_of_sound(sound, RATE_HZ, clock, SETTINGS)
     study = Study("noise", clock, mel=mel, mel_settings=SETTINGS)
     splits = study.splits(2, gap_s=3.0)[:1]
-    found = by_name(sound_rivals(study, splits, ()))
+    found = by_name(sound_baselines(study, splits, ()))
     original = mel[splits[0].test]
-    kept = {name: temporal_preservation(original, of) for (name, _), of in found.items()}
+    kept = {name: within_tr_r2(original, of) for (name, _), of in found.items()}
     assert kept["round trip"] > 0.7
     assert kept["round trip"] > kept["Lanczos"] + 0.2
 
@@ -81,11 +81,11 @@ def test_pictures_come_back_as_pictures():
         pictures[tr, 1, 1, (place + 1) % 6] = 200
     study = Study("dots", Clock(1.5, 90), pictures=pictures)
     splits = study.splits(3, gap_s=3.0)
-    found = by_name(picture_rivals(study, splits, (12,)))
+    found = by_name(picture_baselines(study, splits, (12,)))
     original = pictures[np.concatenate([split.test for split in splits])]
     assert {result.dtype for result in found.values()} == {np.dtype(np.uint8)}
-    assert temporal_preservation(original, found["PCA", 12]) > 0.95
-    assert temporal_preservation(original, found["mean", 54]) == pytest.approx(0, abs=1e-9)
+    assert within_tr_r2(original, found["PCA", 12]) > 0.95
+    assert within_tr_r2(original, found["mean", 54]) == pytest.approx(0, abs=1e-9)
 
 
 def test_ridge_gets_what_averages_hold_and_no_more():
@@ -94,7 +94,7 @@ def test_ridge_gets_what_averages_hold_and_no_more():
     level = np.convolve(study.mel.mean((1, 2)), np.ones(3))[:260]
     bold = {"s": np.stack([signal[:, 0], level, level], axis=1)}
     made = Study("both", study.clock, mel=study.mel, bold=bold, parcels=study.parcels)
-    found = by_name(bold_rivals(made.folds(2, drift_order=1)))
+    found = by_name(bold_baselines(made.folds(2, drift_order=1)))
     assert [name for name, _ in found] == [
         f"{kind}, {feature}"
         for feature in ("mean mel", "sound power", "onset flux")
@@ -116,7 +116,7 @@ def test_what_went_through_a_response_is_given_no_other():
         regressors={"raw": signal, "ready": signal},
         convolved=("ready",),
     )
-    found = by_name(bold_rivals(made.folds(2, drift_order=1)))
+    found = by_name(bold_baselines(made.folds(2, drift_order=1)))
     assert [name for name, _ in found] == ["ridge, raw", "canonical ridge, raw", "ridge, ready"]
     size = signal.shape[1]
     # Without lags it is the BOLD itself; a second response only blurs it.

@@ -118,7 +118,7 @@ def test_an_unwritable_run_folder_is_named(tmp_path, params, called, capsys):
 
 def row(**changes):
     labels = {"study": "simulated", "system": "tier 1", "seed": 3, "modality": "sound"}
-    return labels | {"metric": "temporal preservation", "value": 0.875} | changes
+    return labels | {"metric": "within-TR R²", "value": 0.875} | changes
 
 
 def test_the_end_shows_the_table_and_where_things_lie(tmp_path, params, called, capsys):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subtr.experiments.results import block_trs, picture_rows, sound_rows
-from subtr.metrics.temporal import temporal_preservation
+from subtr.metrics.temporal import within_tr_r2
 
 RNG = np.random.default_rng(0)
 MEL = RNG.normal(size=(60, 64, 5))
@@ -24,14 +24,14 @@ def test_the_original_scores_1_and_its_average_scores_its_floor():
         assert row["value"] == pytest.approx(1.0), metric
         assert row["ceiling"] == 1.0
         assert averaged[metric]["value"] == pytest.approx(averaged[metric]["floor"], abs=1e-9)
-    assert perfect["temporal preservation"]["floor"] == 0.0
+    assert perfect["within-TR R²"]["floor"] == 0.0
 
 
 def test_a_planted_error_scores_what_it_must():
     within = MEL - MEL.mean(1, keepdims=True)
     half = MEL.mean(1, keepdims=True) + 0.5 * within
     rows = by_metric(sound_rows(MEL, half, 1.5))
-    bands = [name for name in rows if name.startswith("temporal preservation")]
+    bands = [name for name in rows if name.startswith("within-TR R²")]
     assert len(bands) > 3
     for name in bands:  # half of every deviation is missing: 1 - 0.5 ** 2, in every band
         assert rows[name]["value"] == pytest.approx(0.75, abs=1e-6)
@@ -44,15 +44,15 @@ def test_intervals_hold_the_score_and_labels_are_in_every_row():
     for row in rows:
         assert row["low"] < row["value"] < row["high"]
         assert row["modality"] == "sound"
-    whole = by_metric(rows)["temporal preservation"]
-    assert whole["value"] == pytest.approx(temporal_preservation(MEL, noisy))
+    whole = by_metric(rows)["within-TR R²"]
+    assert whole["value"] == pytest.approx(within_tr_r2(MEL, noisy))
 
 
 def test_a_band_that_no_frame_rate_can_hold_has_no_score():
     coarse = MEL[:, ::8]  # 5.3 frames a second: nothing above 2.7 Hz
     rows = by_metric(sound_rows(coarse, coarse, 1.5))
-    assert np.isnan(rows["temporal preservation 8-16 Hz"]["value"])
-    assert rows["temporal preservation under 2 Hz"]["value"] == pytest.approx(1.0)
+    assert np.isnan(rows["within-TR R² 8-16 Hz"]["value"])
+    assert rows["within-TR R² under 2 Hz"]["value"] == pytest.approx(1.0)
 
 
 def test_pictures_are_scored_alike():
@@ -60,7 +60,7 @@ def test_pictures_are_scored_alike():
     perfect = by_metric(picture_rows(PICTURES, PICTURES, 1.5))
     averaged = by_metric(picture_rows(PICTURES, average, 1.5))
     motion = {"motion coherence", "motion end-point error"}
-    assert set(perfect) == {"temporal preservation", "frame correlation"} | motion
+    assert set(perfect) == {"within-TR R²", "frame correlation"} | motion
     for metric, row in perfect.items():
         assert row["value"] == pytest.approx(row["ceiling"])
         assert row["modality"] == "pictures"

@@ -17,11 +17,11 @@ from subtr.metrics.temporal import (
     modulation_spectrum,
     modulation_transfer,
     motion_sums,
-    preservation_sums,
-    preservation_sums_by_band,
-    temporal_preservation,
+    within_tr_r2,
+    within_tr_sums,
+    within_tr_sums_by_band,
 )
-from subtr.models.linear import lanczos_rival, mean_rival, nearest_rival
+from subtr.models.linear import lanczos_baseline, mean_baseline, nearest_baseline
 from subtr.params import SettingsError
 from subtr.stimulus.flow import optical_flow
 from subtr.timeline import Clock
@@ -38,12 +38,12 @@ def changing(windows):
 @given(windows_strategy)
 @settings(max_examples=50, deadline=None)
 def test_identity_scores_one_and_averaging_zero(windows):
-    score = temporal_preservation(windows, windows)
+    score = within_tr_r2(windows, windows)
     if not changing(windows):
         return
     assert score == 1.0
     averaged = np.repeat(windows.mean(1, keepdims=True), windows.shape[1], axis=1)
-    assert temporal_preservation(windows, averaged) == pytest.approx(0.0, abs=1e-9)
+    assert within_tr_r2(windows, averaged) == pytest.approx(0.0, abs=1e-9)
 
 
 @given(windows_strategy, st.integers(0, 2**31))
@@ -54,20 +54,20 @@ def test_a_constant_per_tr_and_feature_changes_nothing(windows, seed):
     rng = np.random.default_rng(seed)
     reconstruction = windows + rng.normal(size=windows.shape)
     offset = rng.normal(scale=100, size=(len(windows), 1, windows.shape[2]))
-    want = temporal_preservation(windows, reconstruction)
-    assert temporal_preservation(windows, reconstruction + offset) == pytest.approx(want, rel=1e-6)
-    assert temporal_preservation(windows + offset, reconstruction) == pytest.approx(want, rel=1e-6)
+    want = within_tr_r2(windows, reconstruction)
+    assert within_tr_r2(windows, reconstruction + offset) == pytest.approx(want, rel=1e-6)
+    assert within_tr_r2(windows + offset, reconstruction) == pytest.approx(want, rel=1e-6)
 
 
 def test_known_noise_gives_the_score_by_its_definition():
     rng = np.random.default_rng(0)
     original = rng.normal(size=(500, 64, 4))
     noisy = original + 0.5 * rng.normal(size=original.shape)
-    assert temporal_preservation(original, noisy) == pytest.approx(1 - 0.25, abs=0.01)
+    assert within_tr_r2(original, noisy) == pytest.approx(1 - 0.25, abs=0.01)
 
 
 def test_a_stimulus_that_never_changes_has_no_score():
-    assert np.isnan(temporal_preservation(np.ones((3, 8, 2)), np.zeros((3, 8, 2))))
+    assert np.isnan(within_tr_r2(np.ones((3, 8, 2)), np.zeros((3, 8, 2))))
 
 
 @pytest.mark.parametrize("n_frames", [63, 64])
@@ -75,8 +75,8 @@ def test_bands_add_up_to_the_whole(n_frames):
     rng = np.random.default_rng(1)
     original = rng.normal(size=(20, n_frames, 5))
     reconstruction = original + rng.normal(size=original.shape)
-    whole = preservation_sums(original, reconstruction)
-    bands = preservation_sums_by_band(original, reconstruction, n_frames / 1.5)
+    whole = within_tr_sums(original, reconstruction)
+    bands = within_tr_sums_by_band(original, reconstruction, n_frames / 1.5)
     np.testing.assert_allclose(sum(b.error for b in bands.values()), whole.error)
     np.testing.assert_allclose(sum(b.deviation for b in bands.values()), whole.deviation)
 
@@ -98,7 +98,7 @@ def test_a_lost_rate_lowers_its_own_band_alone(rate_hz, band):
     waves = {rate: np.sin(2 * np.pi * rate * times_s) for rate in rates}
     original = sum(waves.values()).reshape(30, 64, 1)
     lacking = original - waves[rate_hz].reshape(30, 64, 1)
-    sums = preservation_sums_by_band(original, lacking, 64 / 1.5)
+    sums = within_tr_sums_by_band(original, lacking, 64 / 1.5)
     assert set(sums) == set(BANDS_HZ)
     for name, of in sums.items():
         assert of.score() == pytest.approx(0.0 if name == band else 1.0, abs=1e-9)
@@ -106,7 +106,7 @@ def test_a_lost_rate_lowers_its_own_band_alone(rate_hz, band):
 
 def test_a_band_that_frames_cannot_carry_is_nan():
     original = np.random.default_rng(0).normal(size=(4, 8, 2))
-    assert np.isnan(preservation_sums_by_band(original, original, 8 / 2.0)["8-16 Hz"].score())
+    assert np.isnan(within_tr_sums_by_band(original, original, 8 / 2.0)["8-16 Hz"].score())
 
 
 def test_mel_correlation_equals_numpy():
@@ -137,7 +137,7 @@ def test_identity_has_gain_one_everywhere():
 
 def test_averaging_has_the_gain_of_the_sampled_sinc():
     rates_hz = np.array([0.1, 0.5, 1.0, 2.0, 3.0, 4.0, 5.1, 8.0])
-    transfer = modulation_transfer(mean_rival, CLOCK, rates_hz)
+    transfer = modulation_transfer(mean_baseline, CLOCK, rates_hz)
     np.testing.assert_allclose(transfer.gain, averaging_gain(rates_hz, 1.5, 64), atol=1e-6)
     # Held for the TR, what comes back in phase is weaker by the same factor once more. At half a
     # cycle a TR and its odd multiples, aliases fall on the driven rate for single phases only.
@@ -145,20 +145,20 @@ def test_averaging_has_the_gain_of_the_sampled_sinc():
 
 
 def test_a_mean_of_1500_ms_is_deaf_to_speech_rhythms():
-    transfer = modulation_transfer(mean_rival, CLOCK, [2, 3, 4, 8])
+    transfer = modulation_transfer(mean_baseline, CLOCK, [2, 3, 4, 8])
     np.testing.assert_allclose(transfer.gain[[0, 2, 3]], 0.0, atol=1e-6)
     assert transfer.gain_db[1] == pytest.approx(-22.9, abs=0.05)
 
 
 def test_nearest_frame_answers_in_full_but_not_faithfully():
-    transfer = modulation_transfer(nearest_rival, CLOCK, [3.0])
+    transfer = modulation_transfer(nearest_baseline, CLOCK, [3.0])
     assert transfer.gain[0] == pytest.approx(1.0, abs=1e-5)
     assert abs(transfer.faithful_gain[0]) < 0.1
 
 
 def test_lanczos_passes_slow_and_stops_fast_modulation():
     long = Clock(tr_s=1.5, n_trs=120)
-    transfer = modulation_transfer(lanczos_rival, long, [0.05, 2.0, 4.0])
+    transfer = modulation_transfer(lanczos_baseline, long, [0.05, 2.0, 4.0])
     assert transfer.faithful_gain[0] == pytest.approx(1.0, abs=0.03)
     assert (transfer.gain[1:] < 0.02).all()
 
@@ -178,7 +178,7 @@ def test_carrier_and_depth_set_the_level_and_drop_out_of_the_gain():
 
 def test_rates_beyond_the_frames_are_refused():
     with pytest.raises(SettingsError, match=r"half of the frame rate \(21"):
-        modulation_transfer(mean_rival, CLOCK, [30.0])
+        modulation_transfer(mean_baseline, CLOCK, [30.0])
 
 
 def test_modulation_spectrum_finds_rate_and_amplitude():

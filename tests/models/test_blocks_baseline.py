@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from subtr.models.linear import BlockPCARival
+from subtr.models.linear import BlockPCABaseline
 from subtr.params import SettingsError
 from subtr.stimulus.pictures import Blocks
 
@@ -20,13 +20,13 @@ def films(seed=0):
 
 def fitted(n_floats, frames=None, **weights):
     frames = films() if frames is None else frames
-    return BlockPCARival(BLOCKS, n_floats, **weights).fit(frames, TRAIN)
+    return BlockPCABaseline(BLOCKS, n_floats, **weights).fit(frames, TRAIN)
 
 
 @pytest.mark.parametrize("weights", [(1, 1), (3, 2)])
 def test_all_numbers_give_the_pictures_back(weights):
-    rival = fitted(4 * BLOCKS.n_values, deviation_weight=weights[0], grey_weight=weights[1])
-    torch.testing.assert_close(rival.reconstruct(films()), films(), atol=1e-3, rtol=0)
+    baseline = fitted(4 * BLOCKS.n_values, deviation_weight=weights[0], grey_weight=weights[1])
+    torch.testing.assert_close(baseline.reconstruct(films()), films(), atol=1e-3, rtol=0)
 
 
 def test_of_frames_that_are_one_block_it_is_principal_component_analysis():
@@ -35,10 +35,10 @@ def test_of_frames_that_are_one_block_it_is_principal_component_analysis():
     scores = torch.randn(40, 3, generator=generator) * torch.tensor([5.0, 2.0, 1.0])
     windows = scores @ basis.T + 0.01 * torch.randn(40, 72, generator=generator)
     frames = windows.unflatten(1, (1, 3, 4, 6))
-    rival = BlockPCARival(Blocks(1, 3, 4, 6, 4, 6), 2, 1, 1).fit(frames, TRAIN)
+    baseline = BlockPCABaseline(Blocks(1, 3, 4, 6, 4, 6), 2, 1, 1).fit(frames, TRAIN)
     pca = PCA(2).fit(windows[np.concatenate(TRAIN)])
     expected = pca.inverse_transform(pca.transform(windows.numpy()))
-    found = rival.reconstruct(frames).flatten(1).numpy()
+    found = baseline.reconstruct(frames).flatten(1).numpy()
     # It draws the 36 windows 20 000 times: the same but for how often each is drawn.
     np.testing.assert_allclose(found, expected, atol=0.12)
 
@@ -64,8 +64,10 @@ def test_weights_decide_what_few_numbers_keep():
 
     def moved(**weights):
         # As long blocks begin at any picture, those between two TRs swing less: none here.
-        rival = BlockPCARival(BLOCKS, 4, **weights).fit(film, [np.array([tr]) for tr in range(40)])
-        found = rival.reconstruct(film)
+        baseline = BlockPCABaseline(BLOCKS, 4, **weights).fit(
+            film, [np.array([tr]) for tr in range(40)]
+        )
+        found = baseline.reconstruct(film)
         deviation = found - found.mean(1, keepdim=True)
         return 1 - float((deviation - moving).square().sum() / moving.square().sum())
 
@@ -97,10 +99,10 @@ def test_what_moves_anywhere_is_known_everywhere():
     # A film that is one block wide leaves no other place to learn from.
     narrow = Blocks(2, 3, 2, 3, 2, 3)
     learned = [np.array([tr]) for tr in range(40)]
-    rival = BlockPCARival(narrow, 2).fit(shown(40, 0)[..., :3], learned)
-    wide = BlockPCARival(blocks, 4)
+    baseline = BlockPCABaseline(narrow, 2).fit(shown(40, 0)[..., :3], learned)
+    wide = BlockPCABaseline(blocks, 4)
     for name in ("analysis", "offset", "synthesis", "mean"):
-        setattr(wide, name, getattr(rival, name))
+        setattr(wide, name, getattr(baseline, name))
     film = shown(10, 3)
     torch.testing.assert_close(wide.reconstruct(film), film, atol=0.05, rtol=0)
 

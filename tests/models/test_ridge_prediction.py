@@ -17,7 +17,7 @@ def test_ridge_finds_a_feature_that_drives_bold_and_none_in_noise():
     np.testing.assert_allclose(features["mean mel"], STUDY.mel.mean(1), atol=1e-6)
 
 
-def test_regressors_of_a_study_are_rivals_too():
+def test_regressors_of_a_study_are_baselines_too():
     words = np.arange(260.0)[:, None]
     study = Study("words", STUDY.clock, regressors={"word rate": words})
     assert list(ridge_features(study)) == ["word rate"]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subtr.models.linear import PCARival, window_moments
+from subtr.models.linear import PCABaseline, window_moments
 from subtr.params import SettingsError
 
 
@@ -44,8 +44,8 @@ def test_components_are_those_of_scikit_learn(n_frames, n_features):
     torch.manual_seed(0)
     hidden = torch.randn(400, 5).cumsum(0) / 10
     stream = hidden @ torch.randn(5, n_features) + 0.05 * torch.randn(400, n_features)
-    expected = PCARival(8).fit(explicit([stream], n_frames).float().numpy()[:, None])
-    found = PCARival(8).fit_moments(window_moments([stream], n_frames))
+    expected = PCABaseline(8).fit(explicit([stream], n_frames).float().numpy()[:, None])
+    found = PCABaseline(8).fit_moments(window_moments([stream], n_frames))
     np.testing.assert_allclose(found.deviations, expected.deviations, rtol=1e-3)
     agreement = np.abs(found.components @ expected.components.T)
     np.testing.assert_allclose(np.diag(agreement), 1, atol=1e-2)
@@ -54,4 +54,4 @@ def test_components_are_those_of_scikit_learn(n_frames, n_features):
 
 def test_more_floats_than_windows_are_refused():
     with pytest.raises(SettingsError, match="3 training windows of 8 values hold at most 2"):
-        PCARival(3).fit_moments(window_moments([torch.randn(6, 2)], 4))
+        PCABaseline(3).fit_moments(window_moments([torch.randn(6, 2)], 4))

@@ -62,14 +62,14 @@ def test_only_the_discriminators_can_tell_how_loud_the_model_must_be(tmp_path):
     assert without < 0.3
     assert 0.5 < loud < 1.5
     named = set(history.query("part == 'train'")["name"])
-    assert {"discriminators", "told_apart", "fooling", "feature_matching"} <= named
-    assert "fooling" not in set(history.query("part == 'validation'")["name"])
+    assert {"discriminators", "told_apart", "generator", "feature_matching"} <= named
+    assert "generator" not in set(history.query("part == 'validation'")["name"])
 
 
 def test_the_adversary_can_be_kept_waiting(tmp_path):
     waiting = SMALL.model_copy(update={"after": 0.5})
     history, _, _ = train(tmp_path, judges=waiting)
-    said = history.query("name == 'fooling'")["epoch"]
+    said = history.query("name == 'generator'")["epoch"]
     assert said.min() >= 6
     assert history.query("name == 'discriminators'")["epoch"].min() < 6
 
@@ -141,5 +141,5 @@ def test_a_system_of_sound_trains_against_discriminators(tmp_path):
     trained = train_sound(Fold(study, split, params.of_size(4), tmp_path, 0, "planted"))
     named = trained.history.query("part == 'train'").set_index(["name", "epoch"])["value"]
     assert named["feature_matching", 5] < named["feature_matching", 2]
-    kept = trained.history.query("part == 'validation' and name == 'temporal_preservation'")
+    kept = trained.history.query("part == 'validation' and name == 'within_tr_r2'")
     assert kept["value"].max() > 0.3

@@ -8,7 +8,7 @@ import torch
 from planted import low_rank_study
 
 from subtr.datasets.study import Fold, Study
-from subtr.metrics.temporal import temporal_preservation
+from subtr.metrics.temporal import within_tr_r2
 from subtr.models.batches import WindowBatches
 from subtr.models.stream import AugmentationParams
 from subtr.params import SettingsError, validate
@@ -36,7 +36,7 @@ def kept(folder: Path, **changes):
     found, _ = reconstruct_sound(
         Fold(STUDY, SPLIT, params(**changes).of_size(4), folder, 0, "planted")
     )
-    return temporal_preservation(STUDY.mel[SPLIT.test], found)
+    return within_tr_r2(STUDY.mel[SPLIT.test], found)
 
 
 def windows(epoch=0):
@@ -92,7 +92,7 @@ def test_masks_hidden_from_the_model_are_drawn_from_what_is_left(tmp_path):
         hidden[:, 2:5] = 0
         with torch.no_grad():
             drawn = trained.model(hidden[None], 1.5)[0] * trained.scale + trained.center
-        scores[name] = temporal_preservation(test.numpy(), drawn.numpy())
+        scores[name] = within_tr_r2(test.numpy(), drawn.numpy())
     assert scores["masks"] > scores["plain"] + 0.05
 
 

@@ -182,7 +182,7 @@ def test_a_student_follows_its_teacher_where_there_are_no_labels(tmp_path):
     teacher = validate(BoldParams, LARGE | {"n_bands": 4}, "system.yaml")
     place = tmp_path / "teacher"
     taught = {
-        "labelled_fraction": 0.4,
+        "label_fraction": 0.4,
         "teacher": {"teacher": "large", "vector_weight": 1.0, "output_weight": 20.0},
     }
     (fold,) = folds_of(study, SPLITS, place, "teacher", params=teacher, drift_order=1)
@@ -191,7 +191,7 @@ def test_a_student_follows_its_teacher_where_there_are_no_labels(tmp_path):
     noise = np.random.default_rng(3).normal(size=study.bold["s1"].shape)
     noisy = replace(study, name="noisy", bold={"s1": noise})
     found = predicted(tmp_path / "student", noisy, follow=fold, **taught)
-    alone = predicted(tmp_path / "alone", noisy, labelled_fraction=0.4)
+    alone = predicted(tmp_path / "alone", noisy, label_fraction=0.4)
     assert held_out_r(found["mean"], study).min() > 0.7
     assert held_out_r(alone["mean"], study).mean() < 0.4
     assert (place / "fold0/best.ckpt").read_bytes() == before

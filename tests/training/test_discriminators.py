@@ -11,7 +11,7 @@ from subtr.training.adversarial import (
     Verdict,
     discriminator_loss,
     feature_matching_loss,
-    fooling_loss,
+    generator_loss,
 )
 from subtr.training.losses import DiscriminatorParams
 
@@ -30,7 +30,7 @@ def test_losses_are_those_of_the_paper_on_numbers_done_by_hand():
     value, named = discriminator_loss(real, made)
     assert value == 2 * (0.5 + 0.25)
     assert named["told_apart"] == 0.5
-    assert fooling_loss(made) == 2 * 0.25
+    assert generator_loss(made) == 2 * 0.25
     assert feature_matching_loss(real, made) == 2 * 0.5
     assert feature_matching_loss(real, real) == 0
 
@@ -77,9 +77,9 @@ def test_the_judges_can_be_fooled():
     torch.manual_seed(0)
     judges = Discriminators(4, SMALL).requires_grad_(False)
     made = real_and_smoothed(0)[1].requires_grad_()
-    before = fooling_loss(judges(made))
+    before = generator_loss(judges(made))
     before.backward()
-    assert fooling_loss(judges(made - made.grad / made.grad.norm())) < before
+    assert generator_loss(judges(made - made.grad / made.grad.norm())) < before
 
 
 def test_a_period_is_seen_column_by_column():

@@ -74,7 +74,7 @@ def test_masked_parcels_leave_the_others_as_good(tmp_path):
 
 
 def test_bold_that_is_not_labelled_is_never_used(tmp_path):
-    few = {"training": {"max_epochs": 3}, "labelled_fraction": 0.3}
+    few = {"training": {"max_epochs": 3}, "label_fraction": 0.3}
     split = SPLITS[1]
     honest, _ = predicted(tmp_path / "a", [split], **few)
     known = labelled_trs(split, 0.3, STUDY, seed=0)
@@ -94,7 +94,7 @@ def test_bold_that_is_not_labelled_is_never_used(tmp_path):
         ({"readout": {"response": "glover"}}, r"readout\.response = 'glover'"),
         ({"loss": "r"}, "loss = 'r'"),
         ({"item_trs": 2}, "item_trs = 2"),
-        ({"labelled_fraction": 0}, "labelled_fraction = 0"),
+        ({"label_fraction": 0}, "label_fraction = 0"),
         ({"pretraining": {"mask_ration": 0.9}}, r"pretraining\.mask_ration: .*'mask_ratio'"),
     ],
 )

@@ -74,7 +74,7 @@ def common_course_study(n_trs=400, n_bands=40):
 def test_where_bold_is_scarce_an_encoder_that_knows_the_sound_predicts_it_better(tmp_path):
     study = common_course_study()
     splits = study.splits(2, gap_s=24.0, validation_fraction=0.15)[:1]
-    scarce = {"labelled_fraction": 0.2}
+    scarce = {"label_fraction": 0.2}
     how = PRETRAINING | {
         "mask": "tube", "batches_per_epoch": 20,
         "training": {"max_epochs": 6, "check_every_epochs": 2, "learning_rate": 0.01},

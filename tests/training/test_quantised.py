@@ -6,7 +6,7 @@ import torch
 from planted import low_rank_study
 
 from subtr.datasets.study import Fold, Study
-from subtr.metrics.temporal import temporal_preservation
+from subtr.metrics.temporal import within_tr_r2
 from subtr.params import SettingsError, validate
 from subtr.timeline import Clock
 from subtr.training.quantised import QuantisedAutoencoder, QuantisedParams, reconstruct_quantised
@@ -35,7 +35,7 @@ def told(folder, study=STUDY, seed=0, **changes):
 
 
 def kept(found, study=STUDY):
-    return temporal_preservation(study.mel[SPLIT.test], found)
+    return within_tr_r2(study.mel[SPLIT.test], found)
 
 
 def test_fine_codes_add_to_coarse_ones_in_unseen_time_and_averaging_keeps_nothing(tmp_path):

@@ -6,9 +6,9 @@ import torch
 from planted import low_rank_study
 
 from subtr.datasets.study import Fold, Study
-from subtr.metrics.temporal import temporal_preservation
+from subtr.metrics.temporal import within_tr_r2
 from subtr.models import linear as training_windows
-from subtr.models.linear import PCARival, fit_pca, holds_components, windows_of
+from subtr.models.linear import PCABaseline, fit_pca, holds_components, windows_of
 from subtr.params import SettingsError, validate
 from subtr.timeline import Clock, consecutive
 from subtr.training.autoencoders import reconstruct_pictures, reconstruct_sound, train_sound
@@ -28,7 +28,7 @@ def params(**changes):
 
 
 def kept(found, study=STUDY):
-    return temporal_preservation(study.mel[SPLIT.test], found)
+    return within_tr_r2(study.mel[SPLIT.test], found)
 
 
 def sound(folder, n_floats=4, seed=0, study=STUDY, **changes):
@@ -56,15 +56,15 @@ def test_started_from_pca_it_is_pca_before_it_learns(tmp_path):
     scale = STUDY.mel[SPLIT.train].std()
     center = STUDY.mel[SPLIT.train].mean((0, 1))
     scaled = (STUDY.mel - center) / scale
-    rival = fit_pca(torch.from_numpy(scaled), TRAIN, 3)
-    expected = rival.reconstruct(scaled[SPLIT.test]) * scale + center
+    baseline = fit_pca(torch.from_numpy(scaled), TRAIN, 3)
+    expected = baseline.reconstruct(scaled[SPLIT.test]) * scale + center
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 def test_learning_from_pca_does_not_fall_behind_it(tmp_path):
-    rival = fit_pca(torch.from_numpy(STUDY.mel), TRAIN, 3)
+    baseline = fit_pca(torch.from_numpy(STUDY.mel), TRAIN, 3)
     found, _ = sound(tmp_path, n_floats=3, start="pca", training={"max_epochs": 10})
-    assert kept(found) > kept(rival.reconstruct(STUDY.mel[SPLIT.test])) - 0.02
+    assert kept(found) > kept(baseline.reconstruct(STUDY.mel[SPLIT.test])) - 0.02
 
 
 def test_nothing_of_the_test_tr_reaches_the_model(tmp_path):
@@ -103,7 +103,7 @@ def test_training_windows_are_windows_of_training_trs_alone():
 def test_components_are_those_of_windows_at_every_frame_either_way(monkeypatch, most):
     monkeypatch.setattr(training_windows, "_COVARIANCE_UP_TO", most)
     mel = torch.from_numpy(STUDY.mel)
-    expected = PCARival(3).fit(windows_of(mel, TRAIN))
+    expected = PCABaseline(3).fit(windows_of(mel, TRAIN))
     found = fit_pca(mel, TRAIN, 3)
     np.testing.assert_allclose(found.mean, expected.mean, atol=1e-4)
     np.testing.assert_allclose(found.deviations, expected.deviations, rtol=1e-3)
@@ -148,7 +148,7 @@ def test_pictures_move_again_only_when_their_order_was_kept(tmp_path, aggregator
     original = study.pictures[split.test]
     assert found.dtype == np.uint8
     assert found.shape == original.shape
-    score = temporal_preservation(original, found)
+    score = within_tr_r2(original, found)
     assert score > 0.8 if not held else score == pytest.approx(0, abs=1e-6)
 
 

@@ -6,7 +6,7 @@ import torch
 
 from subtr.aggregators import AGGREGATORS
 from subtr.datasets.study import Fold, Study
-from subtr.models.linear import BlockPCARival
+from subtr.models.linear import BlockPCABaseline
 from subtr.params import SettingsError, validate
 from subtr.stimulus.pictures import Blocks
 from subtr.timeline import Clock, consecutive
@@ -50,9 +50,9 @@ def test_it_is_block_pca_before_it_learns(tmp_path):
     given = study()
     split = given.splits(3, 6.0)[1]
     frames = torch.from_numpy(given.pictures).permute(0, 1, 4, 2, 3).float() / 255
-    rival = BlockPCARival(Blocks(4, 3, 6, 8, 3, 4), N_FLOATS)
-    rival.fit(frames, consecutive(split.train, given.run_of_tr))
-    expected = rival.reconstruct(frames[split.test]).clamp(0, 1).permute(0, 1, 3, 4, 2) * 255
+    baseline = BlockPCABaseline(Blocks(4, 3, 6, 8, 3, 4), N_FLOATS)
+    baseline.fit(frames, consecutive(split.train, given.run_of_tr))
+    expected = baseline.reconstruct(frames[split.test]).clamp(0, 1).permute(0, 1, 3, 4, 2) * 255
     np.testing.assert_allclose(drawn(tmp_path), expected, atol=0.51 + 0.01)
 
 

@@ -22,10 +22,10 @@ def results(tmp_path_factory):
         rows.append(row)
 
     for floats, value in ((512, 0.5), (128, 0.1), (256, 0.3)):
-        add("PCA", "temporal preservation", value, floats, low=value - 0.1, high=value + 0.2)
-    add("tier 1", "temporal preservation", 0.6, 256, ceiling=0.9)
+        add("PCA", "within-TR R²", value, floats, low=value - 0.1, high=value + 0.2)
+    add("tier 1", "within-TR R²", 0.6, 256, ceiling=0.9)
     for band, value in (("2-4 Hz", 0.7), ("under 2 Hz", 0.8)):
-        add("tier 1", f"temporal preservation {band}", value, 256, low=value - 0.05)
+        add("tier 1", f"within-TR R² {band}", value, 256, low=value - 0.05)
     for group, value in (("level", 0.4), ("onset", 0.9)):
         add("FIR ridge", "r / ceiling", value, None, "bold", group, low=value - 0.1, high=1.0)
         add("FIR ridge", "r", value / 2, None, "bold", group, ceiling=0.5)
@@ -43,8 +43,8 @@ def errorbars(axis):
     return {bars.get_label(): bars for bars in axis.containers}
 
 
-def test_preservation_by_floats_draws_values_and_intervals(results):
-    (axis,) = scores.preservation_by_floats(results).axes
+def test_within_tr_r2_by_floats_draws_values_and_intervals(results):
+    (axis,) = scores.within_tr_r2_by_floats(results).axes
     bars = errorbars(axis)
     line, _, (stems,) = bars["PCA"]
     np.testing.assert_array_equal(line.get_xydata(), [[128, 0.1], [256, 0.3], [512, 0.5]])
@@ -55,8 +55,8 @@ def test_preservation_by_floats_draws_values_and_intervals(results):
     assert [0.9, 0.9] in [list(line.get_ydata()) for line in axis.get_lines()]
 
 
-def test_preservation_by_band_goes_from_slow_to_fast(results):
-    (axis,) = scores.preservation_by_band(results).axes
+def test_within_tr_r2_by_band_goes_from_slow_to_fast(results):
+    (axis,) = scores.within_tr_r2_by_band(results).axes
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["under 2 Hz", "2-4 Hz"]
     assert errorbars(axis)["tier 1"][0].get_ydata().tolist() == [0.8, 0.7]
 
@@ -81,8 +81,8 @@ def test_headline_holds_both_halves_in_the_same_colours(results):
 
 
 def test_missing_scores_are_named(results):
-    with pytest.raises(SettingsError, match="no temporal preservation of pictures"):
-        scores.preservation_by_floats(results, "pictures")
+    with pytest.raises(SettingsError, match="no within-TR R² of pictures"):
+        scores.within_tr_r2_by_floats(results, "pictures")
     with pytest.raises(SettingsError, match="no BOLD 'p' by group"):
         bold.bold_by_group(results, "p")
 
@@ -90,5 +90,5 @@ def test_missing_scores_are_named(results):
 def test_nothing_is_cut_off_and_nothing_stays_open(results):
     assert_whole(
         lambda: headline(results),
-        lambda: scores.preservation_by_band(results),
+        lambda: scores.within_tr_r2_by_band(results),
     )

@@ -59,10 +59,10 @@ def test_scores_of_systems_stand_at_their_values_beside_the_floor():
             | {"system": system, "metric": metric, "value": value, "floats_per_tr": 64.0}
             | {"low": value - 0.1, "high": value + 0.1, "ceiling": 1.0}
             for system, value in (("averaging", 0.3), ("s3d", 0.6))
-            for metric in ("temporal preservation", "motion coherence")
+            for metric in ("within-TR R²", "motion coherence")
         ]
     )
-    wanted = ["temporal preservation", "motion coherence", "not measured"]
+    wanted = ["within-TR R²", "motion coherence", "not measured"]
     figure = scores_of_systems(rows, "pictures", wanted)
     assert [axis.get_title(loc="left") for axis in figure.axes] == wanted[:2]
     axis = figure.axes[1]

@@ -55,7 +55,7 @@ class LanczosAggregator(MeanAggregator):
 
     Only the TR's own frames are used, so the kernel ends at the TR's borders; its weights sum to 1
     there, so that a constant stays itself. At the default ``cutoff`` a TR holds the main lobe and
-    no more, which is `subtr.models.linear.lanczos_rival` of that TR alone.
+    no more, which is `subtr.models.linear.lanczos_baseline` of that TR alone.
 
     Arguments
         level_dims, level_frames: features and frames of each level.

@@ -140,7 +140,7 @@ def labelled_trs(split: Split, fraction: float, study: Study, seed: int) -> Int6
     tr_s = study.clock.tr_s
     if len(chosen) * tr_s < HRF_DURATION_S:
         raise SettingsError(
-            f"labelled_fraction = {fraction:g}: {len(chosen) * tr_s:g} s of "
+            f"label_fraction = {fraction:g}: {len(chosen) * tr_s:g} s of "
             f"{len(split.train) * tr_s:g} s of training, expected at least {HRF_DURATION_S:g} s."
         )
     return chosen

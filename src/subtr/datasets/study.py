@@ -20,7 +20,7 @@ from subtr.timeline import HRF_DURATION_S, Clock, Split, block_splits
 
 @dataclass(frozen=True, repr=False)
 class Study:
-    """Everything that models, rivals and scores need to know about a study.
+    """Everything that models, baselines and scores need to know about a study.
 
     Arguments
         name: the study's, as in results tables.

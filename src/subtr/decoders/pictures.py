@@ -131,7 +131,7 @@ class BlockPictureDecoder(nn.Module):
         dim: size of the vector, any; it is read in the order of `subtr.stimulus.pictures.Blocks`.
         n_pictures, height, width: pictures of a TR and their pixels.
         block: rows and columns of a block, which is as long as the TR.
-        deviation_weight, grey_weight: see `subtr.models.linear.BlockPCARival`, from which it can
+        deviation_weight, grey_weight: see `subtr.models.linear.BlockPCABaseline`, from which it can
             start.
         hidden_dim, depth, patch_pixels: see `FilmRefinement`; a ``hidden_dim`` of 0 leaves it out.
 

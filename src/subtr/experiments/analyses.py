@@ -21,7 +21,13 @@ from subtr.metrics.temporal import ModulationTransfer, System, modulation_transf
 from subtr.models.autoencoder import TemporalAutoencoder
 from subtr.models.batches import Stimulus, window_batches
 from subtr.models.encoding_model import BoldPredictor
-from subtr.models.linear import fit_pca, holds_components, lanczos_rival, mean_rival, nearest_rival
+from subtr.models.linear import (
+    fit_pca,
+    holds_components,
+    lanczos_baseline,
+    mean_baseline,
+    nearest_baseline,
+)
 from subtr.models.saved import frames_of_mel
 from subtr.models.stream import JointStream, Stream
 from subtr.params import SettingsError, params_hash
@@ -92,12 +98,12 @@ def by_component(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns
         Columns ``without``, ``group`` (sound, pictures, or class of parcels) and ``value``: of
-        reconstructions the temporal preservation, of BOLD r as a share of its ceiling where there
+        reconstructions the within-TR R², of BOLD r as a share of its ceiling where there
         is one.
     """
     shared = "r / ceiling" if "r / ceiling" in set(table["metric"]) else "r"
     of_bold = (table["metric"] == shared) & (table["group"] != "")
-    kept = table[of_bold | (table["metric"] == "temporal preservation")]
+    kept = table[of_bold | (table["metric"] == "within-TR R²")]
     group = kept["group"].where(kept["modality"] == "bold", kept["modality"])
     without = kept["system"].str.removeprefix("without ")
     return pd.DataFrame({"without": without, "group": group, "value": kept["value"]})
@@ -109,7 +115,7 @@ N_TRS = 8
 def sound_transfers(
     experiment: ExperimentData, systems: Sequence[str], rates_hz: Sequence[float], seed: int = 0
 ) -> dict[str, ModulationTransfer]:
-    """Gains by rate of the rivals and of trained systems, in the log-mel, for the first fold.
+    """Gains by rate of the baselines and of trained systems, in the log-mel, for the first fold.
 
     The carrier is the training mean of every mel band, the depth one standard deviation.
 
@@ -123,7 +129,7 @@ def sound_transfers(
     clock = replace(study.clock, n_trs=N_TRS, onset_s=0.0)
     rates = np.array([rate for rate in rates_hz if rate < 0.49 * clock.frame_hz])
     carrier, depth = known.mean(axis=(0, 1)), float(known.std())
-    driven = {"mean": mean_rival, "nearest": nearest_rival, "Lanczos": lanczos_rival}
+    driven = {"mean": mean_baseline, "nearest": nearest_baseline, "Lanczos": lanczos_baseline}
     stretches = consecutive(split.train, study.run_of_tr)
     for n_floats in experiment.params.pca_floats[-1:]:
         if holds_components(mel, stretches, n_floats):

@@ -181,18 +181,18 @@ def held_out(
 def parcel_gains(
     experiment: ExperimentData,
     prediction: Float64[np.ndarray, "tr parcel"],
-    rival: Float64[np.ndarray, "tr parcel"],
+    baseline: Float64[np.ndarray, "tr parcel"],
     n_draws: int = 200,
 ) -> pd.DataFrame:
-    """By parcel: r of a prediction and of its rival, what is gained, and how surely.
+    """By parcel: r of a prediction and of its baseline, what is gained, and how surely.
 
-    Columns: tuning, ceiling, r, r_rival, gain, low, high (95 %, block bootstrap of the same
+    Columns: tuning, ceiling, r, r_baseline, gain, low, high (95 %, block bootstrap of the same
     volumes), p (r against the prediction shifted along in time by 16 s or more), q (p over parcels,
     Benjamini and Hochberg).
     """
     bold = experiment.held_out
     trs = bold.trs
-    ours, theirs = (bold.scored(of)[trs] for of in (prediction, rival))
+    ours, theirs = (bold.scored(of)[trs] for of in (prediction, baseline))
     measured = bold.mean[trs]
 
     def gain(chosen=slice(None)):
@@ -208,7 +208,7 @@ def parcel_gains(
             "tuning": bold.groups.to_numpy(),
             "ceiling": bold.ceiling,
             "r": r,
-            "r_rival": pearson_r(theirs, measured),
+            "r_baseline": pearson_r(theirs, measured),
             "gain": gain(),
             "low": interval.low,
             "high": interval.high,

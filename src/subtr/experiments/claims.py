@@ -90,13 +90,13 @@ ROUNDED = 0.1
 class Scored(Strict):
     """A score in tables of results that answers a claim.
 
-    ``systems``: names that it may have there. ``over``: the rival whose score is taken away; none
-    for the score itself. ``relative``: the gain as a share of the rival's score. ``percent``: times
-    100.
+    ``systems``: names that it may have there. ``over``: the baseline whose score is taken away;
+    none for the score itself. ``relative``: the gain as a share of the baseline's score.
+    ``percent``: times 100.
     """
 
     systems: tuple[str, ...] = Field(min_length=1)
-    metric: str = "temporal preservation"
+    metric: str = "within-TR R²"
     modality: Literal["sound", "pictures", "bold"] = "sound"
     over: str | None = None
     relative: bool = False
@@ -174,13 +174,13 @@ def scores(results: pd.DataFrame, wanted: Scored) -> list[Measured]:
     Arguments
         results: tidy rows, see ``subtr.experiments.results.COLUMNS``; scores of the whole, not of
             groups.
-        wanted: which system, metric and rival.
+        wanted: which system, metric and baseline.
 
-    Gains are those that the results hold themselves (metric "gain over <rival>" or "gain in
-    <metric> over <rival>", of paired TRs). Else the rival's score is taken away, and the interval
-    is as wide as both together. Rivals of sound and pictures have the same number of floats a TR;
-    averaging, which keeps 0 of time by definition, may have any. Scores without an interval are
-    left out, as they decide nothing.
+    Gains are those that the results hold themselves (metric "gain over <baseline>" or "gain in
+    <metric> over <baseline>", of paired TRs). Else the baseline's score is taken away, and the
+    interval is as wide as both together. Baselines of sound and pictures have the same number of
+    floats a TR; averaging, which keeps 0 of time by definition, may have any. Scores without an
+    interval are left out, as they decide nothing.
     """
     if not len(results):
         return []
@@ -208,17 +208,17 @@ def _difference(row: dict, of: pd.DataFrame, wanted: Scored) -> tuple[float, flo
     told = [f"gain{what} over {name}" for name in names for what in ("", f" in {wanted.metric}")]
     gain = _like(row, of[(of["system"] == row["system"]) & of["metric"].isin(told)])
     any_size = wanted.modality == "bold" or wanted.over == "averaging"
-    rivals = of[of["system"].isin(names) & (of["metric"] == wanted.metric)]
-    rival = _like(row, rivals, any_size)
+    baselines = of[of["system"].isin(names) & (of["metric"] == wanted.metric)]
+    baseline = _like(row, baselines, any_size)
     if gain is not None:
         ends = gain
-    elif rival is not None:
-        ends = ends - rival[[0, 2, 1]]
-    elif not (wanted.over == "averaging" and wanted.metric == "temporal preservation"):
+    elif baseline is not None:
+        ends = ends - baseline[[0, 2, 1]]
+    elif not (wanted.over == "averaging" and wanted.metric == "within-TR R²"):
         return (math.nan,) * 3
     if wanted.relative:
         # A share of nothing, or of less, says nothing.
-        base = math.nan if rival is None or rival[0] <= 0 else rival[0]
+        base = math.nan if baseline is None or baseline[0] <= 0 else baseline[0]
         ends = ends / base
     return tuple(ends)
 
@@ -242,7 +242,7 @@ RULE = (
     "A claim holds where the whole measured interval lies in what is claimed, does not hold where "
     "the whole interval lies outside, and is undecided between. A claim of one number allows 10 % "
     "for rounding; of what should be high or low, one side counts. 'x % better reconstruction' is "
-    "read as temporal preservation gained over averaging, times 100: the share of within-TR "
+    "read as within-TR R² gained over averaging, times 100: the share of within-TR "
     "structure that is kept, of which averaging keeps 0 by definition. Counts are exact. Increases "
     "are over a stream of equal width that averages, and FLOPs also of the report's own model at "
     "two a parameter. Memory is of AdamW in float32."

@@ -23,7 +23,7 @@ class Criterion(Strict):
     """One criterion and what answers it.
 
     ``of``: the modality that is judged. ``metric``: of the results table. ``judge``: the model that
-    measures it, where one does. ``over``: the rival whose score is taken away, the gain being a
+    measures it, where one does. ``over``: the baseline whose score is taken away, the gain being a
     share of it. ``minimum``, ``target``, ``stretch``: least values of phases 1 to 3; ``most``: what
     must not be exceeded. ``reason``: why it is not measured. ``note``: what the reader of a verdict
     should know.
@@ -126,7 +126,9 @@ def styled_criteria(results: pd.DataFrame, systems: Sequence[str]):
 def verdict(
     criterion: Criterion, value: float, low: float = math.nan, ceiling: float = math.nan
 ) -> str:
-    """The highest level that is reached for sure, else perhaps, else that none is; see ``RULE``."""
+    """The highest level that is reached significantly, else perhaps, else that none is; see
+    ``RULE``.
+    """
     if criterion.most is not None:
         return "minimum" if value <= criterion.most else BELOW
     if ceiling < min(criterion.levels().values()):
@@ -154,10 +156,10 @@ def _row(criterion: Criterion, whole: pd.DataFrame, systems: Sequence[str]) -> d
     averaging, pca = _value(of, _AVERAGING), _value(same, ("PCA",))
     value, low, high = best["value"], best["low"], best["high"]
     if criterion.over:
-        rival = _value(of, (criterion.over,))
-        if not rival > 0:
+        baseline = _value(of, (criterion.over,))
+        if not baseline > 0:
             return row | {"verdict": f"not measured: {criterion.over} predicts nothing"}
-        value, low, high = ((end - rival) / rival for end in (value, low, high))
+        value, low, high = ((end - baseline) / baseline for end in (value, low, high))
     measured = _text(value)
     if not math.isnan(high):
         measured += f" [{_text(low)}, {_text(high)}]"

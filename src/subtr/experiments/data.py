@@ -58,9 +58,9 @@ class StudyParams(Strict):
     ``gap_s``: seconds between training and test; None for the length of the haemodynamic response
     where there is BOLD, else for two TRs.
     ``reconstruction_folds``: how many of the folds train autoencoders; BOLD is predicted in all.
-    ``pca_floats``: sizes of the PCA rival. ``vocoder``: what sound is heard through. ``judged_s``:
-    seconds of the test block that judges hear and see, which takes some minutes a minute; 0 spares
-    them.
+    ``pca_floats``: sizes of the PCA baseline. ``vocoder``: what sound is heard through.
+    ``judged_s``: seconds of the test block that judges hear and see, which takes some minutes a
+    minute; 0 spares them.
     """
 
     load: dict[str, Any] = Field(default_factory=dict)
@@ -300,7 +300,7 @@ class ExperimentData:
 
     def training_hash(self, *parts: Strict) -> str:
         """Of all that a training depends on; the user's own files count by their content."""
-        # What rivals, other seeds and other systems are given is of no matter to a training.
+        # What baselines, other seeds and other systems are given is irrelevant to a training.
         of_none = {"pca_floats": (), "seeds": ()}
         others = self.params.other_recordings
         if not any(getattr(part, "others_share", 0) for part in parts):

@@ -28,7 +28,7 @@ from subtr.experiments.bold_scores import bold_rows
 from subtr.experiments.results import picture_rows, sound_rows
 from subtr.metrics.bold import calibrated
 from subtr.models import ridge
-from subtr.models.linear import fit_pca, lanczos_rival, mean_rival, nearest_rival
+from subtr.models.linear import fit_pca, lanczos_baseline, mean_baseline, nearest_baseline
 from subtr.models.saved import pictures_of_frames
 from subtr.params import SettingsError, StudyError, layered, nearest, params_hash, validate
 from subtr.timeline import consecutive
@@ -449,7 +449,7 @@ class PCA(_Reconstruction):
         floats_per_tr: components kept of each TR.
         modality: "audio" or "video".
 
-    Fitted, it has ``pca_`` (`subtr.models.linear.PCARival`) and ``fold_``.
+    Fitted, it has ``pca_`` (`subtr.models.linear.PCABaseline`) and ``fold_``.
 
     Example
         >>> import subtr as st
@@ -488,7 +488,7 @@ class PCA(_Reconstruction):
         return _like(self.pca_.reconstruct(_flat(windows)), windows)
 
 
-_HOLDS = {"mean": mean_rival, "nearest": nearest_rival, "lanczos": lanczos_rival}
+_HOLDS = {"mean": mean_baseline, "nearest": nearest_baseline, "lanczos": lanczos_baseline}
 
 
 class Averaging(_Reconstruction):

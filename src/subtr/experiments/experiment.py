@@ -14,9 +14,15 @@ from subtr.decoders.griffin_lim import GriffinLim, Vocoder
 from subtr.experiments.bold_scores import bold_rows, ceiling_rows, control_rows, subject_rows
 from subtr.experiments.data import ExperimentData
 from subtr.experiments.results import Row, read_table
-from subtr.metrics.temporal import temporal_preservation
+from subtr.metrics.temporal import within_tr_r2
 from subtr.models.autoencoder import Autoencoder
-from subtr.models.linear import fit_pca, holds_components, lanczos_rival, mean_rival, nearest_rival
+from subtr.models.linear import (
+    fit_pca,
+    holds_components,
+    lanczos_baseline,
+    mean_baseline,
+    nearest_baseline,
+)
 from subtr.models.ridge import ridge_features, ridge_prediction
 from subtr.models.saved import AUTOENCODER_FILE
 from subtr.params import SettingsError, git_hash, params_hash
@@ -190,7 +196,7 @@ def _code_rows(fold: Fold, of_codes: QuantisedSound, labels: Row) -> list[Row]:
     original = np.asarray(fold.study.mel)[fold.test]
     values = {
         "bits a TR": fold.params.codes.bits_per_tr,
-        "temporal preservation, coarse codes": temporal_preservation(original, of_codes.coarse),
+        "within-TR R², coarse codes": within_tr_r2(original, of_codes.coarse),
     }
     return [
         labels | {"modality": "sound", "metric": metric, "value": float(value)}
@@ -202,25 +208,25 @@ def _time_row(modality: str, spent_s: float) -> Row:
     return {"modality": modality, "metric": "training time_s", "value": spent_s}
 
 
-class Rival(NamedTuple):
-    """A rival's name, the numbers that it keeps of a TR, and what it gives for the test TRs."""
+class Baseline(NamedTuple):
+    """A baseline's name, the numbers that it keeps of a TR, and what it gives for the test TRs."""
 
     name: str
     floats_per_tr: float
     result: Shaped[np.ndarray, "..."]
 
 
-def sound_rivals(
+def sound_baselines(
     study: Study,
     splits: list[Split],
     pca_floats: tuple[int, ...],
     vocoder: Vocoder | None = None,
     seed: int = 0,
-) -> list[Rival]:
+) -> list[Baseline]:
     """Reconstructions of the log-mel of all test TRs, fold after fold.
 
-    Besides the rivals there is their ceiling when heard: the original through a vocoder (by default
-    Griffin-Lim) and back.
+    Besides the baselines there is their ceiling when heard: the original through a vocoder (by
+    default Griffin-Lim) and back.
     """
     vocoder = vocoder or GriffinLim(study.mel_settings)
     mel = np.asarray(study.mel, dtype=np.float32)
@@ -229,12 +235,12 @@ def sound_rivals(
     for n_floats in pca_floats:
         found += _pca(mel, splits, study, n_floats, seed)
     round_trips = [_round_trip(study, mel, split, vocoder) for split in splits]
-    return [*found, Rival("round trip", n_frames * n_mels, np.concatenate(round_trips))]
+    return [*found, Baseline("round trip", n_frames * n_mels, np.concatenate(round_trips))]
 
 
-def picture_rivals(
+def picture_baselines(
     study: Study, splits: list[Split], pca_floats: tuple[int, ...], seed: int = 0
-) -> list[Rival]:
+) -> list[Baseline]:
     """Reconstructions of the pictures of all test TRs, fold after fold."""
     shape = study.pictures.shape[1:]
     flat = np.asarray(study.pictures).reshape(*study.pictures.shape[:2], -1).astype(np.float32)
@@ -244,11 +250,11 @@ def picture_rivals(
     as_pictures = []
     for name, n_floats, windows in found:
         pictures = np.clip(np.rint(windows), 0, 255).astype(np.uint8).reshape(-1, *shape)
-        as_pictures.append(Rival(name, n_floats, pictures))
+        as_pictures.append(Baseline(name, n_floats, pictures))
     return as_pictures
 
 
-def bold_rivals(folds: list[Fold]) -> list[Rival]:
+def bold_baselines(folds: list[Fold]) -> list[Baseline]:
     """Ridge on what the usual pipelines would use; numbers a TR are those of the feature.
 
     With a weight for each lag ("ridge, word rate"), and behind the canonical response ("canonical
@@ -262,21 +268,21 @@ def bold_rivals(folds: list[Fold]) -> list[Rival]:
             kinds = {"ridge": {}, "canonical ridge": {"canonical": True}}
         for kind, options in kinds.items():
             prediction = ridge_prediction(folds, of, **options)
-            found.append(Rival(f"{kind}, {name}", of.shape[1], prediction))
+            found.append(Baseline(f"{kind}, {name}", of.shape[1], prediction))
     return found
 
 
-def _held(windows, splits: list[Split], study: Study, n_floats: int) -> list[Rival]:
-    named = {"mean": mean_rival, "nearest": nearest_rival, "Lanczos": lanczos_rival}
+def _held(windows, splits: list[Split], study: Study, n_floats: int) -> list[Baseline]:
+    named = {"mean": mean_baseline, "nearest": nearest_baseline, "Lanczos": lanczos_baseline}
     found = []
-    for name, rival in named.items():
+    for name, baseline in named.items():
         # Lanczos looks at the neighbouring TRs, so it gets consecutive ones.
-        parts = [rival(windows[trs]) for split in splits for trs in _stretches(split, study)]
-        found.append(Rival(name, n_floats, np.concatenate(parts)))
+        parts = [baseline(windows[trs]) for split in splits for trs in _stretches(split, study)]
+        found.append(Baseline(name, n_floats, np.concatenate(parts)))
     return found
 
 
-def _pca(windows, splits: list[Split], study: Study, n_floats: int, seed: int) -> list[Rival]:
+def _pca(windows, splits: list[Split], study: Study, n_floats: int, seed: int) -> list[Baseline]:
     parts = []
     for split in splits:
         stretches = consecutive(split.train, study.run_of_tr)
@@ -284,7 +290,7 @@ def _pca(windows, splits: list[Split], study: Study, n_floats: int, seed: int) -
             return []  # too little to learn so many components from
         pca = fit_pca(torch.tensor(windows), stretches, n_floats, seed)
         parts.append(pca.reconstruct(windows[split.test]))
-    return [Rival("PCA", n_floats, np.concatenate(parts))]
+    return [Baseline("PCA", n_floats, np.concatenate(parts))]
 
 
 def _round_trip(study: Study, mel: np.ndarray, split: Split, vocoder: Vocoder) -> np.ndarray:
@@ -300,7 +306,7 @@ def _stretches(split: Split, study: Study) -> list[np.ndarray]:
     return consecutive(split.test, study.run_of_tr)
 
 
-def rival_rows(experiment: ExperimentData, labels: Row) -> list[Row]:
+def baseline_rows(experiment: ExperimentData, labels: Row) -> list[Row]:
     """Rows of mean, nearest, Lanczos, PCA and ridge, and of the noise ceiling.
 
     Reconstructions are kept in the run folder of the experiment.
@@ -309,14 +315,14 @@ def rival_rows(experiment: ExperimentData, labels: Row) -> list[Row]:
     study, splits = experiment.study, experiment.reconstruction_splits
     sizes = experiment.params.pca_floats
     if study.mel is not None:
-        found = sound_rivals(study, splits, sizes, experiment.vocoder.vocoder)
+        found = sound_baselines(study, splits, sizes, experiment.vocoder.vocoder)
         rows += _reconstructed(experiment, "sound", found, labels)
     if study.pictures is not None:
         # More components than pictures of a short film can tell apart would say little.
-        found = picture_rivals(study, splits, sizes[:1])
+        found = picture_baselines(study, splits, sizes[:1])
         rows += _reconstructed(experiment, "pictures", found, labels)
     if study.bold:
-        for name, n_floats, found in bold_rivals(experiment.folds):
+        for name, n_floats, found in bold_baselines(experiment.folds):
             named = labels | {"system": name, "floats_per_tr": n_floats}
             rows += bold_rows(found, experiment.held_out, found, **named)
         rows += ceiling_rows(experiment.held_out, **labels | {"system": "noise ceiling"})
@@ -325,7 +331,7 @@ def rival_rows(experiment: ExperimentData, labels: Row) -> list[Row]:
 
 
 def _reconstructed(
-    experiment: ExperimentData, modality: str, found: list[Rival], labels: Row
+    experiment: ExperimentData, modality: str, found: list[Baseline], labels: Row
 ) -> list[Row]:
     rows = []
     for name, n_floats, windows in found:
@@ -372,7 +378,7 @@ class Experiment(ExperimentData):
         self.store.forget_other_sizes(name, seed, [size for of in sizes for size in of])
         return self.keep_rows(f"{name}_seed{seed}", rows)
 
-    def rivals(self) -> pd.DataFrame:
+    def baselines(self) -> pd.DataFrame:
         """Scores what needs no training by gradient: mean, nearest, Lanczos, PCA, ridge.
 
         Read from the run folder where the same parameters and code scored them before.
@@ -382,12 +388,12 @@ class Experiment(ExperimentData):
         """
         of = params_hash(self.params, self.params.vocoder) + self.training_hash()
         labels = {"study": self.study.name, "seed": 0, "params_hash": of}
-        file = self.folder / "tables" / "rivals.csv"
+        file = self.folder / "tables" / "baselines.csv"
         if file.exists() and "-dirty" not in git_hash():
             kept = read_table(file)
             if set(kept["params_hash"]) == {of} and set(kept["git"]) == {git_hash()}:
                 return kept
-        return self.keep_rows("rivals", rival_rows(self, labels))
+        return self.keep_rows("baselines", baseline_rows(self, labels))
 
 
 def system_part(experiment: ExperimentData, system: str, modality: str) -> AutoencoderParams:

@@ -44,7 +44,7 @@ LOSSES = ("validation loss, first", "validation loss, best")
 
 # Of each part, the score that the report's stars stand for.
 QUALITY = {
-    "sound": ("temporal preservation", "audio: within-TR R²"),
+    "sound": ("within-TR R²", "audio: within-TR R²"),
     "pictures": ("motion coherence", "video: motion coherence"),
     "bold": ("r / ceiling", "BOLD: r / ceiling"),
 }

@@ -16,8 +16,8 @@ from subtr.metrics.temporal import (
     frame_correlations,
     mel_correlation,
     motion_sums,
-    preservation_sums,
-    preservation_sums_by_band,
+    within_tr_sums,
+    within_tr_sums_by_band,
 )
 from subtr.params import SettingsError, SubtrError, git_hash, nearest, whole_file
 
@@ -152,9 +152,9 @@ def _typed(table: pd.DataFrame, file: Path) -> pd.DataFrame:
 
 
 HEADLINE = (
-    ("sound", "temporal preservation"),
+    ("sound", "within-TR R²"),
     ("sound", "mel correlation"),
-    ("pictures", "temporal preservation"),
+    ("pictures", "within-TR R²"),
     ("pictures", "frame correlation"),
     ("bold", "r"),
     ("bold", "r / ceiling"),
@@ -273,15 +273,15 @@ def sound_rows(
     tr_s: float,
     **labels: Any,
 ) -> list[Row]:
-    """Temporal preservation, whole and by modulation band, and mel correlation of held-out TRs.
+    """Within-TR R², whole and by modulation band, and mel correlation of held-out TRs.
 
     The floor of the preservation is 0, what averaging keeps; intervals resample blocks of 15 s.
     """
     n_trs, n_frames = original.shape[:2]
     frame_hz = n_frames / tr_s
-    sums = {"temporal preservation": preservation_sums(original, reconstruction)}
-    by_band = preservation_sums_by_band(original, reconstruction, frame_hz)
-    sums |= {f"temporal preservation {band}": of for band, of in by_band.items()}
+    sums = {"within-TR R²": within_tr_sums(original, reconstruction)}
+    by_band = within_tr_sums_by_band(original, reconstruction, frame_hz)
+    sums |= {f"within-TR R² {band}": of for band, of in by_band.items()}
     rows = []
     for metric, of in sums.items():
         row = _row(metric, of.score(), of.score, n_trs, tr_s)
@@ -296,13 +296,13 @@ def picture_rows(
     tr_s: float,
     **labels: Any,
 ) -> list[Row]:
-    """Temporal preservation, frame correlation and agreement of motion of held-out TRs.
+    """Within-TR R², frame correlation and agreement of motion of held-out TRs.
 
     The floor of the motion coherence is 0, that of a picture that stands still, whose end-point
     error is 1; less of that is better, down to 0. Motion needs two pictures a TR.
     """
-    sums = preservation_sums(original, reconstruction)
-    scores = {"temporal preservation": (sums.score, 0.0, 1.0)}
+    sums = within_tr_sums(original, reconstruction)
+    scores = {"within-TR R²": (sums.score, 0.0, 1.0)}
     if original.shape[1] > 1:
         motion = motion_sums(original, reconstruction)
         scores["motion coherence"] = (motion.coherence, 0.0, 1.0)

@@ -110,22 +110,22 @@ def identify(
     Source: Kay et al. 2008, Identifying natural images from human brain activity.
     """
     segment_trs = segments.shape[1]
-    rivals = _apart(segments, overlap_trs, run_of_tr)
-    if not rivals.any(axis=1).all():
+    baselines = _apart(segments, overlap_trs, run_of_tr)
+    if not baselines.any(axis=1).all():
         raise SettingsError(
             f"overlap_trs = {overlap_trs}: of {len(segments)} segments of {segment_trs} TRs, some "
             "have no other that is so far away; use shorter segments or score more TRs."
         )
     products = _Products(measured, predicted, segments)
-    top1, pairwise = _scores(products.similarity(0), rivals)
+    top1, pairwise = _scores(products.similarity(0), baselines)
     n_trs = segments.size
     least = min(segment_trs + overlap_trs, n_trs // 2)
     shifts = np.arange(least, n_trs - least + 1)
     if len(shifts) > n_draws:
         shifts = np.random.default_rng(seed).choice(shifts, n_draws, replace=False)
-    null = [[of.mean() for of in _scores(products.similarity(int(s)), rivals)] for s in shifts]
+    null = [[of.mean() for of in _scores(products.similarity(int(s)), baselines)] for s in shifts]
     null_top1, null_pairwise = np.array(null, dtype=np.float64).reshape(-1, 2).T
-    return Identified(top1, pairwise, 1 / (1 + rivals.sum(axis=1)), null_top1, null_pairwise)
+    return Identified(top1, pairwise, 1 / (1 + baselines.sum(axis=1)), null_top1, null_pairwise)
 
 
 class _Products:
@@ -161,13 +161,13 @@ class _Products:
         return np.where(np.logical_or.outer(*flat), 0.0, covariance / np.outer(*spread))
 
 
-def _scores(similarity: np.ndarray, rivals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scores(similarity: np.ndarray, baselines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     own = np.diagonal(similarity)[:, None]
     # Rounding must not break ties.
-    equal = np.isclose(similarity, own, rtol=0, atol=1e-9) & rivals
-    above, below = (similarity > own) & rivals & ~equal, (similarity < own) & rivals & ~equal
+    equal = np.isclose(similarity, own, rtol=0, atol=1e-9) & baselines
+    above, below = (similarity > own) & baselines & ~equal, (similarity < own) & baselines & ~equal
     top1 = np.where(above.any(axis=1), 0.0, 1 / (1 + equal.sum(axis=1)))
-    return top1, (below.sum(axis=1) + 0.5 * equal.sum(axis=1)) / rivals.sum(axis=1)
+    return top1, (below.sum(axis=1) + 0.5 * equal.sum(axis=1)) / baselines.sum(axis=1)
 
 
 LEAST_PARCELS = 3

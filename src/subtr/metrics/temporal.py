@@ -56,11 +56,11 @@ def within_tr(
     return windows - windows.mean(axis=1, keepdims=True)
 
 
-def preservation_sums(
+def within_tr_sums(
     original: Shaped[np.ndarray, "tr frame *feature"],
     reconstruction: Shaped[np.ndarray, "tr frame *feature"],
 ) -> PreservationSums:
-    """Squared within-TR error and deviation per TR, for ``temporal_preservation`` and bootstraps.
+    """Squared within-TR error and deviation per TR, for ``within_tr_r2`` and bootstraps.
 
     Arguments
         original, reconstruction: (n_trs, F, feature...), log-mel or pixel values of any scale.
@@ -71,7 +71,7 @@ def preservation_sums(
     return PreservationSums((error**2).sum(axis=rest), (inside**2).sum(axis=rest))
 
 
-def temporal_preservation(
+def within_tr_r2(
     original: Shaped[np.ndarray, "tr frame *feature"],
     reconstruction: Shaped[np.ndarray, "tr frame *feature"],
 ) -> float:
@@ -90,15 +90,15 @@ def temporal_preservation(
         >>> st.within_tr_r2(original, original), abs(round(st.within_tr_r2(original, averaged), 6))
         (1.0, 0.0)
     """
-    return preservation_sums(original, reconstruction).score()
+    return within_tr_sums(original, reconstruction).score()
 
 
-def preservation_sums_by_band(
+def within_tr_sums_by_band(
     original: Float[np.ndarray, "tr frame feature"],
     reconstruction: Float[np.ndarray, "tr frame feature"],
     frame_hz: float,
 ) -> dict[str, PreservationSums]:
-    """As ``preservation_sums``, for the modulation bands ``BANDS_HZ``.
+    """As ``within_tr_sums``, for the modulation bands ``BANDS_HZ``.
 
     The Fourier transform runs along the frames of each TR. By Parseval's theorem the bands add up
     to the whole. Bands above half of ``frame_hz`` hold nothing and score NaN.
@@ -132,7 +132,7 @@ def mel_correlation(
     """Pearson correlation over all values at once; NaN when either is constant.
 
     Generous by nature: the spectrum's mean shape alone earns much of it. Read it beside
-    ``temporal_preservation``.
+    ``within_tr_r2``.
     """
     return float(pearson_r(original.reshape(-1, 1), reconstruction.reshape(-1, 1))[0])
 

@@ -68,7 +68,7 @@ def window_moments(streams: list[Float[Tensor, "_ feature"]], n_frames: int) -> 
     return WindowMoments(n_windows, (mean + center).flatten().float(), covariance)
 
 
-# The plain rivals of a learned reconstruction: mean, nearest frame, Lanczos and PCA.
+# The plain baselines of a learned reconstruction: mean, nearest frame, Lanczos and PCA.
 #
 # Windows are (n_trs, F, feature): the stimulus of consecutive TRs, F frames each.
 
@@ -76,7 +76,7 @@ def window_moments(streams: list[Float[Tensor, "_ feature"]], n_frames: int) -> 
 _EXACT_UP_TO = 2048
 
 
-def mean_rival(
+def mean_baseline(
     windows: Float[np.ndarray, "tr frame feature"],
 ) -> Float32[np.ndarray, "tr frame feature"]:
     """Each TR's mean, held for the whole TR: what the usual pipeline keeps.
@@ -87,7 +87,7 @@ def mean_rival(
     return repeat(mean, "tr feature -> tr frame feature", frame=windows.shape[1]).copy()
 
 
-def nearest_rival(
+def nearest_baseline(
     windows: Float[np.ndarray, "tr frame feature"],
 ) -> Float32[np.ndarray, "tr frame feature"]:
     """The frame in the middle of each TR, held for the whole TR. Costs ``feature`` floats a TR."""
@@ -99,7 +99,7 @@ def _lanczos(x: np.ndarray, lobes: int) -> np.ndarray:
     return np.where(np.abs(x) < lobes, np.sinc(x) * np.sinc(x / lobes), 0.0)
 
 
-def lanczos_rival(
+def lanczos_baseline(
     windows: Float[np.ndarray, "tr frame feature"], lobes: int = 3
 ) -> Float32[np.ndarray, "tr frame feature"]:
     """Low-passed at the TR's Nyquist rate, sampled at mid-TR, interpolated back between TRs.
@@ -151,7 +151,7 @@ def sliding_windows(
     return np.ascontiguousarray(rearrange(view, "window feature frame -> window frame feature"))
 
 
-class PCARival:
+class PCABaseline:
     """PCA of the flattened window: the best linear code of its training data at ``n_floats`` a TR.
 
     Arguments
@@ -168,7 +168,7 @@ class PCARival:
         self.n_floats = n_floats
         self.seed = seed
 
-    def fit(self, windows: Float[np.ndarray, "window frame feature"]) -> "PCARival":
+    def fit(self, windows: Float[np.ndarray, "window frame feature"]) -> "PCABaseline":
         """Learn from training windows, at TR borders or at all offsets (``sliding_windows``).
 
         Raises
@@ -180,7 +180,7 @@ class PCARival:
         self._keep(found.components_, found.explained_variance_, found.mean_)
         return self
 
-    def fit_moments(self, moments: WindowMoments) -> "PCARival":
+    def fit_moments(self, moments: WindowMoments) -> "PCABaseline":
         """Learn from the moments of training windows; errors as `fit`."""
         n_values = len(moments.mean)
         self._check_rank(moments.n_windows, n_values)
@@ -235,7 +235,7 @@ _MOST_BLOCKS = 20_000
 _MOST_BYTES = 400_000_000
 
 
-class BlockPCARival:
+class BlockPCABaseline:
     """PCA of blocks at any place: numbers of each block, the same components for all.
 
     Arguments
@@ -264,7 +264,7 @@ class BlockPCARival:
         self,
         frames: Float[Tensor, "tr picture rgb height width"],
         stretches: list[Int[np.ndarray, " _"]],
-    ) -> "BlockPCARival":
+    ) -> "BlockPCABaseline":
         """Learns from blocks that begin at any picture, row and column of the stretches.
 
         Raises
@@ -275,7 +275,7 @@ class BlockPCARival:
         found -= mean
         moments = WindowMoments(len(found), mean, found.T @ found / max(len(found) - 1, 1))
         n_features = self.blocks.n_features(self.n_floats)
-        pca = PCARival(n_features, self.seed).fit_moments(moments)
+        pca = PCABaseline(n_features, self.seed).fit_moments(moments)
         components = torch.from_numpy(pca.components)
         spread = torch.from_numpy(pca.deviations).clamp_min(1e-6)
         # The weights are symmetric: what they do to components they do to pixels.
@@ -393,7 +393,7 @@ def fit_pca(
     stretches: list[Int[np.ndarray, " _"]],
     n_floats: int,
     seed: int = 0,
-) -> PCARival:
+) -> PCABaseline:
     """Principal components of the windows that begin at every frame of the stretches.
 
     Components of windows at TR borders alone are far worse: 0.81 instead of 0.89 of within-TR
@@ -404,11 +404,11 @@ def fit_pca(
         SettingsError: the windows hold fewer components.
     """
     frames = frames.flatten(2)
-    rival = PCARival(n_floats, seed)
+    baseline = PCABaseline(n_floats, seed)
     if frames[0].numel() <= _COVARIANCE_UP_TO:
         streams = [frames[torch.as_tensor(trs)].flatten(0, 1) for trs in stretches]
-        return rival.fit_moments(window_moments(streams, frames.shape[1]))
-    return rival.fit(windows_of(frames, stretches))
+        return baseline.fit_moments(window_moments(streams, frames.shape[1]))
+    return baseline.fit(windows_of(frames, stretches))
 
 
 def windows_of(

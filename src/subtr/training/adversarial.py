@@ -118,7 +118,7 @@ def discriminator_loss(
     return value, {"told_apart": torch.stack(apart).mean().detach()}
 
 
-def fooling_loss(made: list[Verdict]) -> Float[Tensor, ""]:
+def generator_loss(made: list[Verdict]) -> Float[Tensor, ""]:
     """Squared distance of made from 1 (equation 2), summed (equation 7)."""
     return sum((of.score - 1).square().mean() for of in made)
 
@@ -244,11 +244,11 @@ class AdversarialFitting(Fitting):
             made = self.discriminators(drawn.made)
             with torch.no_grad():
                 real = self.discriminators(drawn.real)
-            fooled, matched = fooling_loss(made), feature_matching_loss(real, made)
+            fooled, matched = generator_loss(made), feature_matching_loss(real, made)
             verdict = fooled + self.adversary.params.feature_matching * matched
             loss = loss + self.adversary.weight * verdict
             self.discriminators.requires_grad_(True)
-            named |= {"fooling": fooled.detach(), "feature_matching": matched.detach()}
+            named |= {"generator": fooled.detach(), "feature_matching": matched.detach()}
         named |= {"discriminators": told.detach()}
         self._step(own, self.logged(loss, drawn.named | named, batch, "train"))
 

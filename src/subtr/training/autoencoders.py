@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from subtr.datasets.study import Fold
 from subtr.models.autoencoder import Autoencoder, FeatureError, TemporalAutoencoder
 from subtr.models.batches import Batch, ChangedBatches, WindowBatches, epoch_seed, window_batches
-from subtr.models.linear import BlockPCARival, fit_pca
+from subtr.models.linear import BlockPCABaseline, fit_pca
 from subtr.models.saved import (
     AUTOENCODER_FILE,
     AutoencoderSpec,
@@ -188,10 +188,10 @@ def start_model(
             f"{decoder.blocks} as the decoder has; give both the same block, and the aggregator "
             "the channels and height of the pictures."
         )
-    rival = BlockPCARival(decoder.blocks, params.n_floats, *decoder.weights, seed)
-    rival.fit(frames, stretches)
-    started = aggregator.start_from_blocks(rival.analysis, rival.offset)
-    return started + decoder.start_from_blocks(rival.synthesis, rival.mean)
+    baseline = BlockPCABaseline(decoder.blocks, params.n_floats, *decoder.weights, seed)
+    baseline.fit(frames, stretches)
+    started = aggregator.start_from_blocks(baseline.analysis, baseline.offset)
+    return started + decoder.start_from_blocks(baseline.synthesis, baseline.mean)
 
 
 def train_sound(fold: Fold) -> Autoencoder:

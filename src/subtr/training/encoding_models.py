@@ -204,7 +204,7 @@ def fit_fold(fold: Fold) -> Trained:
     """
     study, split, params, seed = fold.study, fold.split, fold.params, fold.seed
     taught = _taught(fold)
-    labelled = labelled_trs(split, params.labelled_fraction, study, seed)
+    labelled = labelled_trs(split, params.label_fraction, study, seed)
     activity = fold if params.deconvolve is None else fold.using(study=deconvolved_study(fold))
     subjects, mean = labelled_bold(activity, labelled)
     targets = {"mean": mean} if params.target == "mean" else subjects
@@ -380,7 +380,7 @@ def predict_bold(
         how = {"run_of_tr": study.run_of_tr, "seed": seed}
         randomised = altered(stimulus, study, partial(phase_randomised_frames, **how))
         surrogate = bold_timeline(predictor, randomised, study)
-        labelled = labelled_trs(split, params.labelled_fraction, study, seed)
+        labelled = labelled_trs(split, params.label_fraction, study, seed)
         bold = labelled_bold(fold, labelled)[1]
         found |= {"mean": _mean_of(found)}
         found["calibrated"] = calibrated(found["mean"], bold, split.validation)

@@ -28,12 +28,12 @@ def reconstruction_loss(
 ) -> tuple[Float[Tensor, ""], Diagnostics]:
     """Squared error within the TR, plus that of the TR's mean level, per value of the original.
 
-    The first part alone decides the temporal preservation, the second how loud each TR is.
+    The first part alone decides the within-TR R², the second how loud each TR is.
 
     Arguments
         level_weight, within_weight: of the two parts; 1 and 1 make the plain mean squared error.
 
-    Diagnostics: ``within``, ``level``, and ``temporal_preservation`` of the batch.
+    Diagnostics: ``within``, ``level``, and ``within_tr_r2`` of the batch.
     """
     error = reconstruction - original
     level_error = error.mean(dim=-2, keepdim=True)
@@ -41,7 +41,7 @@ def reconstruction_loss(
     level = level_error.square().mean()
     deviation = original - original.mean(dim=-2, keepdim=True)
     kept = 1 - within / deviation.square().mean().clamp_min(1e-12)
-    named = {"within": within, "level": level, "temporal_preservation": kept}
+    named = {"within": within, "level": level, "within_tr_r2": kept}
     value = within_weight * within + level_weight * level
     return value, {k: v.detach() for k, v in named.items()}
 

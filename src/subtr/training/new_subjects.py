@@ -155,5 +155,5 @@ def _scanned_trs(split: Split, fraction: float, study: Study, seed: int) -> np.n
     try:
         return labelled_trs(split, fraction, study, seed)
     except SettingsError as error:
-        said = str(error).replace("labelled_fraction", "new_subjects.head_fraction")
+        said = str(error).replace("label_fraction", "new_subjects.head_fraction")
         raise SettingsError(said) from error

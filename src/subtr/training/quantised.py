@@ -16,7 +16,7 @@ from vector_quantize_pytorch import ResidualVQ
 from subtr.datasets.study import Fold
 from subtr.decoders import DECODERS
 from subtr.models.batches import Batch, WindowBatches, epoch_seed, window_batches
-from subtr.models.linear import PCARival, windows_of
+from subtr.models.linear import PCABaseline, windows_of
 from subtr.models.saved import frames_of_mel
 from subtr.models.stream import Part, Stream, StreamParams
 from subtr.params import SettingsError, Strict, SubtrError
@@ -411,7 +411,7 @@ def _start(
     started, n_flat = [], some[0].numel()
     synthesis = torch.zeros(n_flat, model.dim + n_fine * fine_dim)
     if start == "pca":
-        pca = PCARival(model.dim, seed).fit(windows)
+        pca = PCABaseline(model.dim, seed).fit(windows)
         analysis, columns, mean = _basis(pca)
         synthesis[:, : model.dim] = columns
         basis = aggregator.coarse if fine_dim else aggregator
@@ -423,7 +423,7 @@ def _start(
         left = some.flatten(1) - told @ columns.T - mean
         patches = left.reshape(-1, n_flat // n_fine)
         patches = patches[torch.from_numpy(rng.permutation(len(patches))[:_MOST_START_PATCHES])]
-        fine = PCARival(fine_dim, seed).fit(patches[:, None].numpy())
+        fine = PCABaseline(fine_dim, seed).fit(patches[:, None].numpy())
         analysis, columns, _ = _basis(fine)
         whole = aggregator.maps[0]
         whole.weight.copy_(analysis)
@@ -442,7 +442,7 @@ def _latents(model, windows: Tensor, tr_s: float) -> tuple[Tensor, Tensor]:
     return tuple(torch.cat([part[index] for part in parts])[:, 0] for index in (0, 1))
 
 
-def _basis(pca: PCARival) -> tuple[Tensor, Tensor, Tensor]:
+def _basis(pca: PCABaseline) -> tuple[Tensor, Tensor, Tensor]:
     """Rows that analyse, columns that synthesise, the mean.
 
     One scale for all components: an error of a code then costs what it costs in the frames.

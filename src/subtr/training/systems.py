@@ -247,13 +247,13 @@ class BoldParams(Strict):
     ``pretraining``: encoders of sound (of pictures, where they are alone) first learn to redraw
     hidden patches of the stimulus, each member by itself; then they learn from BOLD at
     ``training.started_rate``.
-    ``labelled_fraction``: share of the training TRs, in blocks, whose BOLD may be learned from; the
+    ``label_fraction``: share of the training TRs, in blocks, whose BOLD may be learned from; the
     stimulus of all training TRs stays for pre-training and for scaling. Validation TRs keep their
     BOLD, and when to stop is decided by them, so that what is labelled in all is more than this.
     ``augmentation``: of the sound of training items, drawn anew each epoch; a shift moves it
     against its BOLD.
     ``teacher``: a trained system that is followed too, in training TRs without labels as well. What
-    labels the teacher had is its own affair: give it the same ``labelled_fraction`` if the student
+    labels the teacher had is its own affair: give it the same ``label_fraction`` if the student
     is to be compared with others that had as few.
     ``deconvolve``: learn activity that is estimated from BOLD by undoing an assumed response, see
     `subtr.datasets.held_out`, in the place of BOLD behind a response that is learned. What is
@@ -273,7 +273,7 @@ class BoldParams(Strict):
     speech_features: SpeechFeatureParams | None = unhashed_default(None)
     item_trs: int = Field(60, ge=8)
     pretraining: PretrainingParams | None = None
-    labelled_fraction: float = Field(1.0, gt=0, le=1)
+    label_fraction: float = Field(1.0, gt=0, le=1)
     augmentation: AugmentationParams | None = None
     teacher: DistillationParams | None = None
     deconvolve: DeconvolutionParams | None = unhashed_default(None)
@@ -306,9 +306,9 @@ class BoldParams(Strict):
             )
         if self.new_subjects is not None:
             raise ValueError("new_subjects: expected none with deconvolve; heads are of BOLD")
-        if self.labelled_fraction != 1:
+        if self.label_fraction != 1:
             raise ValueError(
-                f"labelled_fraction = {self.labelled_fraction:g}: expected 1 with deconvolve, "
+                f"label_fraction = {self.label_fraction:g}: expected 1 with deconvolve, "
                 "which needs long stretches of BOLD"
             )
         return self

@@ -25,12 +25,12 @@ from subtr.viewing.modulation import (
 from subtr.viewing.scores import (
     change_strips,
     cost_benefit,
-    preservation_by_band,
-    preservation_by_floats,
     quality_by_floats,
     scores_of_systems,
     training_curves,
     training_panels,
+    within_tr_r2_by_band,
+    within_tr_r2_by_floats,
     without_parts,
 )
 from subtr.viewing.stimulus import (
@@ -60,8 +60,6 @@ __all__ = [
     "parcel_gains",
     "peak_times",
     "picture_strips",
-    "preservation_by_band",
-    "preservation_by_floats",
     "quality_by_floats",
     "reconstructions",
     "recoverable_map",
@@ -72,5 +70,7 @@ __all__ = [
     "training_panels",
     "variance_parts",
     "within_tr",
+    "within_tr_r2_by_band",
+    "within_tr_r2_by_floats",
     "without_parts",
 ]

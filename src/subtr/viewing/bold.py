@@ -13,7 +13,7 @@ from subtr.experiments.decoding import PREFIX
 from subtr.experiments.results import summary
 from subtr.metrics.bold import known_mean
 from subtr.params import SettingsError
-from subtr.viewing.scores import draw_preservation_by_floats
+from subtr.viewing.scores import draw_within_tr_r2_by_floats
 from subtr.viewing.style import GREY, WIDTH_IN, colour_of, label_ends, panels, some, styled
 
 
@@ -153,33 +153,33 @@ COORDINATES = ("x_mm", "y_mm", "z_mm")
 
 
 @styled
-def parcel_gains(table: pd.DataFrame, system: str, rival: str) -> Figure:
-    """Left, r of every parcel with a system against r with its rival; right, the gain by class.
+def parcel_gains(table: pd.DataFrame, system: str, baseline: str) -> Figure:
+    """Left, r of every parcel with a system against r with its baseline; right, the gain by class.
 
     Arguments
         table: of `subtr.experiments.brain_encoding.parcel_gains`. Filled points: a gain whose
             interval lies above 0.
-        system, rival: their names.
+        system, baseline: their names.
     """
     table = some(table, "parcels with BOLD")
     classes = list(dict.fromkeys(table["tuning"]))
     figure, axes = panels(1, 2, height_in=1.4 + max(2.4, 0.3 * len(classes)))
     surely = (table["low"] > 0).to_numpy()
     left, right = axes[0]
-    low = min(0.0, float(np.nanmin(table[["r", "r_rival"]])))
-    high = max(0.1, float(np.nanmax(table[["r", "r_rival"]])))
+    low = min(0.0, float(np.nanmin(table[["r", "r_baseline"]])))
+    high = max(0.1, float(np.nanmax(table[["r", "r_baseline"]])))
     left.plot([low, high], [low, high], color=GREY, linewidth=0.8, linestyle="--")
     for chosen, face in ((surely, colour_of(system)), (~surely, "white")):
         left.plot(
-            table["r_rival"][chosen],
+            table["r_baseline"][chosen],
             table["r"][chosen],
             "o",
             color=colour_of(system),
             markerfacecolor=face,
             markersize=5,
         )
-    left.set(xlabel=f"held-out r, {rival}", ylabel=f"held-out r, {system}")
-    left.set_title("filled: gain above 0 for sure")
+    left.set(xlabel=f"held-out r, {baseline}", ylabel=f"held-out r, {system}")
+    left.set_title("filled: gain above 0 significantly")
     for place, name in enumerate(classes):
         rows = table[table["tuning"] == name]
         heights = place + np.linspace(-0.25, 0.25, len(rows)) if len(rows) > 1 else [place]
@@ -188,7 +188,7 @@ def parcel_gains(table: pd.DataFrame, system: str, rival: str) -> Figure:
             right.plot(row.gain, height, "o", color=colour_of(system), markersize=4)
     right.axvline(0, color=GREY, linewidth=0.8)
     right.set_yticks(range(len(classes)), classes)
-    right.set(ylim=(len(classes) - 0.5, -0.5), xlabel=f"gain in r over {rival} (95 %)")
+    right.set(ylim=(len(classes) - 0.5, -0.5), xlabel=f"gain in r over {baseline} (95 %)")
     return figure
 
 
@@ -381,7 +381,7 @@ def _points(axis: Axes, rows: pd.DataFrame, order: list[str]) -> None:
 
 @styled
 def headline(results: pd.DataFrame, modality: str = "sound") -> Figure:
-    """Left temporal preservation by floats per TR, right r / ceiling of BOLD by tuning class.
+    """Left within-TR R² by floats per TR, right r / ceiling of BOLD by tuning class.
 
     Arguments
         results: tidy rows (see ``results.COLUMNS``) of both.
@@ -391,7 +391,7 @@ def headline(results: pd.DataFrame, modality: str = "sound") -> Figure:
     """
     figure, axes = panels(1, 2, height_in=4.4, figsize=(13.0, 4.4))
     left, right = axes[0]
-    draw_preservation_by_floats(left, results, modality)
+    draw_within_tr_r2_by_floats(left, results, modality)
     left.set_title("What is kept of time within a TR")
     draw_bold_by_group(right, results)
     right.set_title("What it predicts of BOLD", pad=18)

@@ -159,7 +159,7 @@ def reconstructed(experiment: Experiment, seed: int, systems: Sequence[str]) -> 
 
 PARTS = ("sound", "pictures", "bold")
 
-KEPT = "temporal preservation"
+KEPT = "within-TR R²"
 
 _NAMES = {"sound": "audio", "pictures": "video", "bold": "BOLD"}
 

@@ -26,7 +26,7 @@ from subtr.viewing.style import (
     with_intervals,
 )
 
-_PRESERVED = "temporal preservation"
+_PRESERVED = "within-TR R²"
 
 _PARTS = {
     "sound": colour_of("PCA"),
@@ -104,12 +104,12 @@ def training_panels(curves: pd.DataFrame, n_columns: int = 6) -> Figure:
 
 
 @styled
-def preservation_by_band(results: pd.DataFrame, modality: str = "sound") -> Figure:
-    """Temporal preservation of each modulation band, a line a system, with intervals.
+def within_tr_r2_by_band(results: pd.DataFrame, modality: str = "sound") -> Figure:
+    """Within-TR R² of each modulation band, a line a system, with intervals.
 
     Arguments
         results: tidy rows (see ``results.COLUMNS``) of metrics such as
-            "temporal preservation 2-4 Hz".
+            "within-TR R² 2-4 Hz".
 
     Raises
         SettingsError: no such rows.
@@ -142,21 +142,21 @@ def preservation_by_band(results: pd.DataFrame, modality: str = "sound") -> Figu
 
 
 @styled
-def preservation_by_floats(results: pd.DataFrame, modality: str = "sound") -> Figure:
-    """Temporal preservation against the floats that a system keeps of each TR, with intervals.
+def within_tr_r2_by_floats(results: pd.DataFrame, modality: str = "sound") -> Figure:
+    """Within-TR R² against the floats that a system keeps of each TR, with intervals.
 
     A system at several sizes, such as PCA, is a line; the ceiling is dotted where rows have it.
 
     Raises
-        SettingsError: no row of temporal preservation with floats_per_tr.
+        SettingsError: no row of within-TR R² with floats_per_tr.
     """
     figure, axes = panels(height_in=3.8)
-    draw_preservation_by_floats(axes[0, 0], results, modality)
+    draw_within_tr_r2_by_floats(axes[0, 0], results, modality)
     return figure
 
 
-def draw_preservation_by_floats(axis: Axes, results: pd.DataFrame, modality: str) -> None:
-    """`preservation_by_floats` into axes that are there."""
+def draw_within_tr_r2_by_floats(axis: Axes, results: pd.DataFrame, modality: str) -> None:
+    """`within_tr_r2_by_floats` into axes that are there."""
     chosen = (results["modality"] == modality) & (results["metric"] == _PRESERVED)
     rows = summary(some(results[chosen & (results["group"] == "")], f"{_PRESERVED} of {modality}"))
     rows = some(rows[rows["floats_per_tr"] > 0], f"{_PRESERVED} with floats_per_tr")
@@ -367,7 +367,7 @@ def cost_benefit(
     cost: Literal[
         "parameters", "flops", "activation_bytes", "forward_ms", "step_ms"
     ] = "parameters",
-    metric: str = "temporal preservation",
+    metric: str = "within-TR R²",
     modality: str = "sound",
 ) -> Figure:
     """A score against a cost on a logarithmic axis, a point a system, with intervals.

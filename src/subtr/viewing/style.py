@@ -45,7 +45,7 @@ _COLOURS = {
     # Of sound alone, and shown beside tier 1.
     "tier1heard": "#117733",
     "tier1morespeech": "#999933",
-    # Rivals of BOLD stand side by side, so no two of them may share a colour.
+    # Baselines of BOLD stand side by side, so no two of them may share a colour.
     "ridgemeanmel": "#882255",
     "ridgesoundpower": "#AA4499",
     "ridgesoundpowersupplied": "#117733",
