@@ -1,4 +1,5 @@
-"""``python -m benchmarks.pages``: docs/results/*.md, docs/parameters.md and the findings of README.
+"""``python -m benchmarks.pages``: docs/results/*.md, docs/parameters.md and the findings of README;
+and the picture of rooms in docs/design.md.
 
 Results come from figures/*.csv, and so do the words of a verdict, so that no page outlives its
 measurement. Each section is a question, how to read the answer, a table, and what it shows.
@@ -8,6 +9,7 @@ import argparse
 
 from benchmarks.pages import audio, bold, judges_and_cost, video  # noqa: F401
 from benchmarks.pages.parameters import parameters_page
+from benchmarks.pages.rooms import with_rooms
 from benchmarks.pages.tables import PAGES, ROOT, SECTIONS, number, rows, score, verdict
 
 RESULTS = ROOT / "docs" / "results"
@@ -102,6 +104,8 @@ def main(arguments: list[str] | None = None) -> None:
     for name in PAGES:
         (RESULTS / f"{name}.md").write_text(page(name), encoding="utf-8")
     (ROOT / "docs" / "parameters.md").write_text(parameters_page(), encoding="utf-8")
+    design = ROOT / "docs" / "design.md"
+    design.write_text(with_rooms(design.read_text("utf-8")), encoding="utf-8")
     readme = ROOT / "README.md"
     readme.write_text(with_findings(readme.read_text("utf-8")), encoding="utf-8")
     print(f"{', '.join(PAGES)} in {RESULTS}; parameters beside it; findings in {readme}")

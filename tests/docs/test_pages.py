@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks.pages.__main__ import PAGES, RESULTS, findings, page, with_findings
 from benchmarks.pages.parameters import parameters_page
+from benchmarks.pages.rooms import rooms, with_rooms
 from subtr.encoders import ENCODERS
 from subtr.judges import JUDGES
 from subtr.params import SettingsError
@@ -36,6 +37,12 @@ def test_parameters_are_as_the_command_writes_them():
     assert written == parameters_page(), "docs/parameters.md is stale: run `make docs`"
     for name in ENCODERS.parts:
         assert f"### `{name}`" in written
+
+
+def test_the_picture_of_rooms_is_that_of_the_contract_and_the_imports():
+    design = (ROOT / "docs" / "design.md").read_text("utf-8")
+    assert design == with_rooms(design), "docs/design.md is stale: run `make docs`"
+    assert all(f"    {room} --> " in design for room in rooms()[2:])
 
 
 def test_findings_are_as_the_command_writes_them():
