@@ -54,7 +54,7 @@ test: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-cache
 	@# A file stays in one process, for its tests share what they make.
-	@$(BIN)/python -m pytest -n $(CORES) --maxprocesses 8 --dist loadfile
+	@$(BIN)/python -m pytest -n $(CORES) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(WHAT) --runs "$(RUNS)"

@@ -37,3 +37,8 @@ def _own_cache(tmp_path_factory, monkeypatch):
 def _offline(monkeypatch):
     """Tests never fetch data from the internet."""
     monkeypatch.setenv("SUBTR_OFFLINE", "1")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest file comes first, so that processes side by side end together."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")

@@ -14,7 +14,7 @@ ALL = [st.TemporalAutoencoder, st.EncodingModel, st.FIRRidge, st.BandedRidge, st
 @pytest.fixture(scope="module")
 def fold():
     options = {"duration_s": 180, "n_subjects": 2, "frames_per_tr": 16, "mel": {"n_mels": 24}}
-    return st.load_study("simulated", options).folds(2, gap_s=16)[0]
+    return st.load_study("simulated", options).folds(2, gap_s=16.0)[0]
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -48,7 +48,7 @@ def test_a_ridge_given_the_bold_itself_reaches_the_ceiling(fold):
 
 
 def test_test_trs_of_another_fold_were_learned_from(fold):
-    other = fold.study.folds(2, gap_s=16)[1]
+    other = fold.study.folds(2, gap_s=16.0)[1]
     with pytest.raises(SettingsError, match="were learned from"):
         st.Averaging().fit(fold).score(other)
 

@@ -222,7 +222,7 @@ class Fold:
     Example
         >>> import subtr as st
         >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
-        >>> study.folds(2, gap_s=16)[0]
+        >>> study.folds(2, gap_s=16.0)[0]
         Fold('simulated, fold 0': 26 train, 12 validation, 60 test TRs)
     """
 

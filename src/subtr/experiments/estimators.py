@@ -154,7 +154,7 @@ class TemporalAutoencoder(_Reconstruction):
     Example
         >>> import subtr as st
         >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
-        >>> fold = study.folds(2, gap_s=16)[0]
+        >>> fold = study.folds(2, gap_s=16.0)[0]
         >>> auto = st.TemporalAutoencoder("linear", "linear", floats_per_tr=16, max_epochs=2)
         >>> heard = auto.fit(fold, seed=0).reconstruct(fold.test)
         >>> heard.shape == study.audio[fold.test].shape
@@ -265,7 +265,7 @@ class EncodingModel(_BoldEstimator):
     Example
         >>> import subtr as st
         >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
-        >>> fold = study.folds(2, gap_s=16)[0]
+        >>> fold = study.folds(2, gap_s=16.0)[0]
         >>> model = st.EncodingModel("linear", "kernels", response="canonical", max_epochs=5)
         >>> scores = model.fit(fold, seed=0).score(fold)
         >>> list(scores.columns)
@@ -353,7 +353,7 @@ class FIRRidge(_BoldEstimator):
     Example
         >>> import subtr as st
         >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
-        >>> fold = study.folds(2, gap_s=16)[0]
+        >>> fold = study.folds(2, gap_s=16.0)[0]
         >>> baseline = st.FIRRidge("sound power").fit(fold)
         >>> baseline.predict().shape == (len(fold.test), len(study.parcels))
         True
@@ -404,7 +404,7 @@ class BandedRidge(_BoldEstimator):
     Example
         >>> import subtr as st
         >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
-        >>> fold = study.folds(2, gap_s=16)[0]
+        >>> fold = study.folds(2, gap_s=16.0)[0]
         >>> model = st.BandedRidge(["sound power", "onset flux"], n_draws=3).fit(fold, seed=0)
         >>> model.predict().shape == (len(fold.test), len(study.parcels))
         True
@@ -454,7 +454,7 @@ class PCA(_Reconstruction):
     Example
         >>> import subtr as st
         >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
-        >>> fold = study.folds(2, gap_s=16)[0]
+        >>> fold = study.folds(2, gap_s=16.0)[0]
         >>> heard = st.PCA(floats_per_tr=16).fit(fold).reconstruct(fold.test)
         >>> bool(st.within_tr_r2(study.audio[fold.test], heard) > 0.1)
         True
@@ -502,7 +502,7 @@ class Averaging(_Reconstruction):
     Example
         >>> import subtr as st
         >>> study = st.load_study("simulated", duration_s=180, n_subjects=2, frames_per_tr=16)
-        >>> fold = study.folds(2, gap_s=16)[0]
+        >>> fold = study.folds(2, gap_s=16.0)[0]
         >>> held = st.Averaging().fit(fold).reconstruct(fold.test)
         >>> abs(round(st.within_tr_r2(study.audio[fold.test], held), 6))
         0.0
