@@ -47,7 +47,9 @@ def run(tmp_path_factory):
 def test_a_run_makes_every_notebook_table_figure_and_sound(run):
     folder, said = run
     made = {file.stem for file in (folder / "notebooks").glob("*.ipynb")}
-    assert made == {f"{name}_seed0" if "02" <= name[:2] <= "07" else name for name in NAMES}
+    assert made == {
+        f"{name}_seed0" if "02" <= name[:2] <= "07" else name for name in NAMES if name[:2] != "13"
+    }
     systems = set(read_results(folder / "tables")["system"])
     assert {"averaging", "tier1", "PCA", "mean", "nearest", "Lanczos", "round trip"} <= systems
     assert {name.removeprefix("system_") for name in TINY if name.startswith("system_")} <= systems

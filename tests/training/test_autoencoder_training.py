@@ -132,9 +132,9 @@ def test_pictures_have_no_bands_to_move(tmp_path):
         reconstruct_pictures(Fold(silent, SPLIT, checked.of_size(3), tmp_path, 0, "silent"))
 
 
-def test_an_autoencoder_is_of_one_size():
+def test_an_autoencoder_is_of_one_size(tmp_path):
     two = params(floats_per_tr=[2, 3])
     with pytest.raises(SettingsError, match=r"\(2, 3\): an autoencoder has one size; .* of_size"):
-        train_sound(Fold(STUDY, SPLIT, two))
+        train_sound(Fold(STUDY, SPLIT, two, tmp_path))
     assert two.of_size(3).n_floats == 3
     assert two.floats_per_tr == (2, 3)
